@@ -1,0 +1,14 @@
+"""Logical axis names, the only vocabulary the model and the mesh have in common.
+
+The model says what an axis of a parameter or an activation *is*;
+`transformer_jax.sharding` says over which devices that is spread.
+"""
+
+BATCH = "batch"
+LENGTH = "length"
+EMBED = "embed"
+HEADS = "heads"
+KV = "kv"
+MLP = "mlp"
+VOCAB = "vocab"
+LAYERS = "layers"
