@@ -84,10 +84,7 @@ class ModelConfig:
                 f"model.num_heads={self.num_heads} must divide "
                 f"model.d_model={self.d_model}, or set model.d_k and model.d_v."
             )
-        if (
-            self.share_embeddings == "all"
-            and self.output_vocab_size != self.vocab_size
-        ):
+        if self.share_embeddings == "all" and self.output_vocab_size != self.vocab_size:
             raise InputError(
                 "model.share_embeddings='all' needs one vocabulary, but "
                 f"model.target_vocab_size={self.target_vocab_size} is not "
@@ -185,9 +182,7 @@ class DataConfig:
     prefetch_batches: int = 16
 
     def __post_init__(self) -> None:
-        _require(
-            "data", self, source_length=2, target_length=2, prefetch_batches=1
-        )
+        _require("data", self, source_length=2, target_length=2, prefetch_batches=1)
         if self.batch_tokens < self.target_length:
             raise InputError(
                 f"data.batch_tokens={self.batch_tokens} must be at least one row, "

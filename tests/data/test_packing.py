@@ -1,0 +1,105 @@
+"""Packed rows hold each pair once, within their capacity, and hardly any padding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transformer_jax.data.packing import one_pair_a_row, pack_pairs
+
+MULTI30K = Path(__file__).resolve().parents[2] / "../shared/data/multi30k"
+
+
+def random_lengths(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths as real pairs have them: skewed, the two sides alike but not equal."""
+    number = int(rng.integers(1, 3_000))
+    sources = 1 + rng.gamma(2.0, rng.uniform(0.5, 20.0), number).astype(int)
+    targets = 1 + (sources * rng.uniform(0.3, 2.5, number)).astype(int)
+    return sources, targets
+
+
+def row_sums(packed, lengths) -> np.ndarray:
+    assert np.all(np.diff(packed.offsets) > 0), "a row is empty"
+    return np.add.reduceat(lengths[packed.pairs], packed.offsets[:-1])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_each_pair_once_and_no_row_overfull(seed):
+    rng = np.random.default_rng(seed)
+    sources, targets = random_lengths(rng)
+    room = rng.integers(2, 120, 2)
+    packed = pack_pairs(sources, targets, *room, seed=seed)
+    every = np.concatenate([packed.pairs, packed.too_long])
+    assert np.array_equal(np.sort(every), np.arange(len(sources)))
+    long = (sources > room[0]) | (targets > room[1])
+    assert np.array_equal(packed.too_long, np.flatnonzero(long))
+    assert packed.offsets[0] == 0
+    assert packed.offsets[-1] == len(packed.pairs)
+    if packed.num_rows:
+        assert row_sums(packed, sources).max() <= room[0]
+        assert row_sums(packed, targets).max() <= room[1]
+
+
+def test_a_pair_that_fills_a_row_has_it_alone():
+    packed = pack_pairs([8, 3, 1, 8], [2, 9, 1, 9], 8, 9)
+    assert packed.num_rows == 4
+    assert len(packed.too_long) == 0
+
+
+def test_finds_the_perfect_packing():
+    # 6 + 4 and 7 + 3 on the source side; each alone would need a row of its own.
+    packed = pack_pairs([6, 7, 3, 4] * 50, [5] * 200, 10, 10)
+    assert packed.num_rows == 100
+
+
+def test_the_second_dimension_counts():
+    # The sources would all fit into one row, the targets only two by two.
+    packed = pack_pairs([1] * 10, [50] * 10, 100, 100)
+    assert packed.num_rows == 5
+
+
+@pytest.mark.parametrize("room", [64, 128])
+def test_fill_of_real_text(room):
+    texts = [MULTI30K / "train.en", MULTI30K / "train.de"]
+    if not texts[0].exists():
+        pytest.skip(f"Multi30k is not here: {MULTI30K}")
+    lengths = [
+        np.array([len(line.split()) + 1 for line in path.read_text().splitlines()])
+        for path in texts
+    ]
+    packed = pack_pairs(*lengths, room, room)
+    fullest = max(side.sum() for side in lengths)
+    assert fullest / (packed.num_rows * room) > 0.96
+
+
+def test_a_million_pairs_take_seconds():
+    rng = np.random.default_rng(0)
+    sources = np.minimum(1 + rng.gamma(2.0, 15.0, 1_000_000).astype(int), 256)
+    targets = np.clip(
+        (sources * rng.normal(1.1, 0.2, len(sources))).astype(int), 1, 256
+    )
+    packed = pack_pairs(sources, targets, 256, 256)
+    fullest = max(sources.sum(), targets.sum())
+    assert fullest / (packed.num_rows * 256) > 0.98
+
+
+def test_same_rows_every_time_and_others_for_another_seed():
+    lengths = random_lengths(np.random.default_rng(3))
+    first, again, other = (pack_pairs(*lengths, 90, 90, seed=s) for s in (5, 5, 6))
+    assert np.array_equal(first.pairs, again.pairs)
+    assert np.array_equal(first.offsets, again.offsets)
+    assert not np.array_equal(first.pairs, other.pairs)
+    assert np.array_equal(first.offsets, other.offsets)
+
+
+@pytest.mark.parametrize("lengths", [[], [9, 9]])
+def test_nothing_fits(lengths):
+    packed = pack_pairs(lengths, lengths, 8, 8)
+    assert packed.num_rows == 0
+    assert packed.too_long.tolist() == list(range(len(lengths)))
+
+
+def test_one_pair_a_row():
+    packed = one_pair_a_row(3, 8, 9)
+    assert packed.pairs.tolist() == [0, 1, 2]
+    assert packed.offsets.tolist() == [0, 1, 2, 3]

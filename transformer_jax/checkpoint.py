@@ -1,0 +1,266 @@
+"""Checkpoints on disk, through Orbax.
+
+A checkpoint `checkpoints/<step>/` has the items `params`, `training` (what else is
+needed to continue), `config` and `tokenizer`; the first and the last two are enough to
+translate. Averages have those three only and lie in `average/<last step>/`.
+"""
+
+import base64
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from transformer_jax.config import ExperimentConfig, TrainingConfig
+from transformer_jax.config_io import config_from_dict, config_to_dict
+from transformer_jax.data.tokenizer import Tokenizer
+from transformer_jax.errors import InputError
+
+CHECKPOINTS, AVERAGE = "checkpoints", "average"
+
+Which = Literal["latest", "best", "average"] | int
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one work directory: the last N, and the best by a metric.
+
+    Writing happens in the background; `close` waits for it. Every process of a
+    multi-host run must make the same calls.
+    """
+
+    def __init__(
+        self, workdir: str | os.PathLike[str], training: TrainingConfig | None = None
+    ) -> None:
+        """Opens them for reading, or with the training settings for writing too."""
+        self._directory = Path(workdir).absolute() / CHECKPOINTS
+        options = (
+            ocp.CheckpointManagerOptions(read_only=True, create=False)
+            if training is None
+            else ocp.CheckpointManagerOptions(
+                save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
+                preservation_policy=_preservation(training),
+                max_to_keep=None,
+                enable_async_checkpointing=True,
+            )
+        )
+        if training is None and not self._directory.is_dir():
+            raise InputError(
+                f"{workdir} has no checkpoints: train into it first, with "
+                f"`transformer-jax train CONFIG.toml --workdir {workdir}`."
+            )
+        self._training = training
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=options,
+            item_handlers={
+                "params": ocp.StandardCheckpointHandler(),
+                "training": ocp.StandardCheckpointHandler(),
+                "config": ocp.JsonCheckpointHandler(),
+                "tokenizer": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def best_step(self, metric: Literal["bleu", "loss"]) -> int | None:
+        """Returns the step with the best validation metric, None where none has one."""
+        scored = [
+            (value if metric == "bleu" else -value, step)
+            for step in self.steps
+            if (value := (self._manager.metrics(step) or {}).get(metric)) is not None
+        ]
+        return max(scored)[1] if scored else None
+
+    def save(
+        self,
+        step: int,
+        params: Any,
+        training: Any,
+        config: ExperimentConfig,
+        tokenizer: Tokenizer,
+        validation: Mapping[str, float] | None = None,
+    ) -> None:
+        """Begins to write a checkpoint; a step that has one is left as it is."""
+        if step in self._manager.all_steps():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                training=ocp.args.StandardSave(training),
+                **_descriptions(config, tokenizer),
+            ),
+            metrics=dict(validation) if validation else None,
+        )
+
+    def restore(self, step: int, abstract_params: Any, abstract_training: Any) -> Any:
+        """Returns `(params, training)`, laid out like the abstract trees."""
+        items = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(abstract_params),
+                training=ocp.args.StandardRestore(abstract_training),
+            ),
+        )
+        return items["params"], items["training"]
+
+    def config(self, step: int) -> ExperimentConfig:
+        """Returns the settings the checkpoint was written with."""
+        args = ocp.args.Composite(config=ocp.args.JsonRestore())
+        return config_from_dict(self._manager.restore(step, args=args)["config"])
+
+    def wait(self) -> None:
+        """Returns when everything is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for what is being written, and lets go of the directory."""
+        self._manager.close()
+
+
+def _preservation(training: TrainingConfig) -> checkpoint_managers.PreservationPolicy:
+    metric, sign = training.best_metric, 1 if training.best_metric == "bleu" else -1
+    return checkpoint_managers.AnyPreservationPolicy(
+        [
+            checkpoint_managers.LatestN(n=training.keep_last),
+            checkpoint_managers.BestN(
+                get_metric_fn=lambda metrics: (
+                    sign * metrics.get(metric, -sign * np.inf)
+                ),
+                n=training.keep_best,
+                keep_checkpoints_without_metrics=False,
+            ),
+        ]
+    )
+
+
+def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    return {
+        "config": ocp.args.JsonSave(config_to_dict(config)),
+        "tokenizer": ocp.args.JsonSave(
+            {
+                "source_model": base64.b64encode(tokenizer.source_model).decode(),
+                "target_model": base64.b64encode(tokenizer.target_model).decode(),
+            }
+        ),
+    }
+
+
+def checkpoint_dir(workdir: str | os.PathLike[str], which: Which = "latest") -> Path:
+    """Returns the directory of a checkpoint chosen by step, age, metric or kind.
+
+    Raises:
+        InputError: there is none of that description, with those there are.
+    """
+    workdir = Path(workdir).absolute()
+    if which == "average":
+        steps = sorted(int(p.name) for p in (workdir / AVERAGE).glob("[0-9]*"))
+        if not steps:
+            raise InputError(
+                f"{workdir} has no averaged checkpoint: make one with "
+                f"`transformer-jax average {workdir} --last 5`."
+            )
+        return workdir / AVERAGE / str(steps[-1])
+    checkpoints = Checkpoints(workdir)
+    steps = checkpoints.steps
+    if not steps:
+        raise InputError(f"{workdir} has no complete checkpoint yet.")
+    step: int | None = steps[-1]
+    if which == "best":
+        step = checkpoints.best_step(checkpoints.config(steps[-1]).training.best_metric)
+        if step is None:
+            raise InputError(
+                f"{workdir} has no checkpoint with validation results: choose another "
+                f"of latest, average, {', '.join(map(str, steps))}."
+            )
+    elif which != "latest":
+        if which not in steps:
+            raise InputError(
+                f"{workdir} has no checkpoint {which}: choose one of latest, best, "
+                f"average, {', '.join(map(str, steps))}."
+            )
+        step = int(which)
+    checkpoints.close()
+    return workdir / CHECKPOINTS / str(step)
+
+
+def load_checkpoint(directory: Path) -> tuple[Any, ExperimentConfig, Tokenizer]:
+    """Returns parameters, settings and tokenizer of one checkpoint directory.
+
+    The parameters come whole to this process's first device, whatever mesh they were
+    trained on.
+    """
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            items = checkpointer.restore(
+                directory,
+                args=ocp.args.Composite(
+                    config=ocp.args.JsonRestore(), tokenizer=ocp.args.JsonRestore()
+                ),
+            )
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise InputError(f"{directory} is not a checkpoint ({error}).") from None
+    config = config_from_dict(items["config"])
+    models = {k: base64.b64decode(v) for k, v in items["tokenizer"].items()}
+    return load_params(directory), config, Tokenizer(**models)
+
+
+def load_params(directory: Path) -> Any:
+    """Returns the parameters of one checkpoint directory, on the first device."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(directory / "params").item_metadata
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+            metadata.tree if hasattr(metadata, "tree") else metadata,
+        )
+        return checkpointer.restore(directory / "params", abstract)
+
+
+def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
+    """Averages the parameters of the last checkpoints; returns the average's directory.
+
+    Raises:
+        InputError: there are not as many checkpoints.
+
+    Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
+    """
+    if last < 1:
+        raise InputError(f"--last {last} must be at least 1.")
+    workdir = Path(workdir).absolute()
+    checkpoints = Checkpoints(workdir)
+    steps = checkpoints.steps[-last:]
+    checkpoints.close()
+    if len(steps) < last:
+        raise InputError(
+            f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to average: "
+            "ask for fewer, or train with a larger training.keep_last."
+        )
+    directories = [workdir / CHECKPOINTS / str(step) for step in steps]
+    total, config, tokenizer = load_checkpoint(directories[0])
+    for directory in directories[1:]:
+        total = jax.tree.map(jnp.add, total, load_params(directory))
+    params = jax.tree.map(lambda x: x / len(directories), total)
+    destination = workdir / AVERAGE / str(steps[-1])
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(
+            destination,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params), **_descriptions(config, tokenizer)
+            ),
+            force=True,
+        )
+    logger.info("averaged the checkpoints of steps %s", ", ".join(map(str, steps)))
+    return destination

@@ -1,0 +1,126 @@
+"""Settings from and to TOML, JSON and plain dictionaries; strict when reading."""
+
+import dataclasses
+import difflib
+import json
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from transformer_jax.config import ExperimentConfig
+from transformer_jax.errors import InputError
+
+
+def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
+    """Returns the settings in a TOML file, or in a `config.json` of a work directory.
+
+    What the file leaves out has its default, the paper's base model.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown name or a wrong value.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: the configuration cannot be read ({_reason(error)})."
+        ) from None
+    parse = json.loads if path.suffix == ".json" else tomllib.loads
+    try:
+        mapping = parse(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    try:
+        return config_from_dict(mapping)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
+    """Returns the settings in a nested dictionary.
+
+    Raises:
+        InputError: an unknown name, a value of another type, or values that do not go
+            together, with the setting's full name.
+    """
+    _check(mapping, ExperimentConfig, "")
+    return _CONVERTER.structure(mapping, ExperimentConfig)
+
+
+def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns the settings as nested dictionaries of JSON values, defaults included."""
+    return _CONVERTER.unstructure(config)
+
+
+def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
+    """Yields `section.field: old -> new` for every setting that differs."""
+    old_sections, new_sections = config_to_dict(old), config_to_dict(new)
+    for section, fields in new_sections.items():
+        for name, value in fields.items():
+            before = old_sections[section][name]
+            if before != value:
+                yield f"{section}.{name}: {before!r} -> {value!r}"
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def _check(mapping: Any, kind: type, prefix: str) -> None:
+    """Refuses unknown names and wrong types, before cattrs converts what is left."""
+    if not isinstance(mapping, Mapping):
+        where = prefix.rstrip(".") or "the configuration"
+        raise InputError(f"{where}={mapping!r} must be a table of settings.")
+    hints = typing.get_type_hints(kind)
+    for name, value in mapping.items():
+        if name not in hints:
+            nearest = difflib.get_close_matches(name, hints, n=1)
+            hint = (
+                f"did you mean {prefix}{nearest[0]}?"
+                if nearest
+                else (f"expected one of {', '.join(sorted(hints))}.")
+            )
+            raise InputError(f"{prefix}{name} is not a setting; {hint}")
+        if dataclasses.is_dataclass(hints[name]):
+            _check(value, hints[name], f"{prefix}{name}.")
+        elif not _fits(value, hints[name]):
+            raise InputError(
+                f"{prefix}{name}={value!r} must be {_described(hints[name])}."
+            )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_described(option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
+    return {
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+    }.get(hint, "left out (off)")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

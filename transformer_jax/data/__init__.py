@@ -1,0 +1,1 @@
+"""Sentence pairs: read, tokenised, packed into rows, and dealt out as batches."""

@@ -1,0 +1,126 @@
+"""A work directory's data: tokenizer and tokenised corpora, made once, then loaded."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from transformer_jax.config import DataConfig, ExperimentConfig
+from transformer_jax.data.corpus import MANIFEST, Corpus, load_corpus, write_corpus
+from transformer_jax.data.source import SentencePairs, from_list, load_pairs
+from transformer_jax.data.tokenizer import (
+    SHARED_FILE,
+    SOURCE_FILE,
+    Tokenizer,
+    check_vocabulary,
+    load_tokenizer,
+    train_tokenizer,
+)
+
+Split = Literal["train", "validation", "test"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What training reads."""
+
+    tokenizer: Tokenizer
+    train: Corpus
+    validation: Corpus | None
+    validation_pairs: SentencePairs | None
+
+
+def prepare(
+    config: ExperimentConfig,
+    workdir: str | os.PathLike[str],
+    *,
+    train_pairs: Sequence[tuple[str, str]] | None = None,
+    validation_pairs: Sequence[tuple[str, str]] | None = None,
+) -> PreparedData:
+    """Returns tokenizer and corpora of a work directory, making those it lacks.
+
+    The tokenizer is learnt from the training text only. It is never made again in a
+    directory that has one; a corpus is made again when its text or tokenizer changed.
+
+    Args:
+        train_pairs: (source, target) sentences in place of those `config.data` names.
+        validation_pairs: likewise.
+
+    Raises:
+        InputError: the text, its format or the vocabulary does not do.
+    """
+    workdir = Path(workdir)
+    train = _pairs(config.data, "train", train_pairs)
+    assert train is not None  # load_pairs refuses a configuration without any
+    from_python = train_pairs is not None
+    validation = (
+        None
+        if from_python and validation_pairs is None
+        else _pairs(config.data, "validation", validation_pairs)
+    )
+    tokenizer = _tokenizer(config, workdir, train)
+    corpus_dir = workdir / "corpus"
+    return PreparedData(
+        tokenizer=tokenizer,
+        train=_corpus(train, tokenizer, corpus_dir / "train"),
+        validation=validation
+        and _corpus(validation, tokenizer, corpus_dir / "validation"),
+        validation_pairs=validation,
+    )
+
+
+def _pairs(
+    config: DataConfig, split: Split, given: Sequence[tuple[str, str]] | None
+) -> SentencePairs | None:
+    if given is not None:
+        return from_list(given, name=f"{split} pairs")
+    return load_pairs(config, split)
+
+
+def _tokenizer(
+    config: ExperimentConfig, workdir: Path, pairs: SentencePairs
+) -> Tokenizer:
+    if any((workdir / name).exists() for name in (SHARED_FILE, SOURCE_FILE)):
+        tokenizer = load_tokenizer(workdir)
+        check_vocabulary(tokenizer, config.model)
+        return tokenizer
+    logger.info(
+        "learning a vocabulary of %d from %s", config.model.vocab_size, pairs.name
+    )
+    tokenizer = train_tokenizer(pairs, config.tokenizer, config.model)
+    tokenizer.save(workdir)
+    return tokenizer
+
+
+def _corpus(pairs: SentencePairs, tokenizer: Tokenizer, directory: Path) -> Corpus:
+    fingerprint = _fingerprint(pairs)
+    if (directory / MANIFEST).exists():
+        corpus = load_corpus(directory)
+        if (corpus.tokenizer_digest, corpus.fingerprint) == (
+            tokenizer.digest,
+            fingerprint,
+        ):
+            return corpus
+        logger.info("%s is of another text or tokenizer: made again", directory)
+    corpus = write_corpus(pairs, tokenizer, directory, fingerprint=fingerprint)
+    logger.info(
+        "%s: %d pairs, %d with an empty side skipped",
+        pairs.name,
+        corpus.num_pairs,
+        corpus.num_empty,
+    )
+    return corpus
+
+
+def _fingerprint(pairs: SentencePairs) -> str:
+    """Names the text: its size and a thousand of its lines, evenly spaced."""
+    step = max(1, len(pairs) // 1000)
+    hashed = hashlib.sha256(str(len(pairs)).encode())
+    for index in range(0, len(pairs), step):
+        hashed.update(repr(tuple(pairs[index])).encode())
+    return hashed.hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""The lines of a text file by number, whatever its size."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from transformer_jax.errors import InputError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NEWLINE = ord("\n")
+_CHUNK_BYTES = 1 << 26
+_CHUNK_LINES = 1 << 16
+
+
+class TextLines:
+    r"""Lines of a UTF-8 file, plain or .gz, without their ends.
+
+    Only \n and \r\n end a line: U+2028, form feeds and their like are text. A byte
+    order mark is left out, and the last line may lack its end. A plain file is mapped
+    into memory, a .gz file is unpacked there; beside it a line costs 8 bytes.
+
+    Raises:
+        InputError: If the file cannot be read or is not UTF-8 throughout.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser()
+        self._bytes = _load_bytes(self.path)
+        self._starts = _find_starts(self._bytes)
+        self._check_encoding()
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def read(self, start: int, stop: int) -> list[str]:
+        """Returns lines start to stop - 1."""
+        if start >= stop:
+            return []
+        text = self._slice(start, stop).decode()
+        lines = text.split("\n")
+        if text.endswith("\n"):
+            lines.pop()
+        if "\r" in text:
+            lines = [line.removesuffix("\r") for line in lines]
+        return lines
+
+    def _slice(self, start: int, stop: int) -> bytes:
+        return self._bytes[self._starts[start] : self._starts[stop]].tobytes()
+
+    def _check_encoding(self) -> None:
+        for start in range(0, len(self), _CHUNK_LINES):
+            stop = min(start + _CHUNK_LINES, len(self))
+            try:
+                self._slice(start, stop).decode()
+            except UnicodeDecodeError as error:
+                position = self._starts[start] + error.start
+                line = int(np.searchsorted(self._starts, position, side="right"))
+                raise InputError(
+                    f"{self.path}, line {line}: not UTF-8 (byte "
+                    f"0x{error.object[error.start]:02x}, {error.reason}); convert the "
+                    "file to UTF-8."
+                ) from None
+
+
+def _load_bytes(path: Path) -> np.ndarray:
+    """The bytes of the file, uint8, unpacked if its name ends in .gz."""
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                return np.frombuffer(file.read(), np.uint8)
+        if path.stat().st_size == 0:  # An empty file cannot be mapped.
+            return np.empty(0, np.uint8)
+        return np.memmap(path, np.uint8, mode="r")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; expected text with one sentence a line."
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path}: not a whole gzip file ({error}); fetch or compress it anew."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a text file."
+        ) from error
+
+
+def _find_starts(text: np.ndarray) -> np.ndarray:
+    """int64, where each line begins, and the end of the text."""
+    first = len(_BYTE_ORDER_MARK) if text[:3].tobytes() == _BYTE_ORDER_MARK else 0
+    ends = [
+        np.flatnonzero(text[begin : begin + _CHUNK_BYTES] == _NEWLINE) + (begin + 1)
+        for begin in range(0, len(text), _CHUNK_BYTES)
+    ]
+    starts = np.concatenate([[first], *ends], dtype=np.int64)
+    return starts if starts[-1] == len(text) else np.append(starts, len(text))

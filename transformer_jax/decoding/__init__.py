@@ -1,0 +1,1 @@
+"""Turns a model's next-token probabilities into sequences."""

@@ -1,0 +1,1 @@
+"""Measures what a model has learnt."""

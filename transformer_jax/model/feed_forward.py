@@ -1,0 +1,44 @@
+"""Position-wise feed-forward network."""
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from transformer_jax import axes
+from transformer_jax.config import ModelConfig
+
+ACTIVATIONS = {"relu": jax.nn.relu, "gelu": jax.nn.gelu, "swish": jax.nn.swish}
+
+
+class FeedForward(nn.Module):
+    """`max(0, x W1 + b1) W2 + b2`, the same at every position.
+
+    Paper: section 3.3, equation (2). `gelu` and `swish` are not the paper's.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch d_model"], *, deterministic: bool
+    ) -> Float[Array, "*batch d_model"]:
+        config = self.config
+        hidden = self._dense(config.d_ff, "inner", (axes.EMBED, axes.MLP))(x)
+        hidden = ACTIVATIONS[config.activation](hidden)
+        hidden = nn.Dropout(config.activation_dropout_rate)(
+            hidden, deterministic=deterministic
+        )
+        return self._dense(config.d_model, "outer", (axes.MLP, axes.EMBED))(hidden)
+
+    def _dense(self, width: int, name: str, names: tuple[str, str]) -> nn.Dense:
+        return nn.Dense(
+            width,
+            name=name,
+            dtype=self.config.compute_dtype,
+            kernel_init=nn.with_logical_partitioning(
+                nn.initializers.xavier_uniform(), names
+            ),
+            bias_init=nn.with_logical_partitioning(
+                nn.initializers.zeros_init(), names[1:]
+            ),
+        )

@@ -1,0 +1,243 @@
+"""The Transformer: encoder, decoder, and the steps of decoding."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from transformer_jax import axes
+from transformer_jax.config import ModelConfig
+from transformer_jax.model import masks
+from transformer_jax.model.cache import DecoderCache, empty_self_attention
+from transformer_jax.model.embedding import Embedding
+from transformer_jax.model.layers import DecoderLayer, EncoderLayer, layer_norm
+from transformer_jax.model.positional_encoding import PositionalEncoding
+
+
+def _stack(
+    layer: type[nn.Module], config: ModelConfig, num_layers: int, num_inputs: int
+) -> nn.Module:
+    """Returns `num_layers` layers run by a scan, their parameters stacked.
+
+    Args:
+        num_inputs: how many arrays, the same for every layer, the layer takes after
+            the one it transforms. They are followed by `deterministic`.
+    """
+    if config.remat == "layer":
+        # Counted with self and x; a scan keeps common subexpressions apart by itself.
+        layer = nn.remat(layer, static_argnums=(num_inputs + 2,), prevent_cse=False)
+    scanned = nn.scan(
+        layer,
+        length=num_layers,
+        unroll=min(config.scan_unroll, num_layers),
+        in_axes=(nn.broadcast,) * (num_inputs + 1),
+        variable_axes={"params": 0, "intermediates": 0},
+        split_rngs={"params": True, "dropout": True},
+        metadata_params={nn.PARTITION_NAME: axes.LAYERS},
+    )
+    return scanned(config)
+
+
+class Transformer(nn.Module):
+    """The encoder-decoder of the paper, with its settings in `config`.
+
+    `source`, `target_inputs` and their positions and segments are as in
+    `transformer_jax.data.batch.Batch`. Without positions a row counts from 0; without
+    segments a row is one sentence without padding.
+
+    Paper: section 3.
+    """
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        config = self.config
+        if config.share_embeddings == "all":
+            self.embedding = Embedding(config, config.vocab_size)
+        else:
+            self.source_embedding = Embedding(config, config.vocab_size)
+            self.target_embedding = Embedding(config, config.output_vocab_size)
+        if config.share_embeddings == "none":
+            self.output_embedding = Embedding(config, config.output_vocab_size)
+        self.source_position = PositionalEncoding(config)
+        self.target_position = PositionalEncoding(config)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.encoder = _stack(EncoderLayer, config, config.num_encoder_layers, 1)
+        self.decoder = _stack(DecoderLayer, config, config.num_decoder_layers, 3)
+        if config.norm == "pre":
+            self.encoder_norm = layer_norm(config)
+            self.decoder_norm = layer_norm(config)
+
+    def __call__(
+        self,
+        source: Int[Array, "batch source"],
+        target_inputs: Int[Array, "batch target"],
+        *,
+        source_positions: Int[Array, "batch source"] | None = None,
+        source_segments: Int[Array, "batch source"] | None = None,
+        target_positions: Int[Array, "batch target"] | None = None,
+        target_segments: Int[Array, "batch target"] | None = None,
+        deterministic: bool,
+    ) -> Float[Array, "batch target d_model"]:
+        """Encodes and decodes under teacher forcing; returns what `logits` takes."""
+        if self.is_initializing():
+            self.output_matrix()  # Its parameters would not be made otherwise.
+        memory = self.encode(
+            source, source_positions, source_segments, deterministic=deterministic
+        )
+        return self.decode(
+            target_inputs,
+            memory,
+            target_positions,
+            target_segments,
+            source_segments,
+            deterministic=deterministic,
+        )
+
+    def encode(
+        self,
+        source: Int[Array, "batch source"],
+        positions: Int[Array, "batch source"] | None = None,
+        segments: Int[Array, "batch source"] | None = None,
+        *,
+        deterministic: bool,
+    ) -> Float[Array, "batch source d_model"]:
+        """Returns the memory: one vector for each source position."""
+        segments = _or_one_sentence(segments, source)
+        mask = masks.self_attention_mask(
+            segments, causal=False, window=self.config.attention_window
+        )
+        x = self._embed_source(source, _or_range(positions, source))
+        x, _ = self.encoder(
+            self.dropout(x, deterministic=deterministic), mask, deterministic
+        )
+        return self.encoder_norm(x) if self.config.norm == "pre" else x
+
+    def decode(
+        self,
+        target_inputs: Int[Array, "batch target"],
+        memory: Float[Array, "batch source d_model"],
+        positions: Int[Array, "batch target"] | None = None,
+        segments: Int[Array, "batch target"] | None = None,
+        source_segments: Int[Array, "batch source"] | None = None,
+        *,
+        deterministic: bool,
+    ) -> Float[Array, "batch target d_model"]:
+        """Returns one vector for each target position, from it and those before it."""
+        segments = _or_one_sentence(segments, target_inputs)
+        source_segments = _or_one_sentence(source_segments, memory[..., 0])
+        self_mask = masks.self_attention_mask(
+            segments, causal=True, window=self.config.attention_window
+        )
+        cross_mask = masks.segment_mask(segments, source_segments)
+        x = self._embed_target(target_inputs, _or_range(positions, target_inputs))
+        x = self.dropout(x, deterministic=deterministic)
+        x, _ = self.decoder(x, memory, self_mask, cross_mask, deterministic)
+        return self.decoder_norm(x) if self.config.norm == "pre" else x
+
+    def output_matrix(self) -> Float[Array, "vocab d_model"]:
+        """Returns the matrix of the pre-softmax projection, for a loss to fuse."""
+        if self.config.share_embeddings == "all":
+            return self.embedding.matrix
+        if self.config.share_embeddings == "target":
+            return self.target_embedding.matrix
+        return self.output_embedding.matrix
+
+    def logits(
+        self, hidden: Float[Array, "*batch d_model"]
+    ) -> Float[Array, "*batch vocab"]:
+        """Returns float32 logits. Paper: section 3.4."""
+        matrix = self.output_matrix().astype(self.config.compute_dtype)
+        return jnp.einsum(
+            "...d,vd->...v",
+            hidden.astype(matrix.dtype),
+            matrix,
+            preferred_element_type=jnp.float32,
+        )
+
+    def init_cache(
+        self,
+        memory: Float[Array, "batch source d_model"],
+        source_segments: Int[Array, "batch source"] | None = None,
+        *,
+        beam_size: int,
+        max_length: int,
+    ) -> DecoderCache:
+        """Returns the cache for at most `max_length` steps of `decode_step`."""
+        self_attention = empty_self_attention(
+            self.config, memory.shape[0], beam_size, max_length
+        )
+        cross_attention = tuple(
+            layer.apply({"params": params}, memory, method="project_memory")
+            for layer, params in self._decoder_layers()
+        )
+        segments = _or_one_sentence(source_segments, memory[..., 0])
+        return DecoderCache(self_attention, cross_attention, segments)
+
+    def decode_step(
+        self,
+        tokens: Int[Array, "batch beam"],
+        cache: DecoderCache,
+        position: Int[Array, ""],
+    ) -> tuple[Float[Array, "batch beam vocab"], DecoderCache]:
+        """Returns the float32 logits of the tokens that follow `tokens`.
+
+        Args:
+            tokens: the token at `position` of every hypothesis.
+            cache: of the positions before it.
+            position: 0 for the first token, the beginning of the sentence.
+        """
+        config = self.config
+        max_length = cache.self_attention[0].key.shape[-3]
+        self_mask = masks.cached_mask(position, max_length, config.attention_window)
+        cross_mask = (cache.source_segments != 0)[:, None, :]
+        x = self._embed_target(tokens, jnp.full_like(tokens, position))
+        presents = []
+        for (layer, params), past, memory in zip(
+            self._decoder_layers(),
+            cache.self_attention,
+            cache.cross_attention,
+            strict=True,
+        ):
+            arguments = (x, past, memory, self_mask, cross_mask, position)
+            x, present = layer.apply({"params": params}, *arguments, method="step")
+            presents.append(present)
+        if config.norm == "pre":
+            x = self.decoder_norm(x)
+        return self.logits(x), cache.replace(self_attention=tuple(presents))
+
+    def _embed_source(self, tokens: Array, positions: Array) -> Array:
+        shared = self.config.share_embeddings == "all"
+        embedding = self.embedding if shared else self.source_embedding
+        return self._sum(embedding(tokens), self.source_position(positions))
+
+    def _embed_target(self, tokens: Array, positions: Array) -> Array:
+        shared = self.config.share_embeddings == "all"
+        embedding = self.embedding if shared else self.target_embedding
+        return self._sum(embedding(tokens), self.target_position(positions))
+
+    def _sum(self, embedded: Array, positions: Array) -> Array:
+        return (embedded + positions).astype(self.config.compute_dtype)
+
+    def _decoder_layers(self) -> list[tuple[DecoderLayer, dict]]:
+        """Returns each decoder layer with its part of the stacked parameters.
+
+        One position is too little work for a scan, whose every iteration would copy
+        the whole cache in and out.
+        """
+        layer = DecoderLayer(self.config, parent=None)
+        stacked = nn.unbox(self.decoder.variables["params"])
+        return [
+            (layer, jax.tree.map(lambda leaf, i=i: leaf[i], stacked))
+            for i in range(self.config.num_decoder_layers)
+        ]
+
+
+def _or_range(positions: Array | None, tokens: Array) -> Array:
+    if positions is None:
+        return jnp.broadcast_to(jnp.arange(tokens.shape[1])[None], tokens.shape)
+    return positions
+
+
+def _or_one_sentence(segments: Array | None, row: Array) -> Array:
+    return jnp.ones(row.shape, jnp.int32) if segments is None else segments

@@ -1,0 +1,339 @@
+"""The order of events in a run: update, report, evaluate, checkpoint."""
+
+import itertools
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from transformer_jax import metrics, sharding
+from transformer_jax.checkpoint import Checkpoints
+from transformer_jax.config import ExperimentConfig
+from transformer_jax.config_io import config_to_dict, differences
+from transformer_jax.data.pipeline import RowOrder, make_batches, pack_corpus
+from transformer_jax.data.prepare import PreparedData, prepare
+from transformer_jax.distributed import is_primary, same_on_all_hosts
+from transformer_jax.errors import InputError
+from transformer_jax.evaluation.evaluate import (
+    mean_loss,
+    split_batches,
+    translation_scores,
+)
+from transformer_jax.reporting import Reporter
+from transformer_jax.training.state import TrainState, abstract_state, init_state
+from transformer_jax.training.step import make_evaluation_step, make_train_step
+from transformer_jax.translation import Translator
+
+CONFIG_FILE = "config.json"
+
+logger = logging.getLogger(__name__)
+
+
+class NonFiniteError(RuntimeError):
+    """Too many updates in a row had a loss or gradient that is not a number."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves in memory; everything is in its work directory too."""
+
+    state: TrainState
+    history: list[dict[str, Any]]
+    """The lines of `metrics.jsonl`, those of the runs it continued included."""
+    config: ExperimentConfig
+    translator: Translator
+    """The trained model, ready to translate."""
+
+
+def train(
+    config: ExperimentConfig,
+    workdir: str | os.PathLike[str],
+    *,
+    train_pairs: Sequence[tuple[str, str]] | None = None,
+    validation_pairs: Sequence[tuple[str, str]] | None = None,
+    progress: bool = True,
+) -> TrainResult:
+    """Trains a model into a work directory, continuing what is there.
+
+    A run that was interrupted goes on from its last checkpoint with the data and the
+    random numbers it would have had, and ends with the same parameters to the bit.
+
+    Args:
+        workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics.
+        train_pairs: (source, target) sentences in place of those `config.data` names.
+        validation_pairs: likewise.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: settings or data that the user can mend; nothing was trained.
+        NonFiniteError: `training.max_skipped_steps` updates in a row failed.
+
+    Paper: section 5.
+    """
+    workdir = Path(workdir)
+    mesh = sharding.make_mesh(config.mesh)
+    sharding.check_rows(config.data.rows, mesh)
+    checkpoints = Checkpoints(workdir, config.training)
+    try:
+        start = checkpoints.steps[-1] if checkpoints.steps else 0
+        if start:
+            _check_continues(checkpoints.config(start), config, workdir)
+        data = prepare(
+            config, workdir, train_pairs=train_pairs, validation_pairs=validation_pairs
+        )
+        _write_config(config, workdir)
+        state = _starting_state(config, mesh, checkpoints, start)
+        reporter = Reporter(
+            workdir,
+            num_steps=config.training.num_steps,
+            start_step=start,
+            progress=progress,
+        )
+        try:
+            run = _Run(config, mesh, data, checkpoints, reporter)
+            state = run.train(state)
+        finally:
+            reporter.close()
+    finally:
+        checkpoints.close()  # Waits for what is being written, also when interrupted.
+    translator = Translator(config, state.params, data.tokenizer, mesh)
+    return TrainResult(state, reporter.history, config, translator)
+
+
+def _starting_state(
+    config: ExperimentConfig, mesh: Mesh, checkpoints: Checkpoints, start: int
+) -> TrainState:
+    if not start:
+        return init_state(config, mesh)
+    abstract = abstract_state(config, mesh)
+    rest = {"batches": abstract.batches, "opt_state": abstract.opt_state}
+    params, training = checkpoints.restore(
+        start, abstract.params, {"step": abstract.step, **rest}
+    )
+    logger.info("continuing from the checkpoint of step %d", start)
+    return TrainState(params=params, **training)
+
+
+def _check_continues(
+    old: ExperimentConfig, new: ExperimentConfig, workdir: Path
+) -> None:
+    """Refuses to continue with another model; says what else has changed."""
+    changes = list(differences(old, new))
+    fixed = [c for c in changes if c.startswith(("model.", "tokenizer."))]
+    free = ("model.scan_unroll", "model.remat")
+    fixed = [c for c in fixed if not c.startswith(free)]
+    if fixed:
+        raise InputError(
+            f"{workdir} holds a run with other settings ({'; '.join(fixed)}): "
+            "keep them, or choose another --workdir."
+        )
+    for change in changes:
+        logger.warning("continuing with a changed setting, %s", change)
+
+
+def _write_config(config: ExperimentConfig, workdir: Path) -> None:
+    if is_primary():
+        text = json.dumps(config_to_dict(config), indent=2) + "\n"
+        (workdir / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+@dataclass
+class _Window:
+    """Sums of the updates since the last report, and the time they took."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    num_steps: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, report: dict[str, Any]) -> None:
+        self.num_steps += 1
+        self.sums = metrics.merge(self.sums, report) if self.sums else dict(report)
+
+    def summary(self) -> dict[str, float]:
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        sums = self.sums
+        return {
+            **metrics.summarize(sums),
+            "gradient_norm": sums["gradient_norm"] / self.num_steps,
+            "source_tokens_per_second": sums["source_tokens"] / seconds,
+            "target_tokens_per_second": sums["target_tokens"] / seconds,
+            "step_seconds": seconds / self.num_steps,
+            "skipped": sums["skipped"],
+        }
+
+
+class _Run:
+    """Training from one state to the last step."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        mesh: Mesh,
+        data: PreparedData,
+        checkpoints: Checkpoints,
+        reporter: Reporter,
+    ) -> None:
+        self._config = config
+        self._settings = config.training
+        self._mesh = mesh
+        self._data = data
+        self._checkpoints = checkpoints
+        self._reporter = reporter
+        self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
+        self._order = RowOrder(
+            self._packed.num_rows, config.data.rows, config.training.seed
+        )
+        self._evaluation_step = make_evaluation_step(config, mesh)
+        self._skipped_in_a_row = 0
+        self._checkpointed = time.monotonic()
+        logger.info(
+            "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
+            "long for a row, %d with an empty side",
+            len(self._packed.pairs),
+            self._packed.num_rows,
+            self._packed.num_rows / config.data.rows,
+            len(self._packed.too_long),
+            data.train.num_empty,
+        )
+
+    def train(self, state: TrainState) -> TrainState:
+        """Updates until the last step; returns the state after it."""
+        train_step = make_train_step(self._config, self._mesh)
+        batches = make_batches(
+            self._data.train,
+            self._packed,
+            self._config.data,
+            seed=self._settings.seed,
+            start_step=int(state.batches),
+            host=jax.process_index(),
+            num_hosts=jax.process_count(),
+        )
+        applied, pending, window = int(state.step), None, _Window()
+        while applied < self._settings.num_steps:
+            batch = sharding.make_global(next(batches), self._mesh)
+            state, report = train_step(state, batch)
+            # The report of the update before is fetched while this one runs.
+            if pending is not None:
+                applied += self._account(window, pending, applied)
+            pending = report
+            if not self._is_due(applied + 1):
+                self._reporter.advance(applied + 1)
+                continue
+            applied += self._account(window, pending, applied)
+            pending = None
+            self._reporter.advance(applied)
+            window = self._after_update(applied, state, window)
+        return state
+
+    def _account(self, window: _Window, report: Any, applied: int) -> int:
+        """Adds a report to the window; returns 1 if its update was applied, else 0."""
+        values = {name: float(value) for name, value in jax.device_get(report).items()}
+        skipped = values["skipped"] > 0
+        self._skipped_in_a_row = self._skipped_in_a_row + 1 if skipped else 0
+        if skipped:
+            logger.warning("update %d skipped: not finite", applied + 1)
+            values = {**values, "loss": 0.0, "nll": 0.0, "gradient_norm": 0.0}
+        if self._skipped_in_a_row >= self._settings.max_skipped_steps:
+            steps = self._checkpoints.steps
+            good = f"the checkpoint of step {steps[-1]}" if steps else "no checkpoint"
+            raise NonFiniteError(
+                f"loss or gradient was not finite in {self._skipped_in_a_row} updates "
+                f"in a row, at step {applied + 1}; {good} is intact. Lower "
+                "optimizer.learning_rate_scale or raise optimizer.warmup_steps."
+            )
+        window.add(values)
+        return 0 if skipped else 1
+
+    def _is_due(self, step: int) -> bool:
+        settings = self._settings
+        intervals = (
+            settings.log_every_steps,
+            settings.evaluate_every_steps,
+            settings.checkpoint_every_steps,
+        )
+        at_interval = any(interval and step % interval == 0 for interval in intervals)
+        return at_interval or step == settings.num_steps
+
+    def _after_update(self, step: int, state: TrainState, window: _Window) -> _Window:
+        """Reports, evaluates and saves what is due; returns the window to go on with."""
+        settings = self._settings
+        is_last = step == settings.num_steps
+        if step % settings.log_every_steps == 0 or is_last:
+            self._reporter.report("train", step, self._train_line(state, window, step))
+            window = _Window()
+        paused = time.perf_counter()
+        validation = None
+        if self._data.validation is not None and (
+            step % settings.evaluate_every_steps == 0 or is_last
+        ):
+            validation = self._evaluate(state)
+            self._reporter.report("validation", step, validation)
+        if validation or is_last or self._is_checkpoint_due(step):
+            self._save(step, state, validation)
+        # Throughput is that of training alone.
+        window.started += time.perf_counter() - paused
+        return window
+
+    def _train_line(
+        self, state: TrainState, window: _Window, step: int
+    ) -> dict[str, float]:
+        learning_rate = window.sums["learning_rate"] / window.num_steps
+        epoch = self._order.epoch_of(int(state.batches))
+        return {**window.summary(), "learning_rate": learning_rate, "epoch": epoch}
+
+    def _evaluate(self, state: TrainState) -> dict[str, Any]:
+        assert self._data.validation is not None
+        assert self._data.validation_pairs is not None
+        started = time.perf_counter()
+        batches = split_batches(self._data.validation, self._config, self._mesh)
+        results: dict[str, Any] = mean_loss(
+            self._evaluation_step, state.params, batches, self._mesh
+        )
+        limit = self._settings.validation_bleu_sentences
+        if limit != 0:
+            pairs = list(itertools.islice(self._data.validation_pairs, limit))
+            translator = Translator(
+                self._config, state.params, self._data.tokenizer, self._mesh
+            )
+            sources, references = zip(*pairs, strict=True)
+            results |= translation_scores(translator, sources, references)
+        return {**results, "seconds": time.perf_counter() - started}
+
+    def _is_checkpoint_due(self, step: int) -> bool:
+        settings = self._settings
+        if settings.checkpoint_every_steps and (
+            step % settings.checkpoint_every_steps == 0
+        ):
+            return True
+        minutes = (time.monotonic() - self._checkpointed) / 60
+        limit = settings.checkpoint_every_minutes or math.inf
+        # Clocks differ between hosts, and all must save or none.
+        return bool(same_on_all_hosts(minutes >= limit))
+
+    def _save(
+        self, step: int, state: TrainState, validation: dict[str, Any] | None
+    ) -> None:
+        numbers = {
+            k: v for k, v in (validation or {}).items() if isinstance(v, int | float)
+        }
+        self._checkpoints.save(
+            step,
+            state.params,
+            {
+                "step": state.step,
+                "batches": state.batches,
+                "opt_state": state.opt_state,
+            },
+            self._config,
+            self._data.tokenizer,
+            numbers or None,
+        )
+        self._checkpointed = time.monotonic()

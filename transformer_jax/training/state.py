@@ -1,0 +1,72 @@
+"""What a run is made of between two updates."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+
+from transformer_jax import sharding
+from transformer_jax.config import ExperimentConfig, TrainingConfig
+from transformer_jax.model.transformer import Transformer
+from transformer_jax.optimizer import make_optimizer
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Parameters, optimizer state and the position in the data."""
+
+    step: Array  # int32 [], updates applied
+    batches: Array  # int32 [], global batches taken; more than `step` by those skipped
+    params: Any  # float32
+    opt_state: Any  # float32
+
+
+def make_rng(config: TrainingConfig, stream: str) -> Array:
+    """Returns the key of a named stream (`init`, `dropout`) of the run's seed."""
+    on_cpu = jax.default_backend() == "cpu"
+    # The counter-based generator of an accelerator is several times faster there than
+    # threefry; on CPU it is not.
+    prng = config.prng or ("threefry2x32" if on_cpu else "rbg")
+    streams = {"init": 0, "dropout": 1}
+    return jax.random.fold_in(jax.random.key(config.seed, impl=prng), streams[stream])
+
+
+def _make_state(
+    rng: Array, model: Transformer, optimizer: optax.GradientTransformation
+) -> TrainState:
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    params = model.init(rng, tokens, tokens, deterministic=True)["params"]
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, zero, params, optimizer.init(params))
+
+
+def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
+    """Returns shapes, dtypes and shardings of the state, without making any of it."""
+    model = Transformer(config.model)
+    optimizer = make_optimizer(config.optimizer, config.model.d_model)
+    boxed = jax.eval_shape(
+        lambda rng: _make_state(rng, model, optimizer),
+        make_rng(config.training, "init"),
+    )
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        sharding.unboxed(boxed),
+        sharding.shardings_of(boxed, mesh),
+    )
+
+
+def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
+    """Returns the state before the first update, born on the devices that keep it."""
+    model = Transformer(config.model)
+    optimizer = make_optimizer(config.optimizer, config.model.d_model)
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
+
+    def make(rng: Array) -> TrainState:
+        return sharding.unboxed(_make_state(rng, model, optimizer))
+
+    rng = make_rng(config.training, "init")
+    return jax.jit(make, out_shardings=shardings)(rng)

@@ -1,0 +1,125 @@
+"""One update: loss, gradient, Adam, all in one compiled function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+
+from transformer_jax import metrics, sharding
+from transformer_jax.config import ExperimentConfig
+from transformer_jax.data.batch import Batch
+from transformer_jax.losses import LossSums, label_smoothed_cross_entropy
+from transformer_jax.model.transformer import Transformer
+from transformer_jax.optimizer import inverse_square_root_schedule, make_optimizer
+from transformer_jax.training.state import TrainState, abstract_state, make_rng
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
+EvaluationStep = Callable[[Any, Batch], dict[str, Array]]
+
+
+def batch_loss(
+    config: ExperimentConfig, params: Any, batch: Batch, dropout_rng: Array | None
+) -> LossSums:
+    """Returns the sums of the loss over a batch; without a key, without dropout."""
+    model = Transformer(config.model)
+
+    def run(model: Transformer) -> tuple[Array, Array]:
+        hidden = model(
+            batch.source,
+            batch.target_inputs,
+            source_positions=batch.source_positions,
+            source_segments=batch.source_segments,
+            target_positions=batch.target_positions,
+            target_segments=batch.target_segments,
+            deterministic=dropout_rng is None,
+        )
+        return hidden, model.output_matrix()
+
+    rngs = None if dropout_rng is None else {"dropout": dropout_rng}
+    hidden, matrix = model.apply({"params": params}, rngs=rngs, method=run)
+    return label_smoothed_cross_entropy(
+        hidden,
+        matrix,
+        batch.target_labels,
+        (batch.target_segments != 0).astype(jnp.float32),
+        label_smoothing=config.training.label_smoothing,
+        slice_tokens=config.training.loss_slice_tokens,
+    )
+
+
+def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
+    """Returns `(state, batch) -> (state, metrics)`, compiled; it consumes its state.
+
+    The loss is the mean over the real target tokens of the global batch. An update
+    whose loss or gradient is not finite is not applied: `step`, parameters and
+    optimizer stay, `batches` advances, and the metrics say `skipped` = 1.
+
+    Metrics are scalars: the sums of `transformer_jax.metrics`, `gradient_norm` (before
+    clipping), `learning_rate`, `skipped`.
+
+    Paper: sections 5.3 and 5.4.
+    """
+    optimizer = make_optimizer(config.optimizer, config.model.d_model)
+    schedule = inverse_square_root_schedule(
+        config.model.d_model,
+        config.optimizer.warmup_steps,
+        config.optimizer.learning_rate_scale,
+    )
+    rng = make_rng(config.training, "dropout")
+
+    def train_step(
+        state: TrainState, batch: Batch
+    ) -> tuple[TrainState, dict[str, Array]]:
+        counts = metrics.batch_counts(batch.source_segments, batch.target_segments)
+        dropout_rng = jax.random.fold_in(rng, state.batches)
+
+        def mean_loss(params: Any) -> tuple[Array, LossSums]:
+            sums = batch_loss(config, params, batch, dropout_rng)
+            return sums.loss / jnp.maximum(counts["target_tokens"], 1.0), sums
+
+        gradients, sums = jax.grad(mean_loss, has_aux=True)(state.params)
+        gradient_norm = optax.global_norm(gradients)
+        finite = jnp.isfinite(gradient_norm) & jnp.isfinite(sums.loss)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+
+        def if_finite(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+        report = {
+            **counts,
+            **sums._asdict(),
+            "gradient_norm": gradient_norm,
+            "learning_rate": schedule(state.step),
+            "skipped": 1.0 - finite.astype(jnp.float32),
+        }
+        state = TrainState(
+            step=state.step + finite.astype(jnp.int32),
+            batches=state.batches + 1,
+            params=if_finite(params, state.params),
+            opt_state=if_finite(opt_state, state.opt_state),
+        )
+        return state, report
+
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
+    return jax.jit(
+        train_step,
+        donate_argnums=0,
+        in_shardings=(shardings, sharding.batch_sharding(mesh)),
+        out_shardings=(shardings, sharding.replicated(mesh)),
+    )
+
+
+def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:
+    """Returns `(params, batch) -> sums`, compiled once for each shape of batch."""
+
+    def evaluation_step(params: Any, batch: Batch) -> dict[str, Array]:
+        sums = batch_loss(config, params, batch, dropout_rng=None)
+        counts = metrics.batch_counts(batch.source_segments, batch.target_segments)
+        return {**counts, **sums._asdict()}
+
+    return jax.jit(evaluation_step, out_shardings=sharding.replicated(mesh))

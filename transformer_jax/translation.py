@@ -1,0 +1,267 @@
+"""Sentences in, translations out."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from transformer_jax import sharding
+from transformer_jax.checkpoint import Which, checkpoint_dir, load_checkpoint
+from transformer_jax.config import DecodingConfig, ExperimentConfig, ModelConfig
+from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
+from transformer_jax.decoding.beam_search import BeamResult, beam_search
+from transformer_jax.decoding.scores import make_length_penalty
+from transformer_jax.errors import InputError
+from transformer_jax.model.cache import DecoderCache
+from transformer_jax.model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One hypothesis for one sentence."""
+
+    text: str
+    score: float
+    """Log-probability over length penalty; nats."""
+    is_finished: bool
+    """Whether it ended by itself, not at the maximum length."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention weights of one sentence pair, float32 [layers, heads, query, key]."""
+
+    source_pieces: list[str]
+    target_pieces: list[str]
+    """What the decoder read: the beginning of the sentence, then the target."""
+    encoder: np.ndarray
+    decoder: np.ndarray
+    cross: np.ndarray
+
+
+class Translator:
+    """A trained model with its tokenizer, on the devices at hand.
+
+    Sentences are sorted by length and translated in batches of few shapes, each
+    compiled once for a process; the output is in the order of the input.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        params: Any,
+        tokenizer: Tokenizer,
+        mesh: Mesh | None = None,
+    ) -> None:
+        check_vocabulary(tokenizer, config.model)
+        self.config = config
+        self.tokenizer = tokenizer
+        self._mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
+        self.params = params
+
+    @classmethod
+    def from_checkpoint(
+        cls, workdir: str | os.PathLike[str], checkpoint: Which = "latest"
+    ) -> "Translator":
+        """Loads one checkpoint: latest, best, average or a step.
+
+        Raises:
+            InputError: no work directory, or no such checkpoint in it.
+        """
+        params, config, tokenizer = load_checkpoint(checkpoint_dir(workdir, checkpoint))
+        # How the devices were arranged in training says nothing about those here.
+        config = config.replace(
+            mesh=dataclasses.replace(config.mesh, data=None, model=1)
+        )
+        mesh = sharding.make_mesh(config.mesh)
+        params = jax.device_put(params, sharding.replicated(mesh))
+        return cls(config, params, tokenizer, mesh)
+
+    def translate(self, sentences: Sequence[str], **decoding: Any) -> list[str]:
+        """Returns the best translation of each sentence; an empty one stays empty.
+
+        Args:
+            decoding: fields of `DecodingConfig` in place of the configured ones, as
+                `beam_size=1` for greedy search.
+
+        Paper: section 6.1.
+        """
+        return [best[0].text for best in self.n_best(sentences, 1, **decoding)]
+
+    def n_best(
+        self, sentences: Sequence[str], n: int, **decoding: Any
+    ) -> list[list[Translation]]:
+        """Returns up to n translations of each sentence, best first, at least one.
+
+        Raises:
+            InputError: n is larger than the beam.
+        """
+        settings = dataclasses.replace(self.config.decoding, **decoding)
+        if not 1 <= n <= settings.beam_size:
+            raise InputError(
+                f"n_best={n} must be between 1 and beam_size={settings.beam_size}: "
+                "the beam holds no more hypotheses."
+            )
+        results: list[list[Translation]] = [
+            [Translation("", 0.0, True)] for _ in sentences
+        ]
+        occupied = [i for i, sentence in enumerate(sentences) if sentence.strip()]
+        encoded = self.tokenizer.encode_source([sentences[i] for i in occupied])
+        for chosen, source, segments in self._batches(encoded, settings):
+            found = self._search(source, segments, settings)
+            for row, index in enumerate(chosen):
+                results[occupied[index]] = self._hypotheses(found, row, n)
+        return results
+
+    def attention(self, source: str, target: str) -> Attention:
+        """Returns what every head attends to, given a source and its translation.
+
+        Paper: figures 3 to 5.
+        """
+        source_ids = self.tokenizer.encode_source([source])[0]
+        target_ids = self.tokenizer.encode_target([target])[0]
+        inputs = [self.tokenizer.bos_id, *target_ids[:-1]]
+        _, variables = Transformer(self.config.model).apply(
+            {"params": self.params},
+            jnp.asarray([source_ids]),
+            jnp.asarray([inputs]),
+            deterministic=True,
+            mutable=["intermediates"],
+        )
+        found = variables["intermediates"]
+
+        def weights(stack: str, attention: str) -> np.ndarray:
+            return np.asarray(found[stack][attention]["attention_weights"][0][:, 0])
+
+        return Attention(
+            source_pieces=self.tokenizer.source_pieces(source_ids),
+            target_pieces=self.tokenizer.target_pieces(inputs),
+            encoder=weights("encoder", "self_attention"),
+            decoder=weights("decoder", "self_attention"),
+            cross=weights("decoder", "cross_attention"),
+        )
+
+    def _batches(
+        self, encoded: list[list[int]], settings: DecodingConfig
+    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+        """Yields sentence numbers and their rows of tokens and segments, by length."""
+        longest_allowed = self.config.model.max_length
+        by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        while by_length:
+            width = _bucket(len(encoded[by_length[0]]))
+            devices = self._mesh.shape[sharding.DATA]
+            most = max(1, settings.batch_tokens // width // devices) * devices
+            fits = [i for i in by_length if len(encoded[i]) <= width]
+            chosen, by_length = fits[:most], by_length[len(fits[:most]) :]
+            if self.config.model.positions == "learned" and width > longest_allowed:
+                raise InputError(
+                    f"a sentence has {len(encoded[chosen[-1]])} tokens, but the model "
+                    f"was trained with model.max_length={longest_allowed} positions: "
+                    "split it."
+                )
+            rows = devices * min(most // devices, _power(-(-len(chosen) // devices)))
+            source = np.full((rows, width), self.tokenizer.pad_id, np.int32)
+            segments = np.zeros((rows, width), np.int32)
+            for row, index in enumerate(chosen):
+                source[row, : len(encoded[index])] = encoded[index]
+                segments[row, : len(encoded[index])] = 1
+            yield chosen, source, segments
+
+    def _search(
+        self, source: np.ndarray, segments: np.ndarray, settings: DecodingConfig
+    ) -> BeamResult:
+        rows = sharding.batch_sharding(self._mesh)
+        search = _make_search(
+            self.config.model, settings, *_special(self.tokenizer), self._mesh
+        )
+        result = search(self.params, *jax.device_put((source, segments), rows))
+        return jax.tree.map(np.asarray, result)
+
+    def _hypotheses(self, found: BeamResult, row: int, n: int) -> list[Translation]:
+        kept = [k for k in range(n) if found.lengths[row, k] > 0]
+        texts = self.tokenizer.decode_target(
+            [found.sequences[row, k, : found.lengths[row, k]].tolist() for k in kept]
+        )
+        return [
+            Translation(text, float(found.scores[row, k]), bool(found.finished[row, k]))
+            for k, text in zip(kept, texts, strict=True)
+        ] or [Translation("", float("-inf"), False)]
+
+
+@functools.lru_cache(maxsize=16)
+def _make_search(
+    config: ModelConfig,
+    settings: DecodingConfig,
+    bos_id: int,
+    eos_id: int,
+    pad_id: int,
+    mesh: Mesh,
+) -> Any:
+    """Returns `(params, source, segments) -> BeamResult`, compiled once for a shape."""
+    model = Transformer(config)
+    penalty = make_length_penalty(
+        settings.length_penalty, settings.length_penalty_alpha
+    )
+
+    def search(params: Any, source: Array, segments: Array) -> BeamResult:
+        variables = {"params": params}
+        max_length = source.shape[1] + settings.max_extra_length
+        if config.positions == "learned":
+            max_length = min(max_length, config.max_length)
+        memory = model.apply(
+            variables, source, segments=segments, deterministic=True, method="encode"
+        )
+        cache = model.apply(
+            variables,
+            memory,
+            segments,
+            beam_size=settings.beam_size,
+            max_length=max_length,
+            method="init_cache",
+        )
+
+        def step(tokens: Array, self_attention: Any, position: Array) -> Any:
+            here: DecoderCache = cache.replace(self_attention=self_attention)
+            logits, after = model.apply(
+                variables, tokens, here, position, method="decode_step"
+            )
+            return jax.nn.log_softmax(logits), after.self_attention
+
+        lengths = jnp.sum(segments != 0, axis=1)
+        return beam_search(
+            step,
+            cache.self_attention,
+            jnp.full((source.shape[0],), bos_id, jnp.int32),
+            beam_size=settings.beam_size,
+            max_length=max_length,
+            eos_id=eos_id,
+            pad_id=pad_id,
+            length_penalty=penalty,
+            # Rows that only fill up the batch have no source and cost no step.
+            max_lengths=jnp.where(lengths > 0, lengths + settings.max_extra_length, 0),
+        )
+
+    return jax.jit(search, out_shardings=sharding.replicated(mesh))
+
+
+def _special(tokenizer: Tokenizer) -> tuple[int, int, int]:
+    return tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+
+
+def _bucket(length: int) -> int:
+    """Returns the width of a batch for sentences of this length: 16, 24, 32, 48, ..."""
+    power = max(16, _power(length))
+    return 3 * power // 4 if power > 16 and length <= 3 * power // 4 else power
+
+
+def _power(number: int) -> int:
+    """Returns the smallest power of two that is at least `number`."""
+    return 1 << max(0, number - 1).bit_length()
