@@ -64,7 +64,7 @@ class Translator:
         check_vocabulary(tokenizer, config.model)
         self.config = config
         self.tokenizer = tokenizer
-        self._mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
+        self.mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
         self.params = params
 
     @classmethod
@@ -157,7 +157,7 @@ class Translator:
         by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         while by_length:
             width = _bucket(len(encoded[by_length[0]]))
-            devices = self._mesh.shape[sharding.DATA]
+            devices = self.mesh.shape[sharding.DATA]
             most = max(1, settings.batch_tokens // width // devices) * devices
             fits = [i for i in by_length if len(encoded[i]) <= width]
             chosen, by_length = fits[:most], by_length[len(fits[:most]) :]
@@ -178,9 +178,9 @@ class Translator:
     def _search(
         self, source: np.ndarray, segments: np.ndarray, settings: DecodingConfig
     ) -> BeamResult:
-        rows = sharding.batch_sharding(self._mesh)
+        rows = sharding.batch_sharding(self.mesh)
         search = _make_search(
-            self.config.model, settings, *_special(self.tokenizer), self._mesh
+            self.config.model, settings, *_special(self.tokenizer), self.mesh
         )
         result = search(self.params, *jax.device_put((source, segments), rows))
         return jax.tree.map(np.asarray, result)

@@ -252,3 +252,29 @@ def test_a_sentence_alone_gives_what_it_gives_in_a_batch(beam_size):
         assert_same(hypotheses(alone, 0), hypotheses(together, sentence))
         assert (alone.finished == together.finished[one]).all()
         assert alone.num_steps == together.num_steps[one]
+
+
+def test_sentences_spread_over_devices_need_no_communication():
+    if len(jax.devices()) < BATCH:
+        pytest.skip(f"needs {BATCH} devices, as tests/conftest.py provides")
+    weights = recurrent(6, 4)
+    search = functools.partial(
+        search_recurrent, beam_size=3, max_length=12,
+        length_penalty=make_length_penalty("gnmt", 0.6),
+    )  # fmt: skip
+    spread = jax.jit(
+        jax.shard_map(
+            lambda memory: search({**weights, "memory": memory}),
+            mesh=jax.sharding.Mesh(jax.devices()[:BATCH], "data"),
+            in_specs=jax.sharding.PartitionSpec("data"),
+            out_specs=jax.sharding.PartitionSpec("data"),
+            check_vma=False,
+        )
+    )
+    compiled = spread.lower(weights["memory"]).compile()
+    for collective in ("all-gather", "all-reduce", "collective-permute"):
+        assert collective not in compiled.as_text()
+    found, expected = jax.device_get((compiled(weights["memory"]), search(weights)))
+    for sentence in range(BATCH):
+        assert_same(hypotheses(found, sentence), hypotheses(expected, sentence))
+    assert (found.num_steps == expected.num_steps).all()

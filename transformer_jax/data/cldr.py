@@ -18,7 +18,14 @@ NUM_HELD_OUT = 1_500
 """Of the phrases: as many for validation, as many for testing."""
 
 
-def make_splits(source: str, target: str, seed: int = 0) -> dict[str, list[Pair]]:
+def make_splits(
+    source: str,
+    target: str,
+    *,
+    num_phrases: int = NUM_PHRASES,
+    num_held_out: int = NUM_HELD_OUT,
+    seed: int = 0,
+) -> dict[str, list[Pair]]:
     """Returns the pairs of train, validation and test.
 
     Within all three together a sentence of either language occurs once. So no test
@@ -29,11 +36,11 @@ def make_splits(source: str, target: str, seed: int = 0) -> dict[str, list[Pair]
     book = Phrasebook(source, target, seed)
     words = list(_distinct(book.lexicon()))
     pairs = _distinct(chain(words, book.phrases()))
-    phrases = list(islice(pairs, len(words), len(words) + NUM_PHRASES))
+    phrases = list(islice(pairs, len(words), len(words) + num_phrases))
     # Evenly spaced: pairs drawn late are of the kinds that are not yet exhausted.
-    stride = NUM_PHRASES // NUM_HELD_OUT
-    held_out = NUM_HELD_OUT * stride
-    validation, test = phrases[0:held_out:stride], phrases[1:held_out:stride]
+    stride = num_phrases // num_held_out
+    end = num_held_out * stride
+    validation, test = phrases[0:end:stride], phrases[1:end:stride]
     unseen = {*validation, *test}
     train = [*words, *(pair for pair in phrases if pair not in unseen)]
     return {"train": train, "validation": validation, "test": test}

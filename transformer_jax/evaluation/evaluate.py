@@ -1,19 +1,120 @@
 """Loss, perplexity and BLEU of a data split."""
 
+import dataclasses
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 from jax.sharding import Mesh
 
 from transformer_jax import metrics, sharding
-from transformer_jax.config import ExperimentConfig
+from transformer_jax.checkpoint import Which, checkpoint_dir
+from transformer_jax.config import DataConfig, ExperimentConfig
 from transformer_jax.data.batch import Batch
-from transformer_jax.data.corpus import Corpus
+from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
-from transformer_jax.evaluation.bleu import corpus_bleu
-from transformer_jax.training.step import EvaluationStep
+from transformer_jax.data.source import load_pairs
+from transformer_jax.data.tokenizer import Tokenizer
+from transformer_jax.errors import InputError
+from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
+from transformer_jax.training.step import EvaluationStep, make_evaluation_step
 from transformer_jax.translation import Translator
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores of a model on sentence pairs, and the translations they are of."""
+
+    scores: dict[str, Any]
+    translations: list[str]
+
+
+def evaluate(
+    workdir: str | os.PathLike[str],
+    *,
+    split: Literal["train", "validation", "test"] = "test",
+    checkpoint: Which = "latest",
+    pairs: Iterable[tuple[str, str]] | None = None,
+    **decoding: Any,
+) -> EvaluationResult:
+    """Returns loss, perplexity, BLEU and chrF of a trained model; no pair is left out.
+
+    Scores: `loss`, `nll`, `perplexity` (per subword), `bleu` (sacreBLEU) with
+    `bleu_signature`, `chrf`, for English-German `paper_bleu` (tokenised, compounds
+    split), `num_sentences`, `step`, `checkpoint`.
+
+    Args:
+        split: which of the data of the run.
+        pairs: (source, target) sentences in place of a split.
+        decoding: fields of `DecodingConfig` in place of the configured ones.
+
+    Raises:
+        InputError: no such checkpoint, or no such data.
+
+    Paper: section 6.1.
+    """
+    directory = checkpoint_dir(workdir, checkpoint)
+    translator = Translator.from_checkpoint(workdir, checkpoint)
+    data = translator.config.data
+    found = load_pairs(data, split) if pairs is None else pairs
+    if found is None:
+        raise InputError(
+            f"the run in {workdir} has no {split} data: set data.{split}_source_path "
+            f"and data.{split}_target_path, or name two files."
+        )
+    sources, references = map(list, zip(*found, strict=True))
+    translations = translator.translate(sources, **decoding)
+    scores = corpus_bleu(translations, references)
+    results: dict[str, Any] = {
+        **_loss_of(translator, sources, references),
+        "bleu": scores.bleu,
+        "bleu_signature": scores.signature,
+        "chrf": scores.chrf,
+    }
+    if (data.source_language, data.target_language) == ("en", "de"):
+        results["paper_bleu"] = paper_bleu(translations, references).bleu
+    results |= {
+        "num_sentences": len(sources),
+        "step": int(directory.name),
+        "checkpoint": checkpoint,
+    }
+    return EvaluationResult(results, translations)
+
+
+def _loss_of(
+    translator: Translator, sources: list[str], references: list[str]
+) -> dict[str, float]:
+    config, mesh = translator.config, translator.mesh
+    # The devices here may be others than those of the training run.
+    config = config.replace(data=_divisible(config.data, mesh.shape[sharding.DATA]))
+    corpus = encode_corpus(sources, references, translator.tokenizer)
+    losses = mean_loss(
+        make_evaluation_step(config, mesh),
+        translator.params,
+        split_batches(corpus, config, mesh),
+        mesh,
+    )
+    return {name: losses[name] for name in ("loss", "nll", "perplexity")}
+
+
+def _divisible(data: DataConfig, devices: int) -> DataConfig:
+    """Returns the settings with rows a multiple of the devices."""
+    rows = -(-data.rows // devices) * devices
+    return dataclasses.replace(data, batch_tokens=rows * data.target_length)
+
+
+def encode_corpus(
+    sources: Sequence[str], references: Sequence[str], tokenizer: Tokenizer
+) -> Corpus:
+    """Returns a corpus in memory that holds every pair, those with empty sides too."""
+    return make_corpus(
+        tokenizer.encode_source(sources),
+        tokenizer.encode_target(references),
+        bos_id=tokenizer.bos_id,
+        pad_id=tokenizer.pad_id,
+    )
 
 
 def mean_loss(

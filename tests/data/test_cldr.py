@@ -1,0 +1,216 @@
+"""The built-in corpus: right, unambiguous, reproducible, split without leaks."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime
+from itertools import islice
+
+import pytest
+
+from transformer_jax.data.cldr import make_splits
+from transformer_jax.data.cldr_phrases import Phrasebook
+from transformer_jax.data.cldr_vocabulary import finish
+
+TARGETS = ("de", "fr", "es")
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def splits(target):
+    return make_splits("en", target, num_phrases=12_000, num_held_out=500)
+
+
+@pytest.fixture(scope="module")
+def stream(target):
+    """Pairs as drawn, before any is left out."""
+    book = Phrasebook("en", target, seed=1)
+    return [*book.lexicon(), *islice(book.phrases(), 20_000)]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (
+            "de",
+            {
+                "Germany": "Deutschland",
+                "French": "Französisch",
+                "1 hour": "1 Stunde",
+                "2 days": "2 Tage",
+                "1 euro": "1 Euro",
+                "2 Swiss francs": "2 Schweizer Franken",
+            },
+        ),
+        (
+            "fr",
+            {
+                "Germany": "Allemagne",
+                "French": "français",
+                "1 hour": "1 heure",
+                "2 days": "2 jours",
+                "1 euro": "1 euro",
+                "2 Swiss francs": "2 francs suisses",
+            },
+        ),
+        (
+            "es",
+            {
+                "Germany": "Alemania",
+                "French": "francés",
+                "1 hour": "1 hora",
+                "2 days": "2 días",
+                "1 euro": "1 euro",
+                "2 Swiss francs": "2 francos suizos",
+            },
+        ),
+    ],
+)
+def test_lexicon_translates_known_words(target, expected):
+    lexicon = dict(Phrasebook("en", target, seed=0).lexicon())
+    assert {source: lexicon[source] for source in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "translation"),
+    [
+        ("de", r"September (\d+), (\d+)", r"\1. September \2"),
+        ("de", r"in (\d\d) weeks", r"in \1 Wochen"),
+        ("de", r"(\d\d) days ago", r"vor \1 Tagen"),
+        ("de", r"1 year ago", r"vor 1 Jahr"),
+        ("de", r"\$(\d+)\.(\d\d)", r"\1,\2 $"),
+        ("de", r"(\d+)\.(\d)%", r"\1,\2 %"),
+        ("de", r"(\d+) billion", r"\1 Milliarden"),
+        ("de", r"(\d+),(\d+) liters per day", r"\1.\2 Liter pro Tag"),
+        ("de", r"(\d+) – (\d+):(\d+) AM", r"0\1:00–0\2:\3 Uhr"),
+        ("de", r"(\d+) minutes and (\d+) seconds", r"\1 Minuten und \2 Sekunden"),
+        ("fr", r"September (\d+), (\d+)", r"\1 septembre \2"),
+        ("fr", r"(\d\d) days ago", r"il y a \1 jours"),
+        ("fr", r"1\.(\d) liters", r"1,\1 litre"),
+        ("fr", r"(\d+) billion", r"\1 milliards"),
+        ("es", r"September (\d+), (\d+)", r"\1 de septiembre de \2"),
+        ("es", r"(\d\d) days ago", r"hace \1 días"),
+        ("es", r"(\d),(\d{3}) liters", r"\1\2 litros"),
+        ("es", r"(\d+) billion", r"\1 mil millones"),
+    ],
+)
+def test_phrases_follow_the_rules_of_the_target(target, source, translation):
+    book = Phrasebook("en", target, seed=0)
+    found = [
+        (match.expand(translation), said)
+        for text, said in islice(book.phrases(), 60_000)
+        if (match := re.fullmatch(source, text))
+    ]
+    assert found
+    for expected, said in found:
+        assert said == expected
+
+
+def test_short_dates_and_times_mean_the_same_in_both_languages(stream, target):
+    short_date = {"de": "%d.%m.%y, %H:%M", "fr": "%d/%m/%Y %H:%M", "es": "%d/%m/%y, %H:%M"}
+    num_moments = num_times = 0
+    for source, translation in stream:
+        if re.fullmatch(r"\d+/\d+/\d+, \d+:\d+ [AP]M", source):
+            num_moments += 1
+            meaning = datetime.strptime(source, "%m/%d/%y, %I:%M %p")
+            assert meaning == datetime.strptime(translation, short_date[target]), source
+        if re.fullmatch(r"\d+:\d+ [AP]M", source):
+            num_times += 1
+            meaning = datetime.strptime(source, "%I:%M %p")
+            assert meaning == datetime.strptime(translation, "%H:%M"), source
+    assert num_moments > 100
+    assert num_times > 100
+
+
+def test_no_sentence_has_two_translations_in_either_direction(stream):
+    for pairs in (stream, [(target, source) for source, target in stream]):
+        translations = {}
+        for source, translation in pairs:
+            assert translations.setdefault(source, translation) == translation
+
+
+def test_only_plain_spaces(stream):
+    for pair in stream:
+        for text in pair:
+            assert not re.search(r"[^\S ]|  |^ | $", text), text
+
+
+@pytest.mark.parametrize(
+    ("babel", "spanish"),
+    [
+        ("España y Italia", "España e Italia"),
+        ("Chad y Hierro", "Chad y Hierro"),
+        ("árabe y hindi", "árabe e hindi"),
+        ("1 día o 8 horas", "1 día u 8 horas"),
+        ("1 día o 11 horas", "1 día u 11 horas"),
+        ("1 día o 110 horas", "1 día o 110 horas"),
+        ("Perú o Omán", "Perú u Omán"),
+        ("1.234,5 metros y 12.345 litros", "1234,5 metros y 12.345 litros"),
+        ("12\u202f345\u00a0km", "12 345 km"),
+    ],
+)
+def test_finish_applies_the_rules_of_spanish(babel, spanish):
+    assert finish(babel, "es") == spanish
+
+
+def test_splits_share_no_sentence(splits):
+    assert {name: len(pairs) for name, pairs in splits.items() if name != "train"} == {
+        "validation": 500,
+        "test": 500,
+    }
+    pairs = [pair for split in splits.values() for pair in split]
+    for side in zip(*pairs, strict=True):
+        assert len(set(side)) == len(pairs)
+
+
+def test_training_has_every_word_of_the_test(splits):
+    def words(pairs, side):
+        return {
+            word for pair in pairs for word in re.findall(r"[^\W\d_]+", pair[side])
+        }
+
+    for side in (0, 1):
+        assert words(splits["test"], side) <= words(splits["train"], side)
+
+
+def test_splits_are_alike(splits):
+    lengths = [
+        sum(len(source) for source, _ in splits[split]) / len(splits[split])
+        for split in ("train", "test")
+    ]
+    assert abs(lengths[0] - lengths[1]) < 3
+
+
+def test_the_corpus_is_the_same_in_every_process():
+    program = (
+        "import sys, hashlib\n"
+        "from itertools import islice\n"
+        "from transformer_jax.data.cldr_phrases import Phrasebook\n"
+        # Babel shares data between the locales it has loaded.
+        "for other in sys.argv[1:]: list(islice(Phrasebook('en', other, 0).phrases(), 99))\n"
+        "pairs = list(islice(Phrasebook('en', 'es', 0).phrases(), 2000))\n"
+        "print(hashlib.sha256(repr(pairs).encode()).hexdigest())\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program, *others],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed, others in (("1", []), ("2", ["de", "fr"]))
+    }
+    assert len(digests) == 1
+
+
+def test_another_seed_draws_other_phrases():
+    first, second = (
+        set(islice(Phrasebook("en", "de", seed).phrases(), 100)) for seed in (0, 1)
+    )
+    assert len(first & second) < 30
