@@ -7,10 +7,13 @@ goes to standard error. Exit codes: 0 success, 2 what the user can mend (one lin
 
 import contextlib
 import dataclasses
+import functools
+import io
 import itertools
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         _configure_logging()
-        tyro.extras.subcommand_cli_from_dict(
-            _commands(arguments), args=arguments or ["--help"], prog=PROGRAM
-        )
+        command = _parsed(arguments or ["--help"])
+        command()
         sys.stdout.flush()
         return 0
     except InputError as error:
@@ -62,6 +64,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"{PROGRAM}: {message}", file=sys.stderr)
     return code
+
+
+def _parsed(arguments: Sequence[str]) -> Callable[[], None]:
+    """Returns the command the arguments ask for, ready to run.
+
+    Raises:
+        InputError: tyro's explanation in one line instead of a box.
+    """
+    commands = {name: _deferred(run) for name, run in _commands(arguments).items()}
+    explanation = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(explanation):
+            return tyro.extras.subcommand_cli_from_dict(
+                commands, args=arguments, prog=PROGRAM
+            )
+    except SystemExit as error:
+        if not error.code:
+            raise  # --help has been printed.
+        paragraphs = re.split(r"─{9,}", re.sub(r"[╭╮╰╯│]", "", explanation.getvalue()))
+        told = [" ".join(text.split()) for text in paragraphs if text.strip()]
+        first = re.sub(r"^Error parsing __tyro\S+ ", "", (told[1:] or told or ["bad usage"])[0])
+        meant = re.search(r"Perhaps you meant: (\S+)", " ".join(told))
+        hint = f"did you mean {meant[1]}?" if meant else f"see {PROGRAM} --help."
+        raise InputError(f"{first.rstrip('.')}; {hint}") from None
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """Returns a function of the same signature that only notes its arguments."""
+
+    @functools.wraps(command)
+    def note(*values: Any, **named: Any) -> Callable[[], None]:
+        return functools.partial(command, *values, **named)
+
+    return note
 
 
 def _configure_logging() -> None:

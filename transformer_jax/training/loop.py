@@ -7,14 +7,14 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from transformer_jax import metrics, sharding
+from transformer_jax import sharding
 from transformer_jax.checkpoint import Checkpoints
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import config_to_dict, differences
@@ -30,6 +30,7 @@ from transformer_jax.evaluation.evaluate import (
 from transformer_jax.reporting import Reporter
 from transformer_jax.training.state import TrainState, abstract_state, init_state
 from transformer_jax.training.step import make_evaluation_step, make_train_step
+from transformer_jax.training.window import Window
 from transformer_jax.translation import Translator
 
 CONFIG_FILE = "config.json"
@@ -145,31 +146,6 @@ def _write_config(config: ExperimentConfig, workdir: Path) -> None:
         (workdir / CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
-@dataclass
-class _Window:
-    """Sums of the updates since the last report, and the time they took."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    num_steps: int = 0
-    started: float = field(default_factory=time.perf_counter)
-
-    def add(self, report: dict[str, Any]) -> None:
-        self.num_steps += 1
-        self.sums = metrics.merge(self.sums, report) if self.sums else dict(report)
-
-    def summary(self) -> dict[str, float]:
-        seconds = max(time.perf_counter() - self.started, 1e-9)
-        sums = self.sums
-        return {
-            **metrics.summarize(sums),
-            "gradient_norm": sums["gradient_norm"] / self.num_steps,
-            "source_tokens_per_second": sums["source_tokens"] / seconds,
-            "target_tokens_per_second": sums["target_tokens"] / seconds,
-            "step_seconds": seconds / self.num_steps,
-            "skipped": sums["skipped"],
-        }
-
-
 class _Run:
     """Training from one state to the last step."""
 
@@ -192,6 +168,7 @@ class _Run:
             self._packed.num_rows, config.data.rows, config.training.seed
         )
         self._evaluation_step = make_evaluation_step(config, mesh)
+        self._window = Window()
         self._skipped_in_a_row = 0
         self._checkpointed = time.monotonic()
         logger.info(
@@ -216,41 +193,47 @@ class _Run:
             host=jax.process_index(),
             num_hosts=jax.process_count(),
         )
-        applied, pending, window = int(state.step), None, _Window()
+        applied, pending = int(state.step), None
+        self._window = Window()
         while applied < self._settings.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
             # The report of the update before is fetched while this one runs.
             if pending is not None:
-                applied += self._account(window, pending, applied)
+                applied += self._account(pending, applied + 1)
             pending = report
+            self._reporter.advance(applied + 1)
             if not self._is_due(applied + 1):
-                self._reporter.advance(applied + 1)
                 continue
-            applied += self._account(window, pending, applied)
+            is_applied = self._account(pending, applied + 1)
             pending = None
-            self._reporter.advance(applied)
-            window = self._after_update(applied, state, window)
+            # A step whose update was skipped is due again with the next batch.
+            if is_applied:
+                applied += 1
+                self._after_update(applied, state)
         return state
 
-    def _account(self, window: _Window, report: Any, applied: int) -> int:
-        """Adds a report to the window; returns 1 if its update was applied, else 0."""
+    def _account(self, report: dict[str, Any], step: int) -> bool:
+        """Adds an update to the window; returns whether it was applied."""
         values = {name: float(value) for name, value in jax.device_get(report).items()}
-        skipped = values["skipped"] > 0
-        self._skipped_in_a_row = self._skipped_in_a_row + 1 if skipped else 0
-        if skipped:
-            logger.warning("update %d skipped: not finite", applied + 1)
-            values = {**values, "loss": 0.0, "nll": 0.0, "gradient_norm": 0.0}
-        if self._skipped_in_a_row >= self._settings.max_skipped_steps:
-            steps = self._checkpoints.steps
-            good = f"the checkpoint of step {steps[-1]}" if steps else "no checkpoint"
-            raise NonFiniteError(
-                f"loss or gradient was not finite in {self._skipped_in_a_row} updates "
-                f"in a row, at step {applied + 1}; {good} is intact. Lower "
-                "optimizer.learning_rate_scale or raise optimizer.warmup_steps."
-            )
-        window.add(values)
-        return 0 if skipped else 1
+        if not values["skipped"]:
+            self._skipped_in_a_row = 0
+            self._window.add(values)
+            return True
+        self._skipped_in_a_row += 1
+        self._window.num_skipped += 1
+        logger.warning("step %d: loss or gradient not finite, update skipped", step)
+        if self._skipped_in_a_row < self._settings.max_skipped_steps:
+            return False
+        self._checkpoints.wait()
+        steps = self._checkpoints.steps
+        raise NonFiniteError(
+            f"loss or gradient was not finite in {self._skipped_in_a_row} updates in a "
+            f"row, at step {step}; "
+            + (f"the checkpoint of step {steps[-1]} is intact" if steps else "no step")
+            + (". " if steps else " has a checkpoint yet. ")
+            + "Lower optimizer.learning_rate_scale or raise optimizer.warmup_steps."
+        )
 
     def _is_due(self, step: int) -> bool:
         settings = self._settings
@@ -262,13 +245,15 @@ class _Run:
         at_interval = any(interval and step % interval == 0 for interval in intervals)
         return at_interval or step == settings.num_steps
 
-    def _after_update(self, step: int, state: TrainState, window: _Window) -> _Window:
-        """Reports, evaluates and saves what is due; returns the window to go on with."""
+    def _after_update(self, step: int, state: TrainState) -> None:
+        """Reports, evaluates and saves what is due."""
         settings = self._settings
         is_last = step == settings.num_steps
         if step % settings.log_every_steps == 0 or is_last:
-            self._reporter.report("train", step, self._train_line(state, window, step))
-            window = _Window()
+            epoch = self._order.epoch_of(int(state.batches))
+            line = {**self._window.summary(), "epoch": epoch}
+            self._reporter.report("train", step, line)
+            self._window = Window()
         paused = time.perf_counter()
         validation = None
         if self._data.validation is not None and (
@@ -279,15 +264,7 @@ class _Run:
         if validation or is_last or self._is_checkpoint_due(step):
             self._save(step, state, validation)
         # Throughput is that of training alone.
-        window.started += time.perf_counter() - paused
-        return window
-
-    def _train_line(
-        self, state: TrainState, window: _Window, step: int
-    ) -> dict[str, float]:
-        learning_rate = window.sums["learning_rate"] / window.num_steps
-        epoch = self._order.epoch_of(int(state.batches))
-        return {**window.summary(), "learning_rate": learning_rate, "epoch": epoch}
+        self._window.started += time.perf_counter() - paused
 
     def _evaluate(self, state: TrainState) -> dict[str, Any]:
         assert self._data.validation is not None

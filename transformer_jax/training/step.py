@@ -1,5 +1,6 @@
 """One update: loss, gradient, Adam, all in one compiled function."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
 EvaluationStep = Callable[[Any, Batch], dict[str, Array]]
+
+
+class RecompilationError(RuntimeError):
+    """A step was given arrays of other shapes than those it was compiled for."""
 
 
 def batch_loss(
@@ -60,6 +65,9 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
 
     Metrics are scalars: the sums of `transformer_jax.metrics`, `gradient_norm` (before
     clipping), `learning_rate`, `skipped`.
+
+    It is compiled for one shape of state and batch. A run whose shapes change would
+    spend its time compiling, so another shape raises RecompilationError.
 
     Paper: sections 5.3 and 5.4.
     """
@@ -107,11 +115,46 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
 
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
     return jax.jit(
-        train_step,
+        _for_one_shape(train_step),
         donate_argnums=0,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
     )
+
+
+def _for_one_shape(step: TrainStep) -> TrainStep:
+    """Returns the step, which when traced again refuses other shapes than the first."""
+    first: dict[str, str] = {}
+
+    @functools.wraps(step)
+    def traced(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+        shapes = _shapes({"state": state, "batch": batch})
+        changes = [
+            f"{name} {first.get(name)} -> {shapes.get(name)}"
+            for name in sorted(first | shapes)
+            if first and first.get(name) != shapes.get(name)
+        ]
+        if changes:
+            more = f" and {len(changes) - 8} more" if len(changes) > 8 else ""
+            raise RecompilationError(
+                f"the step was compiled for other shapes: {', '.join(changes[:8])}"
+                f"{more}; keep them, or make another step for each."
+            )
+        result = step(state, batch)
+        first.update(shapes)
+        return result
+
+    return traced
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    """Returns dtype and shape of every leaf by its path, as `batch.source`."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): (
+            f"{leaf.dtype}{list(leaf.shape)}"
+        )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:

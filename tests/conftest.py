@@ -1,0 +1,50 @@
+"""Eight fake CPU devices, strict JAX, and models with parameters to test them with."""
+
+import functools
+import os
+
+# Read when JAX makes its backend, so set before anything can do that.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = " ".join(
+    (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8")
+).strip()
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from transformer_jax.model.transformer import Transformer
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@functools.cache
+def _random_params(config, seed=0):
+    rng = np.random.default_rng(seed)
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    shapes = jax.eval_shape(
+        lambda: Transformer(config).init(
+            jax.random.key(0), tokens, tokens, deterministic=True
+        )["params"]
+    )
+
+    def fill(path, leaf):
+        name, width = path[-1].key, config.d_model
+        noise = rng.standard_normal(leaf.shape).astype(np.float32)
+        return {"scale": 1 + 0.1 * noise, "bias": 0.1 * noise}.get(
+            name, width**-0.5 * noise
+        )
+
+    return jax.tree_util.tree_map_with_path(fill, nn.unbox(shapes))
+
+
+@pytest.fixture(scope="session")
+def random_params():
+    """Returns `config -> parameters`, where no bias is 0 and no scale is 1.
+
+    Drawn with NumPy rather than by `Transformer.init`, which would be compiled for
+    every configuration.
+    """
+    return _random_params

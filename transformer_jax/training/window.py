@@ -1,0 +1,42 @@
+"""What the updates since the last report add up to."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from transformer_jax import metrics
+
+
+@dataclass
+class Window:
+    """Sums over the updates since the last report, and the time they took.
+
+    An update that was skipped is counted and has no part in any mean.
+    """
+
+    sums: dict[str, float] = field(default_factory=dict)
+    num_steps: int = 0
+    """Updates applied."""
+    num_skipped: int = 0
+    learning_rate: float = 0.0
+    """Of the last update."""
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, report: Mapping[str, float]) -> None:
+        """Adds the metrics of an update that was applied."""
+        self.num_steps += 1
+        self.sums = metrics.merge(self.sums, report) if self.sums else dict(report)
+        self.learning_rate = report["learning_rate"]
+
+    def summary(self) -> dict[str, float]:
+        """Returns the means per token, per update and per second."""
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        return {
+            **metrics.summarize(self.sums),
+            "gradient_norm": self.sums["gradient_norm"] / self.num_steps,
+            "learning_rate": self.learning_rate,
+            "source_tokens_per_second": self.sums["source_tokens"] / seconds,
+            "target_tokens_per_second": self.sums["target_tokens"] / seconds,
+            "step_seconds": seconds / self.num_steps,
+            "skipped": float(self.num_skipped),
+        }
