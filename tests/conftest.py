@@ -9,13 +9,11 @@ os.environ["XLA_FLAGS"] = " ".join(
     (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8")
 ).strip()
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transformer_jax.model.transformer import Transformer
+from transformer_jax.model.size import abstract_params
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -23,13 +21,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 @functools.cache
 def _random_params(config, seed=0):
     rng = np.random.default_rng(seed)
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    shapes = jax.eval_shape(
-        lambda: Transformer(config).init(
-            jax.random.key(0), tokens, tokens, deterministic=True
-        )["params"]
-    )
-
     def fill(path, leaf):
         name, width = path[-1].key, config.d_model
         noise = rng.standard_normal(leaf.shape).astype(np.float32)
@@ -37,7 +28,7 @@ def _random_params(config, seed=0):
             name, width**-0.5 * noise
         )
 
-    return jax.tree_util.tree_map_with_path(fill, nn.unbox(shapes))
+    return jax.tree_util.tree_map_with_path(fill, abstract_params(config))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ translate. Averages have those three only and lie in `average/<last step>/`.
 """
 
 import base64
+import contextlib
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
@@ -48,6 +49,9 @@ class Checkpoints:
             else ocp.CheckpointManagerOptions(
                 save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
                 preservation_policy=_preservation(training),
+                # Which checkpoints stay is for the policy alone to say; but without
+                # this the validation results are not written.
+                best_fn=lambda results: _rank(results, training.best_metric),
                 max_to_keep=None,
                 enable_async_checkpointing=True,
             )
@@ -76,12 +80,12 @@ class Checkpoints:
 
     def best_step(self, metric: Literal["bleu", "loss"]) -> int | None:
         """Returns the step with the best validation metric, None where none has one."""
-        scored = [
-            (value if metric == "bleu" else -value, step)
+        ranked = [
+            (_rank(self._manager.metrics(step) or {}, metric), step)
             for step in self.steps
-            if (value := (self._manager.metrics(step) or {}).get(metric)) is not None
         ]
-        return max(scored)[1] if scored else None
+        rank, step = max(ranked, default=(-math.inf, 0))
+        return step if rank > -math.inf else None
 
     def save(
         self,
@@ -102,7 +106,7 @@ class Checkpoints:
                 training=ocp.args.StandardSave(training),
                 **_descriptions(config, tokenizer),
             ),
-            metrics=dict(validation) if validation else None,
+            metrics=dict(validation or {}),
         )
 
     def restore(self, step: int, abstract_params: Any, abstract_training: Any) -> Any:
@@ -131,19 +135,24 @@ class Checkpoints:
 
 
 def _preservation(training: TrainingConfig) -> checkpoint_managers.PreservationPolicy:
-    metric, sign = training.best_metric, 1 if training.best_metric == "bleu" else -1
     return checkpoint_managers.AnyPreservationPolicy(
         [
             checkpoint_managers.LatestN(n=training.keep_last),
             checkpoint_managers.BestN(
-                get_metric_fn=lambda metrics: (
-                    sign * metrics.get(metric, -sign * np.inf)
-                ),
+                get_metric_fn=lambda results: _rank(results, training.best_metric),
                 n=training.keep_best,
                 keep_checkpoints_without_metrics=False,
             ),
         ]
     )
+
+
+def _rank(results: Mapping[str, float], metric: Literal["bleu", "loss"]) -> float:
+    """Returns a number that is higher for better results, -inf where there are none."""
+    value = results.get(metric, math.nan)
+    if math.isnan(value):
+        return -math.inf
+    return value if metric == "bleu" else -value
 
 
 def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -161,39 +170,55 @@ def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, A
 def checkpoint_dir(workdir: str | os.PathLike[str], which: Which = "latest") -> Path:
     """Returns the directory of a checkpoint chosen by step, age, metric or kind.
 
+    Args:
+        workdir: a work directory; or one checkpoint's directory, which is the latest.
+
     Raises:
         InputError: there is none of that description, with those there are.
     """
     workdir = Path(workdir).absolute()
+    if (workdir / "params").is_dir() and (workdir / "tokenizer").is_dir():
+        if which != "latest":
+            raise InputError(
+                f"{workdir} is a single checkpoint: leave out the choice of {which}."
+            )
+        return workdir
     if which == "average":
-        steps = sorted(int(p.name) for p in (workdir / AVERAGE).glob("[0-9]*"))
+        names = [path.name for path in (workdir / AVERAGE).glob("*")]
+        # Not those that are being written.
+        steps = sorted(int(name) for name in names if name.isdigit())
         if not steps:
             raise InputError(
                 f"{workdir} has no averaged checkpoint: make one with "
                 f"`transformer-jax average {workdir} --last 5`."
             )
         return workdir / AVERAGE / str(steps[-1])
-    checkpoints = Checkpoints(workdir)
+    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+        step = _chosen(checkpoints, which, workdir)
+    return workdir / CHECKPOINTS / str(step)
+
+
+def _chosen(checkpoints: Checkpoints, which: Which, workdir: Path) -> int:
     steps = checkpoints.steps
     if not steps:
         raise InputError(f"{workdir} has no complete checkpoint yet.")
-    step: int | None = steps[-1]
+    if which == "latest":
+        return steps[-1]
     if which == "best":
-        step = checkpoints.best_step(checkpoints.config(steps[-1]).training.best_metric)
-        if step is None:
+        metric = checkpoints.config(steps[-1]).training.best_metric
+        best = checkpoints.best_step(metric)
+        if best is None:
             raise InputError(
                 f"{workdir} has no checkpoint with validation results: choose another "
                 f"of latest, average, {', '.join(map(str, steps))}."
             )
-    elif which != "latest":
-        if which not in steps:
-            raise InputError(
-                f"{workdir} has no checkpoint {which}: choose one of latest, best, "
-                f"average, {', '.join(map(str, steps))}."
-            )
-        step = int(which)
-    checkpoints.close()
-    return workdir / CHECKPOINTS / str(step)
+        return best
+    if which not in steps:
+        raise InputError(
+            f"{workdir} has no checkpoint {which}: choose one of latest, best, "
+            f"average, {', '.join(map(str, steps))}."
+        )
+    return int(which)
 
 
 def load_checkpoint(directory: Path) -> tuple[Any, ExperimentConfig, Tokenizer]:
@@ -240,9 +265,8 @@ def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
     if last < 1:
         raise InputError(f"--last {last} must be at least 1.")
     workdir = Path(workdir).absolute()
-    checkpoints = Checkpoints(workdir)
-    steps = checkpoints.steps[-last:]
-    checkpoints.close()
+    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+        steps = checkpoints.steps[-last:]
     if len(steps) < last:
         raise InputError(
             f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to average: "

@@ -222,6 +222,7 @@ def evaluate(
     source: Path | None = None,
     target: Path | None = None,
     output: Path | None = None,
+    examples: int = 0,
 ) -> None:
     """Score a model: loss, perplexity, BLEU, chrF, as one JSON object.
 
@@ -232,6 +233,7 @@ def evaluate(
         source: sentences in place of a split, one a line; needs --target.
         target: their references.
         output: file for the translations.
+        examples: this many translations, evenly spaced, shown with their references.
     """
     from transformer_jax.data.source import from_files
     from transformer_jax.evaluation.evaluate import evaluate
@@ -243,6 +245,13 @@ def evaluate(
     if output is not None:
         with _writing(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)
+    stride = max(1, len(result.translations) // max(1, examples))
+    for shown in list(zip(result.sources, result.references, result.translations))[
+        : stride * examples : stride
+    ]:
+        for name, text in zip(("source", "reference", "translation"), shown):
+            print(f"{name:>11}  {text}", file=sys.stderr)
+        print(file=sys.stderr)
     _print_json(result.scores)
 
 

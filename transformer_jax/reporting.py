@@ -59,10 +59,9 @@ class Reporter:
         if not self._active:
             return
         path = Path(workdir) / METRICS_FILE
-        text = "".join(json.dumps(line) + "\n" for line in self.history)
-        path.write_text(text, encoding="utf-8")
+        _write_whole(path, "".join(json.dumps(line) + "\n" for line in self.history))
         self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._events = SummaryWriter(str(workdir), purge_step=start_step)
+        self._events = SummaryWriter(str(workdir), purge_step=start_step + 1)
         self._bar = tqdm(
             total=num_steps, initial=start_step, unit="step", disable=not progress
         )
@@ -121,6 +120,13 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
         except ValueError:
             logger.warning("%s: left out a damaged line: %.60s", path, text)
     return lines
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Replaces a file at once: an interruption leaves the old one or the new one."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _readable(values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ The one module that knows the mesh: the model names logical axes
 (`transformer_jax.axes`), `RULES` says over which mesh axis each is spread.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -82,3 +83,23 @@ def make_global(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(sharding, x), tree
     )
+
+
+def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """Returns `function(params, *rows)` run by every device on its rows alone.
+
+    For loops whose length depends on the rows, as a search: devices do not wait for
+    each other, and nothing is gathered but the result.
+    """
+
+    def run(params: Any, *rows: Any) -> Any:
+        specs = (PartitionSpec(), *(PartitionSpec(DATA) for _ in rows))
+        return jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=specs,
+            out_specs=PartitionSpec(DATA),
+            check_vma=False,
+        )(params, *rows)
+
+    return run

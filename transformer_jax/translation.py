@@ -1,5 +1,6 @@
 """Sentences in, translations out."""
 
+import bisect
 import dataclasses
 import functools
 import os
@@ -21,6 +22,7 @@ from transformer_jax.decoding.beam_search import BeamResult, beam_search
 from transformer_jax.decoding.scores import make_length_penalty
 from transformer_jax.errors import InputError
 from transformer_jax.model.cache import DecoderCache
+from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.model.transformer import Transformer
 
 
@@ -72,6 +74,10 @@ class Translator:
         cls, workdir: str | os.PathLike[str], checkpoint: Which = "latest"
     ) -> "Translator":
         """Loads one checkpoint: latest, best, average or a step.
+
+        Args:
+            workdir: a work directory; or the directory of one checkpoint, which needs
+                nothing beside it.
 
         Raises:
             InputError: no work directory, or no such checkpoint in it.
@@ -153,23 +159,26 @@ class Translator:
         self, encoded: list[list[int]], settings: DecodingConfig
     ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
         """Yields sentence numbers and their rows of tokens and segments, by length."""
-        longest_allowed = self.config.model.max_length
-        by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        while by_length:
-            width = _bucket(len(encoded[by_length[0]]))
-            devices = self.mesh.shape[sharding.DATA]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        lengths = [len(encoded[i]) for i in order]
+        limit = max_position(self.config.model)
+        if limit is not None and lengths and lengths[-1] > limit:
+            raise InputError(
+                f"a sentence has {lengths[-1]} tokens, but the model was trained with "
+                f"model.max_length={limit} positions: split it."
+            )
+        devices = self.mesh.shape[sharding.DATA]
+        first = 0
+        while first < len(order):
+            width = _bucket(lengths[first])
             most = max(1, settings.batch_tokens // width // devices) * devices
-            fits = [i for i in by_length if len(encoded[i]) <= width]
-            chosen, by_length = fits[:most], by_length[len(fits[:most]) :]
-            if self.config.model.positions == "learned" and width > longest_allowed:
-                raise InputError(
-                    f"a sentence has {len(encoded[chosen[-1]])} tokens, but the model "
-                    f"was trained with model.max_length={longest_allowed} positions: "
-                    "split it."
-                )
+            end = bisect.bisect_right(lengths, width, hi=min(first + most, len(order)))
+            chosen, first = order[first:end], end
             rows = devices * min(most // devices, _power(-(-len(chosen) // devices)))
-            source = np.full((rows, width), self.tokenizer.pad_id, np.int32)
-            segments = np.zeros((rows, width), np.int32)
+            # A bucket may be wider than a learned position table.
+            shape = (rows, width if limit is None else min(width, limit))
+            source = np.full(shape, self.tokenizer.pad_id, np.int32)
+            segments = np.zeros(shape, np.int32)
             for row, index in enumerate(chosen):
                 source[row, : len(encoded[index])] = encoded[index]
                 segments[row, : len(encoded[index])] = 1
@@ -213,9 +222,10 @@ def _make_search(
 
     def search(params: Any, source: Array, segments: Array) -> BeamResult:
         variables = {"params": params}
+        limit = max_position(config)
         max_length = source.shape[1] + settings.max_extra_length
-        if config.positions == "learned":
-            max_length = min(max_length, config.max_length)
+        if limit is not None:
+            max_length = min(max_length, limit)
         memory = model.apply(
             variables, source, segments=segments, deterministic=True, method="encode"
         )
@@ -249,7 +259,9 @@ def _make_search(
             max_lengths=jnp.where(lengths > 0, lengths + settings.max_extra_length, 0),
         )
 
-    return jax.jit(search, out_shardings=sharding.replicated(mesh))
+    return jax.jit(
+        sharding.on_own_rows(search, mesh), out_shardings=sharding.replicated(mesh)
+    )
 
 
 def _special(tokenizer: Tokenizer) -> tuple[int, int, int]:

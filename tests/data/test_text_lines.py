@@ -66,10 +66,13 @@ def test_gz_is_read_as_the_plain_file(tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 2, 65_536])
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xc3"])
-def test_invalid_utf8_is_refused_with_its_line(tmp_path, monkeypatch, bad, chunk):
+@pytest.mark.parametrize("before", [b"", b"x"])
+def test_invalid_utf8_is_refused_with_its_line(
+    tmp_path, monkeypatch, before, bad, chunk
+):
     monkeypatch.setattr(text_lines, "_CHUNK_LINES", chunk)
     path = tmp_path / "text"
-    path.write_bytes("ä\n\n".encode() + b"x" + bad + b"\nlast\n")
+    path.write_bytes("ä\n\n".encode() + before + bad + b"\nlast\n")
     with pytest.raises(InputError, match=r"text, line 3: not UTF-8") as caught:
         TextLines(path)
     assert "\n" not in str(caught.value)

@@ -164,17 +164,13 @@ class Phrasebook:
         if kind == "percent":
             share = Decimal(self._random.randint(1, 1_000)).scaleb(-3)
             return self._say(
-                lambda locale: format_percent(
-                    share, locale=locale, decimal_quantization=False
-                )
+                lambda x: format_percent(share, locale=x, decimal_quantization=False)
             )
         if kind == "compact":
             # From 2 up: Babel says 1 million in the plural in some languages.
             large = self._random.randint(2, 999) * 10 ** self._random.choice([6, 9, 12])
             return self._say(
-                lambda locale: format_compact_decimal(
-                    large, format_type="long", locale=locale
-                )
+                lambda x: format_compact_decimal(large, format_type="long", locale=x)
             )
         value = Decimal(self._random.randint(1_000, 99_999))
         value = value.scaleb(-self._random.randint(0, 1)).normalize()

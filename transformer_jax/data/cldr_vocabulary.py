@@ -51,6 +51,15 @@ _NOT_COUNTRIES = {
     "AC", "AQ", "BV", "CP", "CQ", "DG", "EA", "EU", "EZ", "HM", "IC", "QO", "TA", "TF",
     "UM", "UN", "XA", "XB", "ZZ",
 }  # fmt: skip
+_FRENCH_MONTHS = "janv|févr|mars|avr|mai|juin|juil|août|sept|oct|nov|déc"
+_RULES = {
+    "fr": ((re.compile(rf"\b1(?=(?:\u2013\d+)? (?:{_FRENCH_MONTHS}))"), "1er"),),
+    "es": (
+        (re.compile(r" y (?=[iIíÍ]|[hH][iIíÍ](?![aAeE]))"), " e "),
+        (re.compile(r" o (?=[hH]?[oOóÓ]|8|11(?!\d))"), " u "),
+        (re.compile(r"(?<![\d.,])(\d)\.(\d{3})(?![\d.])"), r"\1\2"),
+    ),
+}
 _PLAIN_SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
 
 
@@ -82,17 +91,16 @@ def make_short_months(source: Locale, target: Locale) -> list[int]:
 
 
 def finish(text: str, language: str) -> str:
-    """Returns the text with plain spaces, and with two rules which Babel leaves out.
+    """Returns the text with plain spaces, and with rules which Babel leaves out.
 
-    CLDR has no-break, narrow and thin spaces, which few people type. In Spanish, y and
-    o become e and u before their own sound, and four digits are not grouped.
+    CLDR has no-break, narrow and thin spaces, which few people type. In French the
+    first day of a month is 1er. In Spanish, y and o become e and u before their own
+    sound, and four digits are not grouped.
     """
     text = text.translate(_PLAIN_SPACES)
-    if language != "es":
-        return text
-    text = re.sub(r" y (?=[iIíÍ]|[hH][iIíÍ](?![aAeE]))", " e ", text)
-    text = re.sub(r" o (?=[hH]?[oOóÓ]|8|11(?!\d))", " u ", text)
-    return re.sub(r"(?<![\d.,])(\d)\.(\d{3})(?![\d.])", r"\1\2", text)
+    for pattern, replacement in _RULES.get(language, ()):
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _names(sources: Mapping[str, str], targets: Mapping[str, str]) -> list[Pair]:

@@ -11,14 +11,15 @@ from jax.sharding import Mesh
 
 from transformer_jax import metrics, sharding
 from transformer_jax.checkpoint import Which, checkpoint_dir
-from transformer_jax.config import DataConfig, ExperimentConfig
+from transformer_jax.config import DataConfig, ExperimentConfig, ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
-from transformer_jax.data.source import load_pairs
+from transformer_jax.data.source import from_list, load_pairs
 from transformer_jax.data.tokenizer import Tokenizer
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
+from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.training.step import EvaluationStep, make_evaluation_step
 from transformer_jax.translation import Translator
 
@@ -28,6 +29,8 @@ class EvaluationResult:
     """Scores of a model on sentence pairs, and the translations they are of."""
 
     scores: dict[str, Any]
+    sources: list[str]
+    references: list[str]
     translations: list[str]
 
 
@@ -56,9 +59,9 @@ def evaluate(
     Paper: section 6.1.
     """
     directory = checkpoint_dir(workdir, checkpoint)
-    translator = Translator.from_checkpoint(workdir, checkpoint)
+    translator = Translator.from_checkpoint(directory)
     data = translator.config.data
-    found = load_pairs(data, split) if pairs is None else pairs
+    found = load_pairs(data, split) if pairs is None else from_list(pairs)
     if found is None:
         raise InputError(
             f"the run in {workdir} has no {split} data: set data.{split}_source_path "
@@ -77,10 +80,11 @@ def evaluate(
         results["paper_bleu"] = paper_bleu(translations, references).bleu
     results |= {
         "num_sentences": len(sources),
-        "step": int(directory.name),
+        # A checkpoint that was copied may have any name.
+        "step": int(directory.name) if directory.name.isdecimal() else None,
         "checkpoint": checkpoint,
     }
-    return EvaluationResult(results, translations)
+    return EvaluationResult(results, sources, references, translations)
 
 
 def _loss_of(
@@ -131,7 +135,12 @@ def mean_loss(
 def split_batches(
     corpus: Corpus, config: ExperimentConfig, mesh: Mesh
 ) -> Iterable[Batch]:
-    """Returns this host's part of batches that hold every pair of a corpus once."""
+    """Returns this host's part of batches that hold every pair of a corpus once.
+
+    Raises:
+        InputError: as `check_lengths`.
+    """
+    check_lengths(corpus, config.model)
     return evaluation_batches(
         corpus,
         config.data,
@@ -139,6 +148,21 @@ def split_batches(
         num_hosts=jax.process_count(),
         row_multiple=mesh.shape[sharding.DATA],
     )
+
+
+def check_lengths(corpus: Corpus, model: ModelConfig) -> None:
+    """Checks that the model has a position for every token of a corpus.
+
+    Raises:
+        InputError: a sentence is longer than its table of positions.
+    """
+    limit = max_position(model)
+    longest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
+    if limit is not None and longest > limit:
+        raise InputError(
+            f"a sentence to evaluate has {longest} tokens, more than model.max_length="
+            f"{limit}: split it, raise that, or use model.positions='sinusoidal'."
+        )
 
 
 def translation_scores(

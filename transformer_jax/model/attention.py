@@ -13,7 +13,7 @@ from transformer_jax.model.cache import KeyValue
 def attention_weights(
     query: Float[Array, "*batch query heads d_k"],
     key: Float[Array, "*batch key heads d_k"],
-    mask: Bool[Array, "*#batch query key"],
+    mask: Bool[Array, "*#batch #query key"],
 ) -> Float[Array, "*batch heads query key"]:
     """Returns `softmax(Q K^T / sqrt(d_k))` in float32, whatever the inputs' dtype.
 
@@ -35,7 +35,7 @@ def scaled_dot_product_attention(
     query: Float[Array, "*batch query heads d_k"],
     key: Float[Array, "*batch key heads d_k"],
     value: Float[Array, "*batch key heads d_v"],
-    mask: Bool[Array, "*#batch query key"],
+    mask: Bool[Array, "*#batch #query key"],
 ) -> Float[Array, "*batch query heads d_v"]:
     """Returns `softmax(Q K^T / sqrt(d_k)) V`, for every head at once.
 
@@ -93,7 +93,7 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Array, "*batch query d_model"],
         memory: Float[Array, "*batch key d_model"],
-        mask: Bool[Array, "*#batch query key"],
+        mask: Bool[Array, "*#batch #query key"],
         *,
         deterministic: bool,
     ) -> Float[Array, "*batch query d_model"]:
@@ -108,7 +108,7 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Array, "*batch query d_model"],
         memory: KeyValue,
-        mask: Bool[Array, "*#batch query key"],
+        mask: Bool[Array, "*#batch #query key"],
         *,
         deterministic: bool,
     ) -> Float[Array, "*batch query d_model"]:

@@ -23,13 +23,17 @@ def _stack(
         num_inputs: how many arrays, the same for every layer, the layer takes after
             the one it transforms. They are followed by `deterministic`.
     """
+    unroll = min(config.scan_unroll, num_layers)
     if config.remat == "layer":
-        # Counted with self and x; a scan keeps common subexpressions apart by itself.
-        layer = nn.remat(layer, static_argnums=(num_inputs + 2,), prevent_cse=False)
+        # Counted with self and x. A loop keeps what is recomputed apart from what it
+        # repeats; where none is left, the compiler would merge the two again.
+        layer = nn.remat(
+            layer, static_argnums=(num_inputs + 2,), prevent_cse=unroll == num_layers
+        )
     scanned = nn.scan(
         layer,
         length=num_layers,
-        unroll=min(config.scan_unroll, num_layers),
+        unroll=unroll,
         in_axes=(nn.broadcast,) * (num_inputs + 1),
         variable_axes={"params": 0, "intermediates": 0},
         split_rngs={"params": True, "dropout": True},

@@ -17,18 +17,23 @@ from jax.sharding import Mesh
 from transformer_jax import sharding
 from transformer_jax.checkpoint import Checkpoints
 from transformer_jax.config import ExperimentConfig
-from transformer_jax.config_io import config_to_dict, differences
+from transformer_jax.config_io import config_to_dict
 from transformer_jax.data.pipeline import RowOrder, make_batches, pack_corpus
 from transformer_jax.data.prepare import PreparedData, prepare
-from transformer_jax.distributed import is_primary, same_on_all_hosts
-from transformer_jax.errors import InputError
+from transformer_jax.distributed import (
+    is_primary,
+    primary_first,
+    same_on_all_hosts,
+)
 from transformer_jax.evaluation.evaluate import (
+    check_lengths,
     mean_loss,
     split_batches,
     translation_scores,
 )
 from transformer_jax.reporting import Reporter
-from transformer_jax.training.state import TrainState, abstract_state, init_state
+from transformer_jax.training.resume import check_continues, starting_state
+from transformer_jax.training.state import TrainState
 from transformer_jax.training.step import make_evaluation_step, make_train_step
 from transformer_jax.training.window import Window
 from transformer_jax.translation import Translator
@@ -86,12 +91,16 @@ def train(
     try:
         start = checkpoints.steps[-1] if checkpoints.steps else 0
         if start:
-            _check_continues(checkpoints.config(start), config, workdir)
-        data = prepare(
-            config, workdir, train_pairs=train_pairs, validation_pairs=validation_pairs
-        )
+            check_continues(checkpoints.config(start), config, workdir)
+        with primary_first("prepare"):  # The others find its files.
+            data = prepare(
+                config,
+                workdir,
+                train_pairs=train_pairs,
+                validation_pairs=validation_pairs,
+            )
         _write_config(config, workdir)
-        state = _starting_state(config, mesh, checkpoints, start)
+        state = starting_state(config, mesh, checkpoints, start)
         reporter = Reporter(
             workdir,
             num_steps=config.training.num_steps,
@@ -107,37 +116,6 @@ def train(
         checkpoints.close()  # Waits for what is being written, also when interrupted.
     translator = Translator(config, state.params, data.tokenizer, mesh)
     return TrainResult(state, reporter.history, config, translator)
-
-
-def _starting_state(
-    config: ExperimentConfig, mesh: Mesh, checkpoints: Checkpoints, start: int
-) -> TrainState:
-    if not start:
-        return init_state(config, mesh)
-    abstract = abstract_state(config, mesh)
-    rest = {"batches": abstract.batches, "opt_state": abstract.opt_state}
-    params, training = checkpoints.restore(
-        start, abstract.params, {"step": abstract.step, **rest}
-    )
-    logger.info("continuing from the checkpoint of step %d", start)
-    return TrainState(params=params, **training)
-
-
-def _check_continues(
-    old: ExperimentConfig, new: ExperimentConfig, workdir: Path
-) -> None:
-    """Refuses to continue with another model; says what else has changed."""
-    changes = list(differences(old, new))
-    fixed = [c for c in changes if c.startswith(("model.", "tokenizer."))]
-    free = ("model.scan_unroll", "model.remat")
-    fixed = [c for c in fixed if not c.startswith(free)]
-    if fixed:
-        raise InputError(
-            f"{workdir} holds a run with other settings ({'; '.join(fixed)}): "
-            "keep them, or choose another --workdir."
-        )
-    for change in changes:
-        logger.warning("continuing with a changed setting, %s", change)
 
 
 def _write_config(config: ExperimentConfig, workdir: Path) -> None:
@@ -163,6 +141,8 @@ class _Run:
         self._data = data
         self._checkpoints = checkpoints
         self._reporter = reporter
+        if data.validation is not None:
+            check_lengths(data.validation, config.model)
         self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
         self._order = RowOrder(
             self._packed.num_rows, config.data.rows, config.training.seed
@@ -227,12 +207,11 @@ class _Run:
             return False
         self._checkpoints.wait()
         steps = self._checkpoints.steps
+        good = f"checkpoint {steps[-1]} is intact" if steps else "there is no checkpoint"
         raise NonFiniteError(
             f"loss or gradient was not finite in {self._skipped_in_a_row} updates in a "
-            f"row, at step {step}; "
-            + (f"the checkpoint of step {steps[-1]} is intact" if steps else "no step")
-            + (". " if steps else " has a checkpoint yet. ")
-            + "Lower optimizer.learning_rate_scale or raise optimizer.warmup_steps."
+            f"row, at step {step}; {good}. Lower "
+            "optimizer.learning_rate_scale or raise optimizer.warmup_steps."
         )
 
     def _is_due(self, step: int) -> bool:

@@ -90,7 +90,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
             return sums.loss / jnp.maximum(counts["target_tokens"], 1.0), sums
 
         gradients, sums = jax.grad(mean_loss, has_aux=True)(state.params)
-        gradient_norm = optax.global_norm(gradients)
+        gradient_norm = optax.tree.norm(gradients)
         finite = jnp.isfinite(gradient_norm) & jnp.isfinite(sums.loss)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

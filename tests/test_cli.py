@@ -1,0 +1,212 @@
+"""The commands from end to end, and what each bad input answers."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from tiny_runs import reversed_pairs
+
+from transformer_jax.cli import main
+
+CONFIG = """
+[model]
+vocab_size = 300
+d_model = 16
+d_ff = 32
+num_heads = 2
+num_encoder_layers = 1
+num_decoder_layers = 1
+
+[data]
+train_source_path = "{folder}/train.source"
+train_target_path = "{folder}/train.target"
+validation_source_path = "{folder}/validation.source"
+validation_target_path = "{folder}/validation.target"
+source_length = 24
+target_length = 24
+batch_tokens = 192
+prefetch_batches = 2
+
+[training]
+num_steps = 2
+log_every_steps = 1
+checkpoint_every_steps = 1
+validation_bleu_sentences = 2
+"""
+
+
+def write_files(folder, pairs, split):
+    for side, name in enumerate(("source", "target")):
+        text = "".join(pair[side] + "\n" for pair in pairs)
+        (folder / f"{split}.{name}").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with settings and text, and a run of two updates made of them."""
+    folder = tmp_path_factory.mktemp("cli")
+    pairs = [*reversed_pairs(120), ("", "da"), ("du", " ")]
+    write_files(folder, pairs, "train")
+    write_files(folder, reversed_pairs(6, seed=1), "validation")
+    (folder / "config.toml").write_text(CONFIG.format(folder=folder))
+    assert main(["train", f"{folder}/config.toml", "--workdir", f"{folder}/run"]) == 0
+    return folder
+
+
+def fails(capsys, *arguments):
+    """Returns the one line that a command which the user can mend has to say."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    # Log lines may stand before it; the complaint is the last one, and is one line.
+    complaint = captured.err.strip().splitlines()[-1]
+    assert complaint.startswith("transformer-jax: ")
+    return complaint
+
+
+def test_prepare_counts_pairs_and_trains_nothing(folder, tmp_path, capsys):
+    assert main(["prepare", f"{folder}/config.toml", "--workdir", str(tmp_path)]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts["num_train_pairs"] == 120
+    assert counts["num_empty_pairs"] == 2
+    assert counts["source_vocab_size"] == 300
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_setting_on_the_command_line_wins_over_the_file(folder, tmp_path, capsys):
+    arguments = ["train", f"{folder}/config.toml", "--workdir", str(tmp_path)]
+    assert main([*arguments, "--training.num-steps", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 1
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["training"]["num_steps"] == 1
+    assert config["model"]["d_model"] == 16
+
+
+def test_translate_gives_a_line_for_a_line(folder, tmp_path, capsys, monkeypatch):
+    text = "ba be\n\n  \nko\u2028ku\r\nmi"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["translate", f"{folder}/run"]) == 0
+    printed = capsys.readouterr().out.split("\n")
+    assert len(printed) == 5 + 1
+    assert printed[1] == printed[2] == printed[5] == ""
+
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(text.encode())
+    arguments = ["translate", f"{folder}/run", "--input", str(source)]
+    assert main([*arguments, "--output", str(output)]) == 0
+    assert output.read_text(encoding="utf-8").split("\n") == printed
+    assert list(tmp_path.iterdir()) == [source, output] or len(
+        list(tmp_path.iterdir())
+    ) == 2
+
+
+def test_translate_lists_the_n_best_as_json(folder, tmp_path, capsys):
+    (tmp_path / "in").write_text("ba be\n\nko\n")
+    arguments = ["translate", f"{folder}/run", "--input", f"{tmp_path}/in"]
+    assert main([*arguments, "--n-best", "3", "--format", "jsonl"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["line"], r["rank"]) for r in records] == [
+        *((1, rank) for rank in (1, 2, 3)),
+        (2, 1),
+        *((3, rank) for rank in (1, 2, 3)),
+    ]
+    scores = [r["score"] for r in records if r["line"] == 1]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_evaluate_and_average_print_one_json_object(folder, capsys):
+    assert main(["average", f"{folder}/run", "--last", "2"]) == 0
+    assert json.loads(capsys.readouterr().out)["checkpoint"] == "average"
+    arguments = ["evaluate", f"{folder}/run", "--checkpoint", "average"]
+    assert main([*arguments, "--split", "validation", "--examples", "2"]) == 0
+    captured = capsys.readouterr()
+    scores = json.loads(captured.out)
+    expected = {"loss", "perplexity", "bleu", "bleu_signature", "chrf", "paper_bleu"}
+    assert expected <= scores.keys()
+    assert scores["num_sentences"] == 6
+    assert scores["step"] == 2
+    assert captured.err.count("reference") == 2
+
+
+def test_evaluate_takes_any_two_files(folder, tmp_path, capsys):
+    write_files(tmp_path, [("ba be", "be ba"), ("", "")], "any")
+    files = ["--source", f"{tmp_path}/any.source", "--target", f"{tmp_path}/any.target"]
+    assert main(["evaluate", f"{folder}/run", *files]) == 0
+    assert json.loads(capsys.readouterr().out)["num_sentences"] == 2
+
+
+def test_info_counts_parameters(folder, capsys):
+    assert main(["info", f"{folder}/config.toml"]) == 0
+    from_file = json.loads(capsys.readouterr().out)
+    assert from_file["num_parameters"] == sum(from_file["parameters"].values())
+    assert main(["info", f"{folder}/run"]) == 0
+    assert json.loads(capsys.readouterr().out) == from_file
+
+
+def test_missing_and_damaged_files_are_named(folder, tmp_path, capsys):
+    assert "nope.toml" in fails(capsys, "train", "nope.toml", "--workdir", tmp_path)
+    assert f"{tmp_path}" in fails(capsys, "translate", tmp_path)
+    assert "in.txt" in fails(capsys, "translate", f"{folder}/run", "--input", "in.txt")
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"ba\nbe \xff\n")
+    line = fails(capsys, "translate", f"{folder}/run", "--input", bad)
+    assert "bad" in line
+    assert "line 2" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["--model.d-modl", "8"], "--model.d-model"),
+        (["--model.norm", "nrom"], "'post', 'pre'"),
+        (["--model.num-heads", "3"], "model.num_heads=3 must divide model.d_model=16"),
+        (["--model.vocab-size", "9999"], "model.vocab_size"),
+        (["--data.train-source-path", "nope.txt"], "nope.txt"),
+        (["--data.validation-target-path", "/dev/null"], "lines"),
+        (["--mesh.model", "5"], "mesh.model=5"),
+    ],
+)
+def test_bad_settings_leave_nothing_behind(folder, tmp_path, capsys, settings, expected):
+    workdir = tmp_path / "run"
+    arguments = ["train", f"{folder}/config.toml", "--workdir", workdir, *settings]
+    assert expected in fails(capsys, *arguments)
+    assert not workdir.exists() or not list(workdir.iterdir())
+
+
+def test_an_unknown_data_set_is_named(folder, tmp_path, capsys):
+    config = tmp_path / "config.toml"
+    config.write_text('[data]\ndataset = "cldr_translate/en_xx"\n')
+    line = fails(capsys, "train", config, "--workdir", tmp_path / "run")
+    assert "en_xx" in line
+    assert "en_de" in line
+
+
+def test_another_vocabulary_than_the_run_has(folder, capsys):
+    arguments = ["train", f"{folder}/config.toml", "--workdir", f"{folder}/run"]
+    assert "model.vocab_size" in fails(capsys, *arguments, "--model.vocab-size", "290")
+
+
+def test_bad_choices_of_a_checkpoint(folder, capsys):
+    run = f"{folder}/run"
+    assert "latest" in fails(capsys, "translate", run, "--checkpoint", "newest")
+    assert "1, 2" in fails(capsys, "evaluate", run, "--checkpoint", "7")
+    assert "2 checkpoints" in fails(capsys, "average", run, "--last", "3")
+    assert "beam_size" in fails(capsys, "translate", run, "--n-best", "50")
+
+
+def test_help_and_import_load_no_heavy_package():
+    code = (
+        "import sys, transformer_jax\n"
+        "from transformer_jax.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'jax', 'flax', 'optax', 'orbax', 'tensorflow_datasets', 'grain',"
+        " 'sentencepiece', 'sacrebleu', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,100 @@
+"""Tiny runs to test with: sentences, settings, and one trained model for all tests."""
+
+import atexit
+import dataclasses
+import functools
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from transformer_jax.config import (
+    DataConfig,
+    DecodingConfig,
+    ExperimentConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from transformer_jax.training.loop import TrainResult, train
+
+WORDS = "ba be bi bo bu da de di do du ka ke ki ko ku ma me mi mo mu".split()
+VOCAB_SIZE = 300  # 4 special ids, 256 bytes, the letters, and every word.
+
+
+def reversed_pairs(number: int, seed: int = 0, longest: int = 7) -> list:
+    """Sentences of words, each with its words in reverse order."""
+    rng = np.random.default_rng(seed)
+    sentences = [
+        rng.choice(WORDS, rng.integers(1, longest + 1)).tolist() for _ in range(number)
+    ]
+    return [(" ".join(s), " ".join(reversed(s))) for s in sentences]
+
+
+def tiny_config(**changes) -> ExperimentConfig:
+    """Settings of a tiny run; changes are written `section__field=value`."""
+    config = ExperimentConfig(
+        model=ModelConfig.tiny(vocab_size=VOCAB_SIZE),
+        data=DataConfig(
+            source_length=24, target_length=24, batch_tokens=8 * 24, prefetch_batches=4
+        ),
+        optimizer=OptimizerConfig(warmup_steps=40, learning_rate_scale=0.5),
+        training=TrainingConfig(
+            num_steps=4,
+            log_every_steps=1,
+            evaluate_every_steps=1_000,
+            validation_bleu_sentences=0,
+            best_metric="loss",
+        ),
+        decoding=DecodingConfig(batch_tokens=512),
+    )
+    for name, value in changes.items():
+        section, field = name.split("__")
+        changed = dataclasses.replace(getattr(config, section), **{field: value})
+        config = config.replace(**{section: changed})
+    return config
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """A run of 12 updates, its work directory, and the pairs it was validated on."""
+
+    workdir: Path
+    config: ExperimentConfig
+    result: TrainResult
+    train_pairs: list
+    validation_pairs: list
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="tiny_runs_")
+atexit.register(_FOLDER.cleanup)
+
+# Every call of `train` compiles its step; one that an earlier call has compiled is
+# read from here instead.
+jax.config.update("jax_compilation_cache_dir", f"{_FOLDER.name}/compiled")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@functools.cache
+def trained_run() -> TrainedRun:
+    """The run that tests share and only read; trained when first asked for."""
+    config = tiny_config(
+        training__num_steps=12,
+        training__log_every_steps=2,
+        training__evaluate_every_steps=4,
+        training__checkpoint_every_steps=3,
+        training__validation_bleu_sentences=6,
+        training__keep_last=3,
+    )
+    pairs = reversed_pairs(230)
+    workdir = Path(_FOLDER.name) / "trained"
+    result = train(
+        config,
+        workdir,
+        train_pairs=pairs[:200],
+        validation_pairs=pairs[200:],
+        progress=False,
+    )
+    return TrainedRun(workdir, config, result, pairs[:200], pairs[200:])

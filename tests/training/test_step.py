@@ -1,0 +1,232 @@
+"""One update is the same however its rows and devices are arranged, and undone if bad."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_runs import VOCAB_SIZE, tiny_config
+
+from transformer_jax import sharding
+from transformer_jax.config import MeshConfig
+from transformer_jax.data.batch import Batch, make_batch, unpacked_batch
+from transformer_jax.data.corpus import make_corpus
+from transformer_jax.data.packing import pack_pairs
+from transformer_jax.training.state import abstract_state
+from transformer_jax.training.step import (
+    RecompilationError,
+    batch_loss,
+    make_evaluation_step,
+    make_train_step,
+)
+
+PAD, BOS, EOS = 0, 1, 2
+# Embeddings are apart, so that one row of the source's is used by few batches.
+# A large epsilon, as Adam makes rounding errors of small gradients into large updates.
+SETTINGS = {"model__share_embeddings": "none", "optimizer__epsilon": 1e-3}
+CONFIG = tiny_config(**SETTINGS)
+
+
+def pairs_of_ids(number: int, seed: int = 0, longest: int = 10, first: int = 4) -> tuple:
+    rng = np.random.default_rng(seed)
+
+    def sentences():
+        for length in rng.integers(1, longest, number):
+            yield [*rng.integers(first, VOCAB_SIZE, length).tolist(), EOS]
+
+    return list(sentences()), list(sentences())
+
+
+def unpacked(sources, targets, rows: int = 16, length: int = 12) -> Batch:
+    return unpacked_batch(
+        sources,
+        targets,
+        source_length=length,
+        target_length=length,
+        bos_id=BOS,
+        pad_id=PAD,
+        num_rows=rows,
+    )
+
+
+def batch_of(seed: int, **settings) -> Batch:
+    return unpacked(*pairs_of_ids(16, seed, **settings))
+
+
+def mesh_of(data: int, model: int = 1):
+    devices = jax.devices()[: data * model]
+    return sharding.make_mesh(MeshConfig(data=data, model=model), devices)
+
+
+MESH = mesh_of(8)
+
+
+@pytest.fixture(scope="module")
+def first_state(random_params):
+    """The state before the first update, on the host."""
+    shapes = abstract_state(CONFIG, MESH)
+    state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    return state.replace(params=random_params(CONFIG.model))
+
+
+def placed(state, mesh=MESH):
+    """New arrays, which a step may consume."""
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(CONFIG, mesh))
+    return jax.device_put(jax.tree.map(np.array, state), shardings)
+
+
+@pytest.fixture(scope="module")
+def train_step():
+    return make_train_step(CONFIG, MESH)
+
+
+def updates(step, state, batches, mesh=MESH) -> tuple:
+    state, losses = placed(state, mesh), []
+    for batch in batches:
+        state, report = step(state, sharding.make_global(batch, mesh))
+        losses.append(float(report["loss"]))
+    return jax.device_get(state), losses
+
+
+def assert_close(first, second, **tolerances) -> None:
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, **tolerances), first, second
+    )
+
+
+def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
+    sources, targets = pairs_of_ids(16)
+    corpus = make_corpus(sources, targets, bos_id=BOS, pad_id=PAD)
+    packing = pack_pairs(corpus.source_lengths, corpus.target_lengths, 32, 30)
+    packed = make_batch(corpus, packing, np.arange(packing.num_rows))
+    assert packed.target_segments.max() > 2, "several pairs must share a row"
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss_and_gradient(params, batch):
+        return batch_loss(CONFIG, params, batch, None).loss
+
+    one, other = (
+        jax.device_get(loss_and_gradient(first_state.params, batch))
+        for batch in (unpacked(sources, targets, rows=17), packed)
+    )
+    assert_close(one, other, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "remat"), [(1, 1, "none"), (4, 2, "none"), (8, 1, "layer")]
+)
+def test_updates_depend_neither_on_devices_nor_on_recomputation(
+    train_step, first_state, data, model, remat
+):
+    batches = [batch_of(seed) for seed in range(4)]
+    state, losses = updates(train_step, first_state, batches)
+    mesh = mesh_of(data, model)
+    other = tiny_config(**SETTINGS, model__remat=remat)
+    other_step = make_train_step(other, mesh)
+    other_state, other_losses = updates(other_step, first_state, batches, mesh)
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    assert_close(state, other_state, rtol=1e-4, atol=1e-6)
+    moved = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), state.params, first_state.params
+    )
+    assert min(jax.tree.leaves(moved)) > 1e-4, "every parameter must have moved"
+
+
+def test_loss_falls_when_one_batch_is_repeated(train_step, first_state):
+    _, losses = updates(train_step, first_state, [batch_of(0)] * 30)
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_dropout_belongs_to_the_place_in_the_data(train_step, first_state):
+    batch = sharding.make_global(batch_of(0), MESH)
+
+    def loss_of(batches: int) -> float:
+        state = placed(first_state.replace(batches=np.int32(batches)))
+        return float(train_step(state, batch)[1]["loss"])
+
+    assert loss_of(3) == loss_of(3)
+    assert len({loss_of(number) for number in range(4)}) == 4
+
+
+def test_evaluation_has_no_dropout(first_state):
+    batch = sharding.make_global(batch_of(0), MESH)
+    params = placed(first_state).params
+    configs = [tiny_config(**SETTINGS, model__dropout_rate=rate) for rate in (0.0, 0.5)]
+    sums = [make_evaluation_step(config, MESH)(params, batch) for config in configs]
+    assert sums[0]["loss"] == sums[1]["loss"]
+
+
+def test_report_has_the_counts_the_norm_and_the_papers_learning_rate(train_step, first_state):
+    batch = batch_of(0)
+    state = placed(first_state.replace(step=np.int32(6)))
+    _, report = train_step(state, sharding.make_global(batch, MESH))
+    assert report["target_tokens"] == (batch.target_segments > 0).sum()
+    assert report["source_slots"] == batch.source.size
+    # Equation (3) at the seventh update, times learning_rate_scale.
+    expected = 0.5 * 32**-0.5 * min(7**-0.5, 7 * 40**-1.5)
+    assert report["learning_rate"] == pytest.approx(expected, rel=1e-6)
+    assert report["skipped"] == 0
+    assert 0.0 < report["gradient_norm"] < 100.0
+
+
+def test_an_update_that_is_not_finite_leaves_everything_but_the_place(train_step, first_state):
+    bad_token = 4
+    state = first_state
+    params = jax.tree.map(np.array, state.params)
+    params["source_embedding"]["matrix"][bad_token] = np.nan
+    state = state.replace(params=params)
+    good, bad = batch_of(1, first=5), batch_of(2, first=5)
+    bad.source[0, 0] = bad_token
+
+    after_good, report = train_step(placed(state), sharding.make_global(good, MESH))
+    assert (after_good.step, after_good.batches, report["skipped"]) == (1, 1, 0)
+    before = jax.device_get(after_good)
+    after_bad, report = train_step(after_good, sharding.make_global(bad, MESH))
+    assert (after_bad.step, after_bad.batches, report["skipped"]) == (1, 2, 1)
+    assert not np.isfinite(report["loss"])
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        (before.params, before.opt_state),
+        jax.device_get((after_bad.params, after_bad.opt_state)),
+    )
+    after_good, report = train_step(after_bad, sharding.make_global(good, MESH))
+    assert (after_good.step, after_good.batches, report["skipped"]) == (2, 3, 0)
+
+
+def test_state_is_consumed_and_nothing_crosses_to_the_host(train_step, first_state):
+    state = placed(first_state)
+    batch = sharding.make_global(batch_of(0), MESH)
+    with jax.transfer_guard("disallow"):
+        after, _ = train_step(state, batch)
+        jax.block_until_ready(train_step(after, batch))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state, after)))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(batch))
+
+
+def test_another_shape_is_an_error_that_says_what_changed():
+    step = make_train_step(CONFIG, MESH)
+    state = abstract_state(CONFIG, MESH)
+
+    def of_shape(rows, length):
+        rows_sharding = sharding.batch_sharding(MESH)
+        leaf = jax.ShapeDtypeStruct((rows, length), jnp.int32, sharding=rows_sharding)
+        return Batch(*[leaf] * 7)
+
+    step.lower(state, of_shape(16, 12))
+    step.lower(state, of_shape(16, 12))
+    with pytest.raises(RecompilationError) as caught:
+        step.lower(state, of_shape(16, 14))
+    message = str(caught.value)
+    assert "batch.source int32[16, 12] -> int32[16, 14]" in message
+    assert "state" not in message
+    assert "\n" not in message
+    step.lower(state, of_shape(16, 12))
+
+
+def test_what_was_lowered_may_be_called(train_step, first_state):
+    state, batch = placed(first_state), sharding.make_global(batch_of(0), MESH)
+    loss = train_step.lower(state, batch).compile()(state, batch)[1]["loss"]
+    assert loss == train_step(placed(first_state), batch)[1]["loss"]
+    wider = batch._replace(source=jnp.zeros((16, 13), jnp.int32))
+    with pytest.raises(RecompilationError, match=r"batch\.source int32\[16, 12\] ->"):
+        train_step(placed(first_state), wider)
