@@ -21,7 +21,6 @@ from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
 from transformer_jax.decoding.beam_search import BeamResult, beam_search
 from transformer_jax.decoding.scores import make_length_penalty
 from transformer_jax.errors import InputError
-from transformer_jax.model.cache import DecoderCache
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.model.transformer import Transformer
 
@@ -226,10 +225,10 @@ def _make_search(
         max_length = source.shape[1] + settings.max_extra_length
         if limit is not None:
             max_length = min(max_length, limit)
-        memory = model.apply(
+        memory: Any = model.apply(
             variables, source, segments=segments, deterministic=True, method="encode"
         )
-        cache = model.apply(
+        initial: Any = model.apply(
             variables,
             memory,
             segments,
@@ -238,17 +237,18 @@ def _make_search(
             method="init_cache",
         )
 
-        def step(tokens: Array, self_attention: Any, position: Array) -> Any:
-            here: DecoderCache = cache.replace(self_attention=self_attention)
-            logits, after = model.apply(
-                variables, tokens, here, position, method="decode_step"
+        def step(tokens: Array, cache: Any, position: Array) -> tuple[Array, Any]:
+            whole = dataclasses.replace(initial, self_attention=cache)
+            stepped: Any = model.apply(
+                variables, tokens, whole, position, method="decode_step"
             )
-            return jax.nn.log_softmax(logits), after.self_attention
+            logits, whole = stepped
+            return jax.nn.log_softmax(logits), whole.self_attention
 
         lengths = jnp.sum(segments != 0, axis=1)
         return beam_search(
             step,
-            cache.self_attention,
+            initial.self_attention,
             jnp.full((source.shape[0],), bos_id, jnp.int32),
             beam_size=settings.beam_size,
             max_length=max_length,

@@ -1,13 +1,17 @@
 """The batch, and how packed or unpacked rows become one."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from transformer_jax.data.corpus import Corpus, Sentences, make_corpus
 from transformer_jax.data.packing import PackedRows, one_pair_a_row
 from transformer_jax.errors import InputError
+
+
+Tokens: TypeAlias = Any
+"""int32 [rows, length]: NumPy on the host, jax.Array once on the devices."""
 
 
 class Batch(NamedTuple):
@@ -19,13 +23,13 @@ class Batch(NamedTuple):
     decoder reads beginning-of-sentence in place of the label before the first.
     """
 
-    source: np.ndarray
-    source_positions: np.ndarray
-    source_segments: np.ndarray
-    target_inputs: np.ndarray
-    target_labels: np.ndarray
-    target_positions: np.ndarray
-    target_segments: np.ndarray
+    source: Tokens
+    source_positions: Tokens
+    source_segments: Tokens
+    target_inputs: Tokens
+    target_labels: Tokens
+    target_positions: Tokens
+    target_segments: Tokens
 
 
 def make_batch(

@@ -68,8 +68,9 @@ def prepare(
     return PreparedData(
         tokenizer=tokenizer,
         train=_corpus(train, tokenizer, corpus_dir / "train"),
-        validation=validation
-        and _corpus(validation, tokenizer, corpus_dir / "validation"),
+        validation=None
+        if validation is None
+        else _corpus(validation, tokenizer, corpus_dir / "validation"),
         validation_pairs=validation,
     )
 

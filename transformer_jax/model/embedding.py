@@ -1,5 +1,7 @@
 """Token embeddings, and the same matrix as the pre-softmax projection."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -21,7 +23,7 @@ class Embedding(nn.Module):
     vocab_size: int
 
     def setup(self) -> None:
-        self.matrix = self.param(
+        self.matrix: Any = self.param(
             "matrix",
             nn.with_logical_partitioning(
                 nn.initializers.normal(self.config.d_model**-0.5),

@@ -1,5 +1,7 @@
 """Positions: sinusoids or a learned table."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -41,7 +43,7 @@ class PositionalEncoding(nn.Module):
     ) -> Float[Array, "*shape d_model"]:
         if self.config.positions == "sinusoidal":
             return sinusoidal_encoding(positions, self.config.d_model)
-        table = self.param(
+        table: Any = self.param(
             "table",
             nn.with_logical_partitioning(
                 nn.initializers.normal(self.config.d_model**-0.5),

@@ -1,5 +1,8 @@
 """The Transformer: encoder, decoder, and the steps of decoding."""
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -171,7 +174,7 @@ class Transformer(nn.Module):
         self_attention = empty_self_attention(
             self.config, memory.shape[0], beam_size, max_length
         )
-        cross_attention = tuple(
+        cross_attention: Any = tuple(
             layer.apply({"params": params}, memory, method="project_memory")
             for layer, params in self._decoder_layers()
         )
@@ -196,7 +199,7 @@ class Transformer(nn.Module):
         self_mask = masks.cached_mask(position, max_length, config.attention_window)
         cross_mask = (cache.source_segments != 0)[:, None, :]
         x = self._embed_target(tokens, jnp.full_like(tokens, position))
-        presents = []
+        presents: list[Any] = []
         for (layer, params), past, memory in zip(
             self._decoder_layers(),
             cache.self_attention,
@@ -208,7 +211,9 @@ class Transformer(nn.Module):
             presents.append(present)
         if config.norm == "pre":
             x = self.decoder_norm(x)
-        return self.logits(x), cache.replace(self_attention=tuple(presents))
+        return self.logits(x), dataclasses.replace(
+            cache, self_attention=tuple(presents)
+        )
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:
         shared = self.config.share_embeddings == "all"

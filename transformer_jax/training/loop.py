@@ -99,6 +99,8 @@ def train(
                 train_pairs=train_pairs,
                 validation_pairs=validation_pairs,
             )
+        if data.validation is not None:
+            check_lengths(data.validation, config.model)
         _write_config(config, workdir)
         state = starting_state(config, mesh, checkpoints, start)
         reporter = Reporter(
@@ -141,8 +143,6 @@ class _Run:
         self._data = data
         self._checkpoints = checkpoints
         self._reporter = reporter
-        if data.validation is not None:
-            check_lengths(data.validation, config.model)
         self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
         self._order = RowOrder(
             self._packed.num_rows, config.data.rows, config.training.seed

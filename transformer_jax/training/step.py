@@ -45,7 +45,8 @@ def batch_loss(
         return hidden, model.output_matrix()
 
     rngs = None if dropout_rng is None else {"dropout": dropout_rng}
-    hidden, matrix = model.apply({"params": params}, rngs=rngs, method=run)
+    outputs: Any = model.apply({"params": params}, rngs=rngs, method=run)
+    hidden, matrix = outputs
     return label_smoothed_cross_entropy(
         hidden,
         matrix,

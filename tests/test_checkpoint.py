@@ -1,0 +1,217 @@
+"""What is kept, what is found again, and what one checkpoint is enough for."""
+
+import dataclasses
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_runs import tiny_config, trained_run
+
+from transformer_jax import sharding
+from transformer_jax.checkpoint import (
+    Checkpoints,
+    average_checkpoints,
+    checkpoint_dir,
+    load_checkpoint,
+    load_params,
+)
+from transformer_jax.config import TrainingConfig
+from transformer_jax.errors import InputError
+from transformer_jax.translation import Translator
+
+SENTENCES = ["ba be bi", "do"]
+
+
+def settings(**fields) -> TrainingConfig:
+    return dataclasses.replace(tiny_config().training, **fields)
+
+
+def save(checkpoints: Checkpoints, step: int, validation=None, params=None) -> None:
+    trained = trained_run()
+    checkpoints.save(
+        step,
+        {"w": jnp.full((2, 3), float(step))} if params is None else params,
+        {"step": jnp.int32(step)},
+        trained.config,
+        trained.result.translator.tokenizer,
+        validation,
+    )
+
+
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """The trained run's checkpoints, to change."""
+    shutil.copytree(trained_run().workdir / "checkpoints", tmp_path / "checkpoints")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "kept"),
+    [
+        ("loss", [3.0, 1.0, 2.0, 1.5, 1.2], [2, 4, 5]),
+        ("bleu", [3.0, 1.0, 2.0, 1.5, 1.2], [1, 4, 5]),
+        ("bleu", [None, 2.0, None, None, float("nan")], [2, 4, 5]),
+        ("loss", [1.0, 2.0, None, None, 0.5], [4, 5]),
+        ("loss", [None] * 5, [4, 5]),
+    ],
+)
+def test_the_last_and_the_best_are_kept_and_known_later(
+    metric, values, kept, tmp_path
+):
+    training = settings(keep_last=2, keep_best=1, best_metric=metric)
+    with closing(Checkpoints(tmp_path, training)) as checkpoints:
+        for step, value in enumerate(values, 1):
+            other = {"bleu": "loss", "loss": "bleu"}[metric]
+            numbers = None if value is None else {metric: value, other: value}
+            save(checkpoints, step, numbers)
+    scored = {step: value for step, value in enumerate(values, 1) if value == value}
+    with closing(Checkpoints(tmp_path)) as checkpoints:
+        assert checkpoints.steps == kept
+        best = checkpoints.best_step(metric)
+    choose = max if metric == "bleu" else min
+    scored = {step: value for step, value in scored.items() if value is not None}
+    assert best == (choose(scored, key=scored.get) if scored else None)
+
+
+def test_the_best_of_a_run_is_found_by_its_name():
+    trained = trained_run()
+    lines = [line for line in trained.result.history if line["kind"] == "validation"]
+    best = min(lines, key=lambda line: line["loss"])["step"]
+    assert checkpoint_dir(trained.workdir, "best").name == str(best)
+    assert checkpoint_dir(trained.workdir).name == "12"
+    assert checkpoint_dir(trained.workdir, 9).name == "9"
+
+
+def test_a_step_that_is_there_is_left_as_it_is(tmp_path):
+    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+        save(checkpoints, 1)
+        save(checkpoints, 1, params={"w": jnp.zeros((2, 3))})
+    assert load_params(checkpoint_dir(tmp_path))["w"][0, 0] == 1.0
+
+
+def test_what_is_written_in_the_background_is_the_state_that_was_given(tmp_path):
+    """Also when the next update, as it does, takes the memory of that state."""
+    rows = sharding.batch_sharding(sharding.make_mesh(tiny_config().mesh))
+    update = jax.jit(lambda x: -x, donate_argnums=0)
+    value = np.random.default_rng(0).standard_normal((1 << 11, 1 << 11), np.float32)
+    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+        array = jax.device_put(value, rows)
+        save(checkpoints, 1, params={"w": array})
+        assert checkpoints.steps == [1]
+        for _ in range(3):
+            array = update(array)
+        checkpoints.wait()
+    np.testing.assert_array_equal(load_params(checkpoint_dir(tmp_path))["w"], value)
+
+
+def test_a_restored_state_has_the_values_and_the_layout_asked_for():
+    trained = trained_run()
+    state = trained.result.state
+    rest = {"step": state.step, "batches": state.batches, "opt_state": state.opt_state}
+    wanted = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+        (state.params, rest),
+    )
+    with closing(Checkpoints(trained.workdir)) as checkpoints:
+        found = checkpoints.restore(12, *wanted)
+        assert checkpoints.config(12) == trained.config
+    jax.tree.map(np.testing.assert_array_equal, found, (state.params, rest))
+    jax.tree.map(lambda x, w: (x.sharding == w.sharding) or pytest.fail(), found, wanted)
+
+
+def test_one_directory_is_enough_to_translate(tmp_path):
+    trained = trained_run()
+    expected = trained.result.translator.translate(SENTENCES)
+    alone = tmp_path / "model"
+    shutil.copytree(trained.workdir / "checkpoints" / "12", alone)
+    for directory in (trained.workdir, trained.workdir / "checkpoints" / "12", alone):
+        translator = Translator.from_checkpoint(directory)
+        assert translator.translate(SENTENCES) == expected
+        assert translator.config.model == trained.config.model
+    with pytest.raises(InputError, match="is a single checkpoint"):
+        checkpoint_dir(alone, "best")
+
+
+def test_half_a_checkpoint_is_never_taken(copied):
+    """Neither one still being written nor an average still being written."""
+    checkpoints = copied / "checkpoints"
+    partial = checkpoints / "15.orbax-checkpoint-tmp-123"
+    shutil.copytree(checkpoints / "12" / "config", partial / "config")
+    assert checkpoint_dir(copied).name == "12"
+    with closing(Checkpoints(copied, settings())) as found:
+        assert found.steps[-1] == 12
+    average_checkpoints(copied, 2)
+    (copied / "average" / "15.orbax-checkpoint-tmp-123").mkdir()
+    assert checkpoint_dir(copied, "average").name == "12"
+
+
+def test_an_average_is_the_mean_of_the_last_checkpoints(copied):
+    directory = average_checkpoints(copied, 2)
+    assert directory == checkpoint_dir(copied, "average")
+    params, config, tokenizer = load_checkpoint(directory)
+    members = [load_params(copied / "checkpoints" / step) for step in ("9", "12")]
+    jax.tree.map(
+        lambda mean, *each: np.testing.assert_allclose(
+            mean, np.mean([np.float64(x) for x in each], axis=0), rtol=1e-6, atol=1e-9
+        ),
+        params,
+        *members,
+    )
+    trained = trained_run()
+    assert config == trained.config
+    assert tokenizer == trained.result.translator.tokenizer
+    # Again, over other checkpoints: it takes the place of the one before.
+    average_checkpoints(copied, 1)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        load_params(checkpoint_dir(copied, "average")),
+        members[1],
+    )
+
+
+def test_parameters_come_to_one_device_from_any_layout():
+    params = load_params(checkpoint_dir(trained_run().workdir))
+    devices = {device for leaf in jax.tree.leaves(params) for device in leaf.devices()}
+    assert devices == {jax.local_devices()[0]}
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        (7, "has no checkpoint 7: choose one of latest, best, average, 8, 9, 12"),
+        ("average", "has no averaged checkpoint: make one with"),
+        ("best", "has no checkpoint with validation results: choose another"),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is(which, message, copied):
+    if which == "best":
+        for step in (8, 9, 12):
+            shutil.rmtree(copied / "checkpoints" / str(step) / "metrics")
+    with pytest.raises(InputError, match=message) as caught:
+        checkpoint_dir(copied, which)
+    assert str(copied) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_directories_without_checkpoints_are_refused(tmp_path, copied):
+    with pytest.raises(InputError, match=r"absent has no checkpoints: train into it"):
+        Translator.from_checkpoint(tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(InputError, match="has no complete checkpoint yet"):
+        checkpoint_dir(tmp_path / "empty")
+    with pytest.raises(InputError, match=r"empty is not a checkpoint"):
+        load_checkpoint(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [(4, "has 3 checkpoints, fewer than the 4"), (0, "--last 0 must be at least 1")],
+)
+def test_an_average_of_too_many_or_none_is_refused(last, message):
+    with pytest.raises(InputError, match=message):
+        average_checkpoints(trained_run().workdir, last)
