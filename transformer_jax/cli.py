@@ -17,13 +17,16 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from transformer_jax.evaluation.evaluate import EvaluationResult
 
 PROGRAM = "transformer-jax"
 
@@ -84,7 +87,8 @@ def _parsed(arguments: Sequence[str]) -> Callable[[], None]:
             raise  # --help has been printed.
         paragraphs = re.split(r"─{9,}", re.sub(r"[╭╮╰╯│]", "", explanation.getvalue()))
         told = [" ".join(text.split()) for text in paragraphs if text.strip()]
-        first = re.sub(r"^Error parsing __tyro\S+ ", "", (told[1:] or told or ["bad usage"])[0])
+        # The first is the title of the box.
+        first = re.sub(r"^Error parsing __tyro\S+ ", "", [*told, "bad usage"][1])
         meant = re.search(r"Perhaps you meant: (\S+)", " ".join(told))
         hint = f"did you mean {meant[1]}?" if meant else f"see {PROGRAM} --help."
         raise InputError(f"{first.rstrip('.')}; {hint}") from None
@@ -245,14 +249,17 @@ def evaluate(
     if output is not None:
         with _writing(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)
-    stride = max(1, len(result.translations) // max(1, examples))
-    for shown in list(zip(result.sources, result.references, result.translations))[
-        : stride * examples : stride
-    ]:
-        for name, text in zip(("source", "reference", "translation"), shown):
-            print(f"{name:>11}  {text}", file=sys.stderr)
-        print(file=sys.stderr)
+    _show_examples(result, examples)
     _print_json(result.scores)
+
+
+def _show_examples(result: "EvaluationResult", number: int) -> None:
+    """Prints sentences, evenly spaced, with reference and translation."""
+    stride = max(1, len(result.translations) // max(1, number))
+    for index in range(0, min(len(result.translations), stride * number), stride):
+        print(f"     source  {result.sources[index]}", file=sys.stderr)
+        print(f"  reference  {result.references[index]}", file=sys.stderr)
+        print(f"translation  {result.translations[index]}\n", file=sys.stderr)
 
 
 def average(workdir: tyro.conf.Positional[Path], /, last: int = 5) -> None:

@@ -45,13 +45,13 @@ class ModelConfig:
     d_v: int | None = None
     """Width of a value per head; None = d_model / num_heads."""
     norm: Literal["post", "pre"] = "post"
-    """post: LayerNorm(x + Sublayer(x)), the paper's; pre: x + Sublayer(LayerNorm(x))."""
+    """post: LayerNorm(x + Sublayer(x)), the paper; pre: x + Sublayer(LayerNorm(x))."""
     activation: Literal["relu", "gelu", "swish"] = "relu"
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     max_length: int = 1024
     """Rows of a learned position table; sinusoids have no limit."""
     share_embeddings: Literal["all", "target", "none"] = "all"
-    """all: one matrix for source, target and output; target: one for target and output."""
+    """all: one matrix for source, target, output; target: one for target and output."""
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.0
     activation_dropout_rate: float = 0.0
@@ -162,7 +162,7 @@ class DataConfig:
     source_language: str = "en"
     target_language: str = "de"
     dataset: str | None = None
-    """TFDS name with its configuration, as cldr_translate/en_de or wmt14_translate/de-en."""
+    """TFDS name and configuration, as cldr_translate/en_de, wmt14_translate/de-en."""
     data_dir: str | None = None
     """Where TFDS keeps its data sets; None = its own default."""
     train_split: str = "train"
@@ -265,12 +265,11 @@ class TrainingConfig:
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
         )  # fmt: skip
         _require_rates("training", self, "label_smoothing")
-        if self.checkpoint_every_minutes is not None:
-            if self.checkpoint_every_minutes <= 0:
-                raise InputError(
-                    f"training.checkpoint_every_minutes="
-                    f"{self.checkpoint_every_minutes} must be positive."
-                )
+        minutes = self.checkpoint_every_minutes
+        if minutes is not None and minutes <= 0:
+            raise InputError(
+                f"training.checkpoint_every_minutes={minutes} must be positive."
+            )
         if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:
             raise InputError(
                 "training.best_metric='bleu' needs translations: set it to 'loss', or "

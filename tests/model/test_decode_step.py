@@ -13,17 +13,20 @@ from transformer_jax.model.transformer import Transformer
 BATCH, BEAM, SOURCE, TARGET, VOCAB = 2, 3, 6, 7, 20
 TINY = {
     "vocab_size": VOCAB, "d_model": 16, "d_ff": 24, "num_heads": 2,
-    "num_encoder_layers": 1, "num_decoder_layers": 3,
+    "num_encoder_layers": 1, "num_decoder_layers": 2,
 }  # fmt: skip
 VARIANTS = {
-    "post": {},
-    "pre": {"norm": "pre"},
-    "window": {"attention_window": 2},
-    "learned": {"positions": "learned", "max_length": 9},
-    "target": {"share_embeddings": "target", "target_vocab_size": 11},
-    "none": {"share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3},
+    "post-norm": {},
+    "pre-norm, window": {"norm": "pre", "attention_window": 2},
+    "learned positions, shared with the output": {
+        "positions": "learned", "max_length": 9,
+        "share_embeddings": "target", "target_vocab_size": 11,
+    },
+    "nothing shared, d_k and d_v": {
+        "share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3
+    },
     "bfloat16": {"compute_dtype": "bfloat16"},
-}
+}  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnums=0)

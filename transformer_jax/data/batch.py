@@ -9,7 +9,6 @@ from transformer_jax.data.corpus import Corpus, Sentences, make_corpus
 from transformer_jax.data.packing import PackedRows, one_pair_a_row
 from transformer_jax.errors import InputError
 
-
 Tokens: TypeAlias = Any
 """int32 [rows, length]: NumPy on the host, jax.Array once on the devices."""
 

@@ -124,7 +124,7 @@ def encode_corpus(
 def mean_loss(
     evaluation_step: EvaluationStep, params: Any, batches: Iterable[Batch], mesh: Mesh
 ) -> dict[str, float]:
-    """Returns loss, nll and perplexity over all batches, each token weighing the same."""
+    """Returns loss, nll and perplexity over all batches, every token weighing alike."""
     totals: dict[str, Any] | None = None
     for batch in batches:
         sums = evaluation_step(params, sharding.make_global(batch, mesh))

@@ -1,0 +1,163 @@
+"""The whole forward pass, loss and gradient against torch.nn.Transformer.
+
+The weights are ours, copied. PyTorch's own are the encoder and decoder stacks and the
+cross entropy; embeddings, sinusoids and the tied projection are written out here.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from transformer_jax.config import ModelConfig
+from transformer_jax.losses import label_smoothed_cross_entropy
+from transformer_jax.model.transformer import Transformer
+
+torch = pytest.importorskip("torch")
+
+CONFIG = ModelConfig(
+    vocab_size=100, d_model=64, d_ff=128, num_heads=4,
+    num_encoder_layers=3, num_decoder_layers=2,
+)  # fmt: skip
+SOURCE_LENGTHS, TARGET_LENGTHS = np.array([13, 5, 9]), np.array([11, 12, 4])
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 100, (3, 13))
+    target, labels = rng.integers(0, 100, (2, 3, 12))
+    source_segments = (np.arange(13) < SOURCE_LENGTHS[:, None]).astype(np.int32)
+    target_segments = (np.arange(12) < TARGET_LENGTHS[:, None]).astype(np.int32)
+    return source, target, labels, source_segments, target_segments
+
+
+@pytest.fixture(scope="module")
+def theirs(random_params, inputs):
+    """Returns logits, loss and the gradients of matrix and first inner product."""
+    params = random_params(CONFIG)
+    stacks = torch.nn.Transformer(
+        d_model=64,
+        nhead=4,
+        batch_first=True,
+        custom_encoder=_encoder(params["encoder"]),
+        custom_decoder=_decoder(params["decoder"]),
+    )
+    matrix = torch.tensor(params["embedding"]["matrix"], requires_grad=True)
+    source, target, labels, source_segments, target_segments = map(
+        torch.from_numpy, inputs
+    )
+    future = torch.triu(torch.ones(12, 12, dtype=torch.bool), diagonal=1)
+    hidden = stacks(
+        matrix[source] * 8.0 + _sinusoids(13),
+        matrix[target] * 8.0 + _sinusoids(12),
+        tgt_mask=future,
+        src_key_padding_mask=source_segments == 0,
+        tgt_key_padding_mask=target_segments == 0,
+        memory_key_padding_mask=source_segments == 0,
+    )
+    logits = hidden @ matrix.T
+    real = target_segments != 0
+    loss = torch.nn.functional.cross_entropy(
+        logits[real], labels[real], label_smoothing=0.1, reduction="sum"
+    )
+    loss.backward()
+    inner = stacks.encoder.layers[0].linear1.weight.grad
+    return tuple(x.detach().numpy() for x in (logits, loss, matrix.grad, inner.T))
+
+
+def _sinusoids(length):
+    i = np.arange(64) // 2
+    angles = np.arange(length)[:, None] / 10_000 ** (2 * i / 64)
+    even = np.arange(64) % 2 == 0
+    return torch.tensor(np.where(even, np.sin(angles), np.cos(angles))).float()
+
+
+def _sizes():
+    return {"d_model": 64, "nhead": 4, "dim_feedforward": 128, "dropout": 0.0}
+
+
+def _encoder(params):
+    layer = torch.nn.TransformerEncoderLayer(
+        **_sizes(), layer_norm_eps=1e-6, batch_first=True
+    )
+    stack = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    for i, layer in enumerate(stack.layers):
+        _copy_attention(layer.self_attn, params["self_attention"], i)
+        _copy_feed_forward(layer, params["feed_forward"], i)
+        _copy_norm(layer.norm1, params["self_attention_residual"], i)
+        _copy_norm(layer.norm2, params["feed_forward_residual"], i)
+    return stack
+
+
+def _decoder(params):
+    layer = torch.nn.TransformerDecoderLayer(
+        **_sizes(), layer_norm_eps=1e-6, batch_first=True
+    )
+    stack = torch.nn.TransformerDecoder(layer, 2)
+    for i, layer in enumerate(stack.layers):
+        _copy_attention(layer.self_attn, params["self_attention"], i)
+        _copy_attention(layer.multihead_attn, params["cross_attention"], i)
+        _copy_feed_forward(layer, params["feed_forward"], i)
+        _copy_norm(layer.norm1, params["self_attention_residual"], i)
+        _copy_norm(layer.norm2, params["cross_attention_residual"], i)
+        _copy_norm(layer.norm3, params["feed_forward_residual"], i)
+    return stack
+
+
+def _copy(parameter, array):
+    with torch.no_grad():
+        parameter.copy_(torch.tensor(np.asarray(array)))
+
+
+def _copy_attention(attention, params, i):
+    three = [params[name]["kernel"][i] for name in ("query", "key", "value")]
+    _copy(attention.in_proj_weight, np.concatenate([w.reshape(64, 64).T for w in three]))
+    _copy(attention.out_proj.weight, params["output"]["kernel"][i].reshape(64, 64).T)
+    _copy(attention.in_proj_bias, np.zeros(3 * 64))
+    _copy(attention.out_proj.bias, np.zeros(64))
+
+
+def _copy_feed_forward(layer, params, i):
+    for linear, name in ((layer.linear1, "inner"), (layer.linear2, "outer")):
+        _copy(linear.weight, params[name]["kernel"][i].T)
+        _copy(linear.bias, params[name]["bias"][i])
+
+
+def _copy_norm(norm, params, i):
+    _copy(norm.weight, params["norm"]["scale"][i])
+    _copy(norm.bias, params["norm"]["bias"][i])
+
+
+def test_logits_loss_and_gradients_are_those_of_torch(random_params, inputs, theirs):
+    source, target, labels, source_segments, target_segments = map(jnp.asarray, inputs)
+
+    def run(model):
+        hidden = model(
+            source, target, source_segments=source_segments,
+            target_segments=target_segments, deterministic=True,
+        )  # fmt: skip
+        sums = label_smoothed_cross_entropy(
+            hidden, model.output_matrix(), labels, target_segments.astype(jnp.float32),
+            label_smoothing=0.1, slice_tokens=12,
+        )  # fmt: skip
+        return sums.loss, model.logits(hidden)
+
+    def loss_and_logits(params):
+        return Transformer(CONFIG).apply({"params": params}, method=run)
+
+    (loss, logits), gradient = jax.jit(
+        jax.value_and_grad(loss_and_logits, has_aux=True)
+    )(random_params(CONFIG))
+    expected_logits, expected_loss, expected_matrix, expected_inner = theirs
+    real = np.asarray(target_segments) != 0
+    assert expected_logits[real].std() > 0.5
+    np.testing.assert_allclose(logits[real], expected_logits[real], atol=1e-4)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
+    inner = gradient["encoder"]["feed_forward"]["inner"]["kernel"][0]
+    for ours, others in (
+        (gradient["embedding"]["matrix"], expected_matrix),
+        (inner, expected_inner),
+    ):
+        np.testing.assert_allclose(ours, others, rtol=1e-3, atol=1e-4)
+        assert np.abs(others).max() > 0.1
