@@ -15,15 +15,16 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
+from transformer_jax.text_streams import open_lines, open_output
 
 if TYPE_CHECKING:
     from transformer_jax.evaluation.evaluate import EvaluationResult
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
+    logging.getLogger("transformer_jax").setLevel(logging.INFO)
     try:
-        _configure_logging()
         command = _parsed(arguments or ["--help"])
         command()
         sys.stdout.flush()
@@ -102,11 +104,6 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
         return functools.partial(command, *values, **named)
 
     return note
-
-
-def _configure_logging() -> None:
-    logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
-    logging.getLogger("transformer_jax").setLevel(logging.INFO)
 
 
 def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
@@ -190,7 +187,7 @@ def translate(
 
     translator = Translator.from_checkpoint(workdir, _which(checkpoint))
     decoding = {} if beam_size is None else {"beam_size": beam_size}
-    with _reading(input) as lines, _writing(output) as out:
+    with open_lines(input) as lines, open_output(output) as out:
         number = 0
         while chunk := list(itertools.islice(lines, _CHUNK_LINES)):
             for source, found in zip(
@@ -198,14 +195,8 @@ def translate(
             ):
                 number += 1
                 for rank, hypothesis in enumerate(found, start=1):
-                    record = {
-                        "line": number,
-                        "rank": rank,
-                        "source": source,
-                        "translation": hypothesis.text,
-                        "score": hypothesis.score,
-                        "is_finished": hypothesis.is_finished,
-                    }
+                    record = {"line": number, "rank": rank, "source": source}
+                    record |= dataclasses.asdict(hypothesis)
                     out.write(_formatted(record, format, n_best) + "\n")
             out.flush()
 
@@ -214,8 +205,8 @@ def _formatted(record: dict[str, Any], format: str, n_best: int) -> str:
     if format == "jsonl":
         return json.dumps(record, ensure_ascii=False)
     if n_best == 1:
-        return record["translation"]
-    return f"{record['line']}\t{record['score']:.4f}\t{record['translation']}"
+        return record["text"]
+    return f"{record['line']}\t{record['score']:.4f}\t{record['text']}"
 
 
 def evaluate(
@@ -247,7 +238,7 @@ def evaluate(
     pairs = None if source is None or target is None else from_files(source, target)
     result = evaluate(workdir, split=split, checkpoint=_which(checkpoint), pairs=pairs)
     if output is not None:
-        with _writing(output) as out:
+        with open_output(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)
     _show_examples(result, examples)
     _print_json(result.scores)
@@ -303,46 +294,6 @@ def _which(checkpoint: str) -> Any:
     raise InputError(
         f"--checkpoint {checkpoint} must be latest, best, average or a step."
     )
-
-
-@contextlib.contextmanager
-def _reading(path: Path | None) -> Iterator[Iterator[str]]:
-    """Opens a file or standard input; only a newline ends a line."""
-    name = "standard input" if path is None else str(path)
-    try:
-        file = sys.stdin.buffer if path is None else path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-
-    def lines() -> Iterator[str]:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
-            except UnicodeDecodeError:
-                raise InputError(
-                    f"{name}: line {number} is not valid UTF-8: convert the file."
-                ) from None
-
-    with contextlib.nullcontext() if path is None else file:
-        yield lines()
-
-
-@contextlib.contextmanager
-def _writing(path: Path | None) -> Iterator[IO[str]]:
-    """Opens standard output, or a file that appears when all of it is written."""
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        yield sys.stdout
-        return
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _print_json(value: Any) -> None:

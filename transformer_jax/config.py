@@ -9,122 +9,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from transformer_jax.config_checks import (
+    require_at_least,
+    require_positive,
+    require_rates,
+)
+from transformer_jax.config_model import ModelConfig as ModelConfig
 from transformer_jax.errors import InputError
-
-
-def _require(section: str, config: Any, **minimums: float) -> None:
-    """Checks that each named field is None or at least its minimum."""
-    for name, minimum in minimums.items():
-        value = getattr(config, name)
-        if value is not None and not value >= minimum:
-            raise InputError(f"{section}.{name}={value} must be at least {minimum}.")
-
-
-def _require_rates(section: str, config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not 0.0 <= value < 1.0:
-            raise InputError(f"{section}.{name}={value} must be in [0, 1).")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Shape of the Transformer. Paper: section 3, Table 3."""
-
-    vocab_size: int = 37_000
-    """Rows of the (source) embedding; the tokenizer is trained to this size."""
-    target_vocab_size: int | None = None
-    """Target rows where the two sides have separate vocabularies; None = vocab_size."""
-    num_encoder_layers: int = 6
-    num_decoder_layers: int = 6
-    d_model: int = 512
-    d_ff: int = 2048
-    num_heads: int = 8
-    d_k: int | None = None
-    """Width of a query or key per head; None = d_model / num_heads."""
-    d_v: int | None = None
-    """Width of a value per head; None = d_model / num_heads."""
-    norm: Literal["post", "pre"] = "post"
-    """post: LayerNorm(x + Sublayer(x)), the paper; pre: x + Sublayer(LayerNorm(x))."""
-    activation: Literal["relu", "gelu", "swish"] = "relu"
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    max_length: int = 1024
-    """Rows of a learned position table; sinusoids have no limit."""
-    share_embeddings: Literal["all", "target", "none"] = "all"
-    """all: one matrix for source, target, output; target: one for target and output."""
-    dropout_rate: float = 0.1
-    attention_dropout_rate: float = 0.0
-    activation_dropout_rate: float = 0.0
-    attention_window: int | None = None
-    """Self-attention sees this many positions to each side; None = all of them."""
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
-    scan_unroll: int = 1
-    """Layers unrolled in each iteration of the scan; num layers = fully unrolled."""
-    remat: Literal["none", "layer"] = "none"
-    """layer: keep only each layer's input for the backward pass, recompute the rest."""
-
-    def __post_init__(self) -> None:
-        _require(
-            "model", self,
-            vocab_size=1, target_vocab_size=1, num_encoder_layers=1,
-            num_decoder_layers=1, d_model=1, d_ff=1, num_heads=1, d_k=1, d_v=1,
-            max_length=1, attention_window=1, scan_unroll=1,
-        )  # fmt: skip
-        _require_rates(
-            "model", self,
-            "dropout_rate", "attention_dropout_rate", "activation_dropout_rate",
-        )  # fmt: skip
-        if self.positions == "sinusoidal" and self.d_model % 2:
-            raise InputError(
-                f"model.d_model={self.d_model} must be even for sinusoidal positions."
-            )
-        if None in (self.d_k, self.d_v) and self.d_model % self.num_heads:
-            raise InputError(
-                f"model.num_heads={self.num_heads} must divide "
-                f"model.d_model={self.d_model}, or set model.d_k and model.d_v."
-            )
-        if self.share_embeddings == "all" and self.output_vocab_size != self.vocab_size:
-            raise InputError(
-                "model.share_embeddings='all' needs one vocabulary, but "
-                f"model.target_vocab_size={self.target_vocab_size} is not "
-                f"model.vocab_size={self.vocab_size}: use 'target' or 'none'."
-            )
-
-    @property
-    def key_size(self) -> int:
-        """d_k, resolved."""
-        return self.d_k or self.d_model // self.num_heads
-
-    @property
-    def value_size(self) -> int:
-        """d_v, resolved."""
-        return self.d_v or self.d_model // self.num_heads
-
-    @property
-    def output_vocab_size(self) -> int:
-        """Rows of the target embedding and of the pre-softmax projection."""
-        return self.target_vocab_size or self.vocab_size
-
-    @classmethod
-    def base(cls, **changes: Any) -> "ModelConfig":
-        """The paper's base model, 65M parameters."""
-        return cls(**changes)
-
-    @classmethod
-    def big(cls, **changes: Any) -> "ModelConfig":
-        """The paper's big model, 213M parameters."""
-        big = {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "dropout_rate": 0.3}
-        return cls(**{**big, **changes})
-
-    @classmethod
-    def tiny(cls, **changes: Any) -> "ModelConfig":
-        """A model for tests and first steps, not the paper's."""
-        tiny = {
-            "vocab_size": 64, "d_model": 32, "d_ff": 64, "num_heads": 4,
-            "num_encoder_layers": 2, "num_decoder_layers": 2,
-        }  # fmt: skip
-        return cls(**{**tiny, **changes})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +33,7 @@ class TokenizerConfig:
     """Most lines of training text the vocabulary is learnt from, evenly spaced."""
 
     def __post_init__(self) -> None:
-        _require("tokenizer", self, max_sentences=1)
+        require_at_least("tokenizer", self, max_sentences=1)
         if not 0.98 <= self.character_coverage <= 1.0:
             raise InputError(
                 f"tokenizer.character_coverage={self.character_coverage} "
@@ -182,7 +73,9 @@ class DataConfig:
     prefetch_batches: int = 16
 
     def __post_init__(self) -> None:
-        _require("data", self, source_length=2, target_length=2, prefetch_batches=1)
+        require_at_least(
+            "data", self, source_length=2, target_length=2, prefetch_batches=1
+        )
         if self.batch_tokens < self.target_length:
             raise InputError(
                 f"data.batch_tokens={self.batch_tokens} must be at least one row, "
@@ -223,12 +116,10 @@ class OptimizerConfig:
     """Gradients of a larger global norm are scaled down to it; None = the paper."""
 
     def __post_init__(self) -> None:
-        _require("optimizer", self, warmup_steps=1)
-        _require_rates("optimizer", self, "beta1", "beta2")
-        for name in ("learning_rate_scale", "epsilon", "max_gradient_norm"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise InputError(f"optimizer.{name}={value} must be positive.")
+        require_at_least("optimizer", self, warmup_steps=1)
+        require_rates("optimizer", self, "beta1", "beta2")
+        positive = "learning_rate_scale", "epsilon", "max_gradient_norm"
+        require_positive("optimizer", self, *positive)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,18 +149,14 @@ class TrainingConfig:
     """Updates in a row with a non-finite loss or gradient before the run ends."""
 
     def __post_init__(self) -> None:
-        _require(
+        require_at_least(
             "training", self,
             num_steps=1, seed=0, loss_slice_tokens=1, log_every_steps=1,
             evaluate_every_steps=1, validation_bleu_sentences=0,
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
         )  # fmt: skip
-        _require_rates("training", self, "label_smoothing")
-        minutes = self.checkpoint_every_minutes
-        if minutes is not None and minutes <= 0:
-            raise InputError(
-                f"training.checkpoint_every_minutes={minutes} must be positive."
-            )
+        require_rates("training", self, "label_smoothing")
+        require_positive("training", self, "checkpoint_every_minutes")
         if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:
             raise InputError(
                 "training.best_metric='bleu' needs translations: set it to 'loss', or "
@@ -290,7 +177,7 @@ class DecodingConfig:
     """Source tokens, padding included, translated together."""
 
     def __post_init__(self) -> None:
-        _require(
+        require_at_least(
             "decoding", self,
             beam_size=1, length_penalty_alpha=0, max_extra_length=1, batch_tokens=1,
         )  # fmt: skip
@@ -306,7 +193,7 @@ class MeshConfig:
     """Devices over which heads, feed-forward and vocabulary are spread."""
 
     def __post_init__(self) -> None:
-        _require("mesh", self, data=1, model=1)
+        require_at_least("mesh", self, data=1, model=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,13 +36,8 @@ def inputs():
 def theirs(random_params, inputs):
     """Returns logits, loss and the gradients of matrix and first inner product."""
     params = random_params(CONFIG)
-    stacks = torch.nn.Transformer(
-        d_model=64,
-        nhead=4,
-        batch_first=True,
-        custom_encoder=_encoder(params["encoder"]),
-        custom_decoder=_decoder(params["decoder"]),
-    )
+    stacks = _stacks()
+    _copy_stacks(stacks, params)
     matrix = torch.tensor(params["embedding"]["matrix"], requires_grad=True)
     source, target, labels, source_segments, target_segments = map(
         torch.from_numpy, inputs
@@ -73,36 +68,37 @@ def _sinusoids(length):
     return torch.tensor(np.where(even, np.sin(angles), np.cos(angles))).float()
 
 
-def _sizes():
-    return {"d_model": 64, "nhead": 4, "dim_feedforward": 128, "dropout": 0.0}
-
-
-def _encoder(params):
-    layer = torch.nn.TransformerEncoderLayer(
-        **_sizes(), layer_norm_eps=1e-6, batch_first=True
+def _stacks():
+    """Without the LayerNorm that PyTorch puts after the last layer."""
+    sizes = {"d_model": 64, "nhead": 4, "dim_feedforward": 128, "dropout": 0.0}
+    settings = {**sizes, "layer_norm_eps": 1e-6, "batch_first": True}
+    encoder_layer = torch.nn.TransformerEncoderLayer(**settings)
+    decoder_layer = torch.nn.TransformerDecoderLayer(**settings)
+    return torch.nn.Transformer(
+        d_model=64,
+        nhead=4,
+        batch_first=True,
+        custom_encoder=torch.nn.TransformerEncoder(
+            encoder_layer, 3, enable_nested_tensor=False
+        ),
+        custom_decoder=torch.nn.TransformerDecoder(decoder_layer, 2),
     )
-    stack = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
-    for i, layer in enumerate(stack.layers):
-        _copy_attention(layer.self_attn, params["self_attention"], i)
-        _copy_feed_forward(layer, params["feed_forward"], i)
-        _copy_norm(layer.norm1, params["self_attention_residual"], i)
-        _copy_norm(layer.norm2, params["feed_forward_residual"], i)
-    return stack
 
 
-def _decoder(params):
-    layer = torch.nn.TransformerDecoderLayer(
-        **_sizes(), layer_norm_eps=1e-6, batch_first=True
-    )
-    stack = torch.nn.TransformerDecoder(layer, 2)
-    for i, layer in enumerate(stack.layers):
-        _copy_attention(layer.self_attn, params["self_attention"], i)
-        _copy_attention(layer.multihead_attn, params["cross_attention"], i)
-        _copy_feed_forward(layer, params["feed_forward"], i)
-        _copy_norm(layer.norm1, params["self_attention_residual"], i)
-        _copy_norm(layer.norm2, params["cross_attention_residual"], i)
-        _copy_norm(layer.norm3, params["feed_forward_residual"], i)
-    return stack
+def _copy_stacks(stacks, params):
+    encoder, decoder = params["encoder"], params["decoder"]
+    for i, layer in enumerate(stacks.encoder.layers):
+        _copy_attention(layer.self_attn, encoder["self_attention"], i)
+        _copy_feed_forward(layer, encoder["feed_forward"], i)
+        _copy_norm(layer.norm1, encoder["self_attention_residual"], i)
+        _copy_norm(layer.norm2, encoder["feed_forward_residual"], i)
+    for i, layer in enumerate(stacks.decoder.layers):
+        _copy_attention(layer.self_attn, decoder["self_attention"], i)
+        _copy_attention(layer.multihead_attn, decoder["cross_attention"], i)
+        _copy_feed_forward(layer, decoder["feed_forward"], i)
+        _copy_norm(layer.norm1, decoder["self_attention_residual"], i)
+        _copy_norm(layer.norm2, decoder["cross_attention_residual"], i)
+        _copy_norm(layer.norm3, decoder["feed_forward_residual"], i)
 
 
 def _copy(parameter, array):
