@@ -21,6 +21,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 @functools.cache
 def _random_params(config, seed=0):
     rng = np.random.default_rng(seed)
+
     def fill(path, leaf):
         name, width = path[-1].key, config.d_model
         noise = rng.standard_normal(leaf.shape).astype(np.float32)

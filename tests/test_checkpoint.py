@@ -27,7 +27,9 @@ SENTENCES = ["ba be bi", "do"]
 
 
 def settings(**fields) -> TrainingConfig:
-    return dataclasses.replace(tiny_config().training, **fields)
+    return dataclasses.replace(
+        tiny_config().training, validation_bleu_sentences=None, **fields
+    )
 
 
 def save(checkpoints: Checkpoints, step: int, validation=None, params=None) -> None:
@@ -82,8 +84,8 @@ def test_the_best_of_a_run_is_found_by_its_name():
     lines = [line for line in trained.result.history if line["kind"] == "validation"]
     best = min(lines, key=lambda line: line["loss"])["step"]
     assert checkpoint_dir(trained.workdir, "best").name == str(best)
-    assert checkpoint_dir(trained.workdir).name == "12"
-    assert checkpoint_dir(trained.workdir, 9).name == "9"
+    assert checkpoint_dir(trained.workdir).name == "36"
+    assert checkpoint_dir(trained.workdir, 27).name == "27"
 
 
 def test_a_step_that_is_there_is_left_as_it_is(tmp_path):
@@ -117,8 +119,8 @@ def test_a_restored_state_has_the_values_and_the_layout_asked_for():
         (state.params, rest),
     )
     with closing(Checkpoints(trained.workdir)) as checkpoints:
-        found = checkpoints.restore(12, *wanted)
-        assert checkpoints.config(12) == trained.config
+        found = checkpoints.restore(36, *wanted)
+        assert checkpoints.config(36) == trained.config
     jax.tree.map(np.testing.assert_array_equal, found, (state.params, rest))
     jax.tree.map(lambda x, w: (x.sharding == w.sharding) or pytest.fail(), found, wanted)
 
@@ -127,8 +129,8 @@ def test_one_directory_is_enough_to_translate(tmp_path):
     trained = trained_run()
     expected = trained.result.translator.translate(SENTENCES)
     alone = tmp_path / "model"
-    shutil.copytree(trained.workdir / "checkpoints" / "12", alone)
-    for directory in (trained.workdir, trained.workdir / "checkpoints" / "12", alone):
+    shutil.copytree(trained.workdir / "checkpoints" / "36", alone)
+    for directory in (trained.workdir, trained.workdir / "checkpoints" / "36", alone):
         translator = Translator.from_checkpoint(directory)
         assert translator.translate(SENTENCES) == expected
         assert translator.config.model == trained.config.model
@@ -139,21 +141,21 @@ def test_one_directory_is_enough_to_translate(tmp_path):
 def test_half_a_checkpoint_is_never_taken(copied):
     """Neither one still being written nor an average still being written."""
     checkpoints = copied / "checkpoints"
-    partial = checkpoints / "15.orbax-checkpoint-tmp-123"
-    shutil.copytree(checkpoints / "12" / "config", partial / "config")
-    assert checkpoint_dir(copied).name == "12"
+    partial = checkpoints / "45.orbax-checkpoint-tmp-123"
+    shutil.copytree(checkpoints / "36" / "config", partial / "config")
+    assert checkpoint_dir(copied).name == "36"
     with closing(Checkpoints(copied, settings())) as found:
-        assert found.steps[-1] == 12
+        assert found.steps[-1] == 36
     average_checkpoints(copied, 2)
-    (copied / "average" / "15.orbax-checkpoint-tmp-123").mkdir()
-    assert checkpoint_dir(copied, "average").name == "12"
+    (copied / "average" / "45.orbax-checkpoint-tmp-123").mkdir()
+    assert checkpoint_dir(copied, "average").name == "36"
 
 
 def test_an_average_is_the_mean_of_the_last_checkpoints(copied):
     directory = average_checkpoints(copied, 2)
     assert directory == checkpoint_dir(copied, "average")
     params, config, tokenizer = load_checkpoint(directory)
-    members = [load_params(copied / "checkpoints" / step) for step in ("9", "12")]
+    members = [load_params(copied / "checkpoints" / step) for step in ("27", "36")]
     jax.tree.map(
         lambda mean, *each: np.testing.assert_allclose(
             mean, np.mean([np.float64(x) for x in each], axis=0), rtol=1e-6, atol=1e-9
@@ -182,14 +184,14 @@ def test_parameters_come_to_one_device_from_any_layout():
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        (7, "has no checkpoint 7: choose one of latest, best, average, 8, 9, 12"),
+        (7, "has no checkpoint 7: choose one of latest, best, average, 24, 27, 36"),
         ("average", "has no averaged checkpoint: make one with"),
         ("best", "has no checkpoint with validation results: choose another"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(which, message, copied):
     if which == "best":
-        for step in (8, 9, 12):
+        for step in (24, 27, 36):
             shutil.rmtree(copied / "checkpoints" / str(step) / "metrics")
     with pytest.raises(InputError, match=message) as caught:
         checkpoint_dir(copied, which)

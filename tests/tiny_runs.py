@@ -47,7 +47,7 @@ def tiny_config(**changes) -> ExperimentConfig:
             validation_bleu_sentences=0,
             best_metric="loss",
         ),
-        decoding=DecodingConfig(batch_tokens=512),
+        decoding=DecodingConfig(batch_tokens=128),
     )
     for name, value in changes.items():
         section, field = name.split("__")
@@ -58,7 +58,7 @@ def tiny_config(**changes) -> ExperimentConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
-    """A run of 12 updates, its work directory, and the pairs it was validated on."""
+    """A run of 36 updates, its work directory, and the pairs it was validated on."""
 
     workdir: Path
     config: ExperimentConfig
@@ -81,10 +81,10 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 def trained_run() -> TrainedRun:
     """The run that tests share and only read; trained when first asked for."""
     config = tiny_config(
-        training__num_steps=12,
-        training__log_every_steps=2,
-        training__evaluate_every_steps=4,
-        training__checkpoint_every_steps=3,
+        training__num_steps=36,
+        training__log_every_steps=6,
+        training__evaluate_every_steps=12,
+        training__checkpoint_every_steps=9,
         training__validation_bleu_sentences=6,
         training__keep_last=3,
     )

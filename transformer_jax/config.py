@@ -13,6 +13,7 @@ from transformer_jax.config_checks import (
     require_at_least,
     require_positive,
     require_rates,
+    require_types,
 )
 from transformer_jax.config_model import ModelConfig as ModelConfig
 from transformer_jax.errors import InputError
@@ -33,6 +34,7 @@ class TokenizerConfig:
     """Most lines of training text the vocabulary is learnt from, evenly spaced."""
 
     def __post_init__(self) -> None:
+        require_types("tokenizer", self)
         require_at_least("tokenizer", self, max_sentences=1)
         if not 0.98 <= self.character_coverage <= 1.0:
             raise InputError(
@@ -73,6 +75,7 @@ class DataConfig:
     prefetch_batches: int = 16
 
     def __post_init__(self) -> None:
+        require_types("data", self)
         require_at_least(
             "data", self, source_length=2, target_length=2, prefetch_batches=1
         )
@@ -109,6 +112,8 @@ class OptimizerConfig:
     warmup_steps: int = 4_000
     learning_rate_scale: float = 1.0
     """Multiplies the paper's schedule."""
+    cooldown_steps: int | None = None
+    """Updates at the end whose rate falls linearly to 0; None = the paper, no end."""
     beta1: float = 0.9
     beta2: float = 0.98
     epsilon: float = 1e-9
@@ -116,7 +121,8 @@ class OptimizerConfig:
     """Gradients of a larger global norm are scaled down to it; None = the paper."""
 
     def __post_init__(self) -> None:
-        require_at_least("optimizer", self, warmup_steps=1)
+        require_types("optimizer", self)
+        require_at_least("optimizer", self, warmup_steps=1, cooldown_steps=1)
         require_rates("optimizer", self, "beta1", "beta2")
         positive = "learning_rate_scale", "epsilon", "max_gradient_norm"
         require_positive("optimizer", self, *positive)
@@ -149,6 +155,7 @@ class TrainingConfig:
     """Updates in a row with a non-finite loss or gradient before the run ends."""
 
     def __post_init__(self) -> None:
+        require_types("training", self)
         require_at_least(
             "training", self,
             num_steps=1, seed=0, loss_slice_tokens=1, log_every_steps=1,
@@ -177,6 +184,7 @@ class DecodingConfig:
     """Source tokens, padding included, translated together."""
 
     def __post_init__(self) -> None:
+        require_types("decoding", self)
         require_at_least(
             "decoding", self,
             beam_size=1, length_penalty_alpha=0, max_extra_length=1, batch_tokens=1,
@@ -193,6 +201,7 @@ class MeshConfig:
     """Devices over which heads, feed-forward and vocabulary are spread."""
 
     def __post_init__(self) -> None:
+        require_types("mesh", self)
         require_at_least("mesh", self, data=1, model=1)
 
 
@@ -225,6 +234,13 @@ class ExperimentConfig:
                 f"model.max_length={self.model.max_length} must be at least "
                 f"{longest}, the longer of data.source_length and data.target_length."
             )
+        for name in ("num_heads", "d_ff", "vocab_size", "target_vocab_size"):
+            size = getattr(self.model, name)
+            if size is not None and size % self.mesh.model:
+                raise InputError(
+                    f"mesh.model={self.mesh.model} must divide model.{name}={size}, "
+                    "which is spread over that many devices."
+                )
 
     def replace(self, **sections: Any) -> "ExperimentConfig":
         """A copy with other sections, checked again."""

@@ -1,5 +1,7 @@
 """What a single setting may be. Messages name the setting in full, with its value."""
 
+import types
+import typing
 from typing import Any
 
 from transformer_jax.errors import InputError
@@ -27,3 +29,42 @@ def require_rates(section: str, config: Any, *names: str) -> None:
         value = getattr(config, name)
         if not 0.0 <= value < 1.0:
             raise InputError(f"{section}.{name}={value} must be in [0, 1).")
+
+
+def require_types(section: str, config: Any) -> None:
+    """Raises InputError unless every field holds what its annotation says."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        require_type(f"{section}.{name}", getattr(config, name), hint)
+
+
+def require_type(name: str, value: Any, hint: Any) -> None:
+    """Raises InputError unless the value of the setting `name` is of type `hint`."""
+    if not _fits(value, hint):
+        raise InputError(f"{name}={value!r} must be {_described(hint)}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_described(option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
+    return {
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+    }.get(hint, "left out (off)")

@@ -5,7 +5,6 @@ import difflib
 import json
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import cattrs
 
 from transformer_jax.config import ExperimentConfig
+from transformer_jax.config_checks import require_type
 from transformer_jax.errors import InputError
 
 
@@ -89,37 +89,8 @@ def _check(mapping: Any, kind: type, prefix: str) -> None:
             raise InputError(f"{prefix}{name} is not a setting; {hint}")
         if dataclasses.is_dataclass(hints[name]):
             _check(value, hints[name], f"{prefix}{name}.")
-        elif not _fits(value, hints[name]):
-            raise InputError(
-                f"{prefix}{name}={value!r} must be {_described(hints[name])}."
-            )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
-    if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _described(hint: Any) -> str:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_described(option) for option in typing.get_args(hint))
-    if origin is typing.Literal:
-        return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
-    return {
-        int: "an integer",
-        float: "a number",
-        str: "a string",
-        bool: "true or false",
-    }.get(hint, "left out (off)")
+        else:
+            require_type(f"{prefix}{name}", value, hints[name])
 
 
 def _reason(error: Exception) -> str:

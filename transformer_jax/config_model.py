@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transformer_jax.config_checks import require_at_least, require_rates
+from transformer_jax.config_checks import require_at_least, require_rates, require_types
 from transformer_jax.errors import InputError
 
 
@@ -45,6 +45,7 @@ class ModelConfig:
     """layer: keep only each layer's input for the backward pass, recompute the rest."""
 
     def __post_init__(self) -> None:
+        require_types("model", self)
         require_at_least(
             "model", self,
             vocab_size=1, target_vocab_size=1, num_encoder_layers=1,

@@ -26,16 +26,33 @@ def inverse_square_root_schedule(
     return schedule
 
 
+def make_schedule(
+    config: OptimizerConfig, d_model: int, num_steps: int
+) -> optax.Schedule:
+    """Returns the learning rate of a run of `num_steps` updates.
+
+    Paper: section 5.3.
+    Differs from the paper: with `cooldown_steps`, the last updates fall linearly to 0.
+    """
+    schedule = inverse_square_root_schedule(
+        d_model, config.warmup_steps, config.learning_rate_scale
+    )
+    if config.cooldown_steps is None:
+        return schedule
+    cooldown = optax.linear_schedule(
+        1.0, 0.0, config.cooldown_steps, num_steps - config.cooldown_steps
+    )
+    return lambda count: schedule(count) * cooldown(count)
+
+
 def make_optimizer(
-    config: OptimizerConfig, d_model: int
+    config: OptimizerConfig, d_model: int, num_steps: int
 ) -> optax.GradientTransformation:
     """Returns the paper's Adam, after clipping where the settings ask for it.
 
     Paper: section 5.3.
     """
-    schedule = inverse_square_root_schedule(
-        d_model, config.warmup_steps, config.learning_rate_scale
-    )
+    schedule = make_schedule(config, d_model, num_steps)
     adam = optax.adam(schedule, b1=config.beta1, b2=config.beta2, eps=config.epsilon)
     if config.max_gradient_norm is None:
         return adam

@@ -107,8 +107,13 @@ class Translator:
         """Returns up to n translations of each sentence, best first, at least one.
 
         Raises:
-            InputError: n is larger than the beam.
+            InputError: n is larger than the beam, a sentence is longer than a learned
+                table of positions, or there is one string in place of several.
         """
+        if isinstance(sentences, str):
+            raise InputError(
+                f"sentences={sentences!r:.40} is one string: give a list of sentences."
+            )
         settings = dataclasses.replace(self.config.decoding, **decoding)
         if not 1 <= n <= settings.beam_size:
             raise InputError(
@@ -134,12 +139,13 @@ class Translator:
         source_ids = self.tokenizer.encode_source([source])[0]
         target_ids = self.tokenizer.encode_target([target])[0]
         inputs = [self.tokenizer.bos_id, *target_ids[:-1]]
-        _, variables = Transformer(self.config.model).apply(
-            {"params": self.params},
-            jnp.asarray([source_ids]),
-            jnp.asarray([inputs]),
+        apply = functools.partial(
+            Transformer(self.config.model).apply,
             deterministic=True,
             mutable=["intermediates"],
+        )
+        _, variables = jax.jit(apply)(
+            {"params": self.params}, jnp.asarray([source_ids]), jnp.asarray([inputs])
         )
         found = variables["intermediates"]
 

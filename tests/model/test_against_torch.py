@@ -4,6 +4,8 @@ The weights are ours, copied. PyTorch's own are the encoder and decoder stacks a
 cross entropy; embeddings, sinusoids and the tied projection are written out here.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,11 +34,9 @@ def inputs():
     return source, target, labels, source_segments, target_segments
 
 
-@pytest.fixture(scope="module")
-def theirs(random_params, inputs):
-    """Returns logits, loss and the gradients of matrix and first inner product."""
-    params = random_params(CONFIG)
-    stacks = _stacks()
+def by_torch(config, params, inputs):
+    """Returns logits, loss, and the gradients of matrix and first inner product."""
+    stacks = _stacks(config.norm == "pre")
     _copy_stacks(stacks, params)
     matrix = torch.tensor(params["embedding"]["matrix"], requires_grad=True)
     source, target, labels, source_segments, target_segments = map(
@@ -68,21 +68,27 @@ def _sinusoids(length):
     return torch.tensor(np.where(even, np.sin(angles), np.cos(angles))).float()
 
 
-def _stacks():
-    """Without the LayerNorm that PyTorch puts after the last layer."""
+def _stacks(pre_norm):
     sizes = {"d_model": 64, "nhead": 4, "dim_feedforward": 128, "dropout": 0.0}
-    settings = {**sizes, "layer_norm_eps": 1e-6, "batch_first": True}
-    encoder_layer = torch.nn.TransformerEncoderLayer(**settings)
-    decoder_layer = torch.nn.TransformerDecoderLayer(**settings)
+    settings = {
+        **sizes, "layer_norm_eps": 1e-6, "batch_first": True, "norm_first": pre_norm
+    }  # fmt: skip
+    # Only with pre-norm does a LayerNorm follow the last layer.
+    encoder_norm, decoder_norm = (
+        torch.nn.LayerNorm(64, eps=1e-6) if pre_norm else None for _ in range(2)
+    )
     return torch.nn.Transformer(
         d_model=64,
         nhead=4,
         batch_first=True,
         custom_encoder=torch.nn.TransformerEncoder(
-            encoder_layer, 3, enable_nested_tensor=False
+            torch.nn.TransformerEncoderLayer(**settings), 3, encoder_norm,
+            enable_nested_tensor=False,
         ),
-        custom_decoder=torch.nn.TransformerDecoder(decoder_layer, 2),
-    )
+        custom_decoder=torch.nn.TransformerDecoder(
+            torch.nn.TransformerDecoderLayer(**settings), 2, decoder_norm
+        ),
+    )  # fmt: skip
 
 
 def _copy_stacks(stacks, params):
@@ -90,15 +96,18 @@ def _copy_stacks(stacks, params):
     for i, layer in enumerate(stacks.encoder.layers):
         _copy_attention(layer.self_attn, encoder["self_attention"], i)
         _copy_feed_forward(layer, encoder["feed_forward"], i)
-        _copy_norm(layer.norm1, encoder["self_attention_residual"], i)
-        _copy_norm(layer.norm2, encoder["feed_forward_residual"], i)
+        _copy_norm(layer.norm1, encoder["self_attention_residual"]["norm"], i)
+        _copy_norm(layer.norm2, encoder["feed_forward_residual"]["norm"], i)
     for i, layer in enumerate(stacks.decoder.layers):
         _copy_attention(layer.self_attn, decoder["self_attention"], i)
         _copy_attention(layer.multihead_attn, decoder["cross_attention"], i)
         _copy_feed_forward(layer, decoder["feed_forward"], i)
-        _copy_norm(layer.norm1, decoder["self_attention_residual"], i)
-        _copy_norm(layer.norm2, decoder["cross_attention_residual"], i)
-        _copy_norm(layer.norm3, decoder["feed_forward_residual"], i)
+        _copy_norm(layer.norm1, decoder["self_attention_residual"]["norm"], i)
+        _copy_norm(layer.norm2, decoder["cross_attention_residual"]["norm"], i)
+        _copy_norm(layer.norm3, decoder["feed_forward_residual"]["norm"], i)
+    if stacks.encoder.norm is not None:
+        _copy_norm(stacks.encoder.norm, params["encoder_norm"])
+        _copy_norm(stacks.decoder.norm, params["decoder_norm"])
 
 
 def _copy(parameter, array):
@@ -108,7 +117,9 @@ def _copy(parameter, array):
 
 def _copy_attention(attention, params, i):
     three = [params[name]["kernel"][i] for name in ("query", "key", "value")]
-    _copy(attention.in_proj_weight, np.concatenate([w.reshape(64, 64).T for w in three]))
+    _copy(
+        attention.in_proj_weight, np.concatenate([w.reshape(64, 64).T for w in three])
+    )
     _copy(attention.out_proj.weight, params["output"]["kernel"][i].reshape(64, 64).T)
     _copy(attention.in_proj_bias, np.zeros(3 * 64))
     _copy(attention.out_proj.bias, np.zeros(64))
@@ -120,40 +131,55 @@ def _copy_feed_forward(layer, params, i):
         _copy(linear.bias, params[name]["bias"][i])
 
 
-def _copy_norm(norm, params, i):
-    _copy(norm.weight, params["norm"]["scale"][i])
-    _copy(norm.bias, params["norm"]["bias"][i])
+def _copy_norm(norm, params, i=slice(None)):
+    _copy(norm.weight, params["scale"][i])
+    _copy(norm.bias, params["bias"][i])
 
 
-def test_logits_loss_and_gradients_are_those_of_torch(random_params, inputs, theirs):
+def run(model, inputs):
+    """Returns loss and logits of a bound model."""
     source, target, labels, source_segments, target_segments = map(jnp.asarray, inputs)
+    hidden = model(
+        source, target, source_segments=source_segments,
+        target_segments=target_segments, deterministic=True,
+    )  # fmt: skip
+    sums = label_smoothed_cross_entropy(
+        hidden, model.output_matrix(), labels, target_segments.astype(jnp.float32),
+        label_smoothing=0.1, slice_tokens=12,
+    )  # fmt: skip
+    return sums.loss, model.logits(hidden)
 
-    def run(model):
-        hidden = model(
-            source, target, source_segments=source_segments,
-            target_segments=target_segments, deterministic=True,
-        )  # fmt: skip
-        sums = label_smoothed_cross_entropy(
-            hidden, model.output_matrix(), labels, target_segments.astype(jnp.float32),
-            label_smoothing=0.1, slice_tokens=12,
-        )  # fmt: skip
-        return sums.loss, model.logits(hidden)
 
+def test_logits_loss_and_gradients_are_those_of_torch(random_params, inputs):
     def loss_and_logits(params):
-        return Transformer(CONFIG).apply({"params": params}, method=run)
+        return Transformer(CONFIG).apply({"params": params}, inputs, method=run)
 
-    (loss, logits), gradient = jax.jit(
-        jax.value_and_grad(loss_and_logits, has_aux=True)
-    )(random_params(CONFIG))
-    expected_logits, expected_loss, expected_matrix, expected_inner = theirs
-    real = np.asarray(target_segments) != 0
-    assert expected_logits[real].std() > 0.5
+    params = random_params(CONFIG)
+    logits, loss, by_matrix, by_inner = by_torch(CONFIG, params, inputs)
+    results = jax.jit(jax.value_and_grad(loss_and_logits, has_aux=True))(params)
+    (our_loss, our_logits), gradient = results
+    real = inputs[-1] != 0
+    assert logits[real].std() > 0.5
+    np.testing.assert_allclose(our_logits[real], logits[real], atol=1e-4)
+    np.testing.assert_allclose(our_loss, loss, rtol=1e-5)
+    ours = gradient["embedding"]["matrix"]
+    np.testing.assert_allclose(ours, by_matrix, rtol=1e-3, atol=1e-4)
+    ours = gradient["encoder"]["feed_forward"]["inner"]["kernel"][0]
+    np.testing.assert_allclose(ours, by_inner, rtol=1e-3, atol=1e-4)
+    assert np.abs(by_matrix).max() > 0.1
+    assert np.abs(by_inner).max() > 0.1
+
+
+def test_pre_norm_logits_are_those_of_torch(random_params, inputs):
+    config = dataclasses.replace(CONFIG, norm="pre")
+    params = random_params(config)
+
+    @jax.jit
+    def loss_and_logits(params):
+        return Transformer(config).apply({"params": params}, inputs, method=run)
+
+    loss, logits = loss_and_logits(params)
+    expected_logits, expected_loss, *_ = by_torch(config, params, inputs)
+    real = inputs[-1] != 0
     np.testing.assert_allclose(logits[real], expected_logits[real], atol=1e-4)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
-    inner = gradient["encoder"]["feed_forward"]["inner"]["kernel"][0]
-    for ours, others in (
-        (gradient["embedding"]["matrix"], expected_matrix),
-        (inner, expected_inner),
-    ):
-        np.testing.assert_allclose(ours, others, rtol=1e-3, atol=1e-4)
-        assert np.abs(others).max() > 0.1

@@ -21,7 +21,7 @@ def softmax(scores):
 
 
 def equation_1(query, key, value, mask):
-    """One head: `[query, d_k], [key, d_k], [key, d_v], [query, key]`, minus infinity."""
+    """One head, its illegal scores minus infinity."""
     scores = query @ key.T / np.sqrt(query.shape[-1])
     return softmax(np.where(mask, scores, -np.inf)) @ value
 

@@ -96,8 +96,9 @@ def assert_close(first, second, **tolerances) -> None:
 def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
     sources, targets = pairs_of_ids(16)
     corpus = make_corpus(sources, targets, bos_id=BOS, pad_id=PAD)
-    packing = pack_pairs(corpus.source_lengths, corpus.target_lengths, 32, 30)
-    packed = make_batch(corpus, packing, np.arange(packing.num_rows))
+    packing = pack_pairs(corpus.source_lengths, corpus.target_lengths, 30, 30)
+    packed = make_batch(corpus, packing, np.arange(packing.num_rows), num_rows=16)
+    assert packing.num_rows < 8
     assert packed.target_segments.max() > 2, "several pairs must share a row"
 
     @jax.jit
@@ -107,13 +108,13 @@ def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
 
     one, other = (
         jax.device_get(loss_and_gradient(first_state.params, batch))
-        for batch in (unpacked(sources, targets, rows=17), packed)
+        for batch in (unpacked(sources, targets, length=30), packed)
     )
     assert_close(one, other, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize(
-    ("data", "model", "remat"), [(1, 1, "none"), (4, 2, "none"), (8, 1, "layer")]
+    ("data", "model", "remat"), [(1, 1, "none"), (4, 2, "layer")]
 )
 def test_updates_depend_neither_on_devices_nor_on_recomputation(
     train_step, first_state, data, model, remat

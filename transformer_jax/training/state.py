@@ -47,7 +47,9 @@ def _make_state(
 def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     """Returns shapes, dtypes and shardings of the state, without making any of it."""
     model = Transformer(config.model)
-    optimizer = make_optimizer(config.optimizer, config.model.d_model)
+    optimizer = make_optimizer(
+        config.optimizer, config.model.d_model, config.training.num_steps
+    )
     boxed = jax.eval_shape(
         lambda rng: _make_state(rng, model, optimizer),
         make_rng(config.training, "init"),
@@ -62,7 +64,9 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
 def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     """Returns the state before the first update, born on the devices that keep it."""
     model = Transformer(config.model)
-    optimizer = make_optimizer(config.optimizer, config.model.d_model)
+    optimizer = make_optimizer(
+        config.optimizer, config.model.d_model, config.training.num_steps
+    )
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
 
     def make(rng: Array) -> TrainState:

@@ -15,7 +15,7 @@ from transformer_jax.config import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.losses import LossSums, label_smoothed_cross_entropy
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.optimizer import inverse_square_root_schedule, make_optimizer
+from transformer_jax.optimizer import make_optimizer, make_schedule
 from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
@@ -72,12 +72,8 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
 
     Paper: sections 5.3 and 5.4.
     """
-    optimizer = make_optimizer(config.optimizer, config.model.d_model)
-    schedule = inverse_square_root_schedule(
-        config.model.d_model,
-        config.optimizer.warmup_steps,
-        config.optimizer.learning_rate_scale,
-    )
+    run = config.optimizer, config.model.d_model, config.training.num_steps
+    optimizer, schedule = make_optimizer(*run), make_schedule(*run)
     rng = make_rng(config.training, "dropout")
 
     def train_step(

@@ -1,0 +1,117 @@
+"""Scores of a model are those of a computation that takes one pair at a time."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_runs import tiny_config, trained_run
+
+from transformer_jax.data.corpus import make_corpus
+from transformer_jax.errors import InputError
+from transformer_jax.evaluation.bleu import corpus_bleu
+from transformer_jax.evaluation.evaluate import check_lengths, evaluate
+from transformer_jax.model.transformer import Transformer
+
+LONG = " ".join(["ba", "be", "bi"] * 13)  # longer than a row of training
+
+
+def reference_losses(pairs) -> tuple[float, float]:
+    """Loss and nll per token, in float64 from the logits of each pair alone."""
+    trained = trained_run().result.translator
+    tokenizer, smoothing = trained.tokenizer, trained.config.training.label_smoothing
+    model = Transformer(trained.config.model)
+
+    @jax.jit
+    def logits(params, source, segments, inputs):
+        def run(model):
+            hidden = model(source, inputs, source_segments=segments, deterministic=True)
+            return model.logits(hidden)
+
+        return model.apply({"params": params}, method=run)
+
+    sums = np.zeros(3)
+    for source, target in pairs:
+        (source,) = tokenizer.encode_source([source])
+        (target,) = tokenizer.encode_target([target])
+        padded = np.zeros((3, 1, 64), np.int32)
+        padded[0, 0, : len(source)] = source
+        padded[1, 0, : len(source)] = 1
+        padded[2, 0, : len(target)] = [tokenizer.bos_id, *target[:-1]]
+        found = logits(trained.params, *map(jnp.asarray, padded))
+        found = np.asarray(found, np.float64)[0, : len(target)]
+        log_p = found - np.log(np.exp(found).sum(axis=-1, keepdims=True))
+        nll = -log_p[np.arange(len(target)), target].sum()
+        uniform = -log_p.mean(axis=-1).sum()
+        loss = (1 - smoothing) * nll + smoothing * uniform
+        sums += (loss, nll, len(target))
+    return sums[0] / sums[2], sums[1] / sums[2]
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list:
+    """Also what training leaves out: what is too long for a row, and empty sides."""
+    return [*trained_run().validation_pairs[:8], (LONG, LONG), ("", "ba"), ("bo", "")]
+
+
+@pytest.fixture(scope="module")
+def result(pairs):
+    return evaluate(trained_run().workdir, pairs=pairs)
+
+
+def test_loss_and_perplexity_are_those_of_each_pair_alone(result, pairs):
+    loss, nll = reference_losses(pairs)
+    assert result.scores["loss"] == pytest.approx(loss, rel=1e-5)
+    assert result.scores["nll"] == pytest.approx(nll, rel=1e-5)
+    assert result.scores["perplexity"] == pytest.approx(np.exp(nll), rel=1e-4)
+
+
+def test_validation_in_training_gives_the_same_numbers():
+    trained = trained_run()
+    line = trained.result.history[-1]
+    assert (line["kind"], line["step"]) == ("validation", 36)
+    loss, nll = reference_losses(trained.validation_pairs)
+    assert line["loss"] == pytest.approx(loss, rel=1e-5)
+    assert line["perplexity"] == pytest.approx(np.exp(nll), rel=1e-4)
+    sources, references = zip(*trained.validation_pairs[:6], strict=True)
+    translations = trained.result.translator.translate(sources)
+    assert line["bleu"] == corpus_bleu(translations, references).bleu
+
+
+def test_every_pair_is_translated_and_scored(result, pairs):
+    scores = result.scores
+    assert scores["num_sentences"] == len(result.translations) == len(pairs)
+    assert (scores["step"], scores["checkpoint"]) == (36, "latest")
+    translations = trained_run().result.translator.translate([s for s, _ in pairs])
+    assert result.translations == translations
+    expected = corpus_bleu(translations, [target for _, target in pairs])
+    assert (scores["bleu"], scores["chrf"]) == (expected.bleu, expected.chrf)
+    assert scores["bleu_signature"] == expected.signature
+    assert "paper_bleu" in scores  # English to German, as the defaults say
+
+
+def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_path):
+    shutil.copytree(trained_run().workdir / "checkpoints" / "36", tmp_path / "model")
+    elsewhere = evaluate(tmp_path / "model", pairs=pairs)
+    assert elsewhere.scores == result.scores | {"step": None}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [(None, r"has no test data: set data\.test_source_path"), ([], "none")],
+)
+def test_nothing_to_evaluate_is_an_error(pairs, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(trained_run().workdir, pairs=pairs)
+
+
+def test_learned_positions_limit_what_can_be_evaluated():
+    model = tiny_config(model__positions="learned", model__max_length=30).model
+    fits, exceeds = (
+        make_corpus([[5, 2]], [[5] * n + [2]], bos_id=1, pad_id=0) for n in (29, 30)
+    )
+    check_lengths(fits, model)
+    with pytest.raises(InputError, match=r"31 tokens, more than model\.max_length=30"):
+        check_lengths(exceeds, model)
+    check_lengths(exceeds, tiny_config().model)

@@ -1,0 +1,221 @@
+"""Every sentence has its own translation, whatever it is translated together with."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_runs import reversed_pairs, tiny_config, trained_run
+
+from transformer_jax import sharding
+from transformer_jax.config import MeshConfig
+from transformer_jax.errors import InputError
+from transformer_jax.model.transformer import Transformer
+from transformer_jax.reporting import CompileCounter
+from transformer_jax.translation import Translator
+
+# Of one to 20 words, so that they need batches of two widths, in no order.
+SENTENCES = [source for source, _ in reversed_pairs(20, seed=3, longest=20)]
+SHORT = [sentence for sentence in SENTENCES if len(sentence.split()) < 12]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Translator:
+    return trained_run().result.translator
+
+
+@pytest.fixture(scope="module")
+def random(trained, random_params) -> Translator:
+    """A model that has learnt nothing, least of all when to end."""
+    config = trained.config
+    return Translator(config, random_params(config.model), trained.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def log_probs(random):
+    """Teacher forcing: `(params, source, inputs) -> log-probabilities` of what follows."""
+    model = Transformer(random.config.model)
+
+    @jax.jit
+    def run(params, source, inputs):
+        def logits(model):
+            segments = (source > 0).astype(jnp.int32)
+            hidden = model(
+                source, inputs, source_segments=segments, deterministic=True
+            )
+            return model.logits(hidden)
+
+        return jax.nn.log_softmax(model.apply({"params": params}, method=logits))
+
+    def on_one_device(params, *tokens):
+        return np.asarray(run(*jax.device_get((params, *tokens))))
+
+    return on_one_device
+
+
+def encoded(translator: Translator, sentences) -> tuple:
+    """The one batch that the sentences make, and how long each is."""
+    tokens = translator.tokenizer.encode_source(sentences)
+    (batch,) = translator._batches(tokens, translator.config.decoding)
+    return *batch, [len(tokens[i]) for i in batch[0]]
+
+
+def test_a_sentence_is_translated_alike_alone_and_among_others(trained):
+    together = trained.translate(SENTENCES)
+    assert together == [trained.translate([s])[0] for s in SENTENCES]
+    assert len(set(together)) > 5, "different sentences, or order would not matter"
+    assert trained.translate(SENTENCES[::-1]) == together[::-1]
+
+
+def test_translations_do_not_depend_on_the_devices(trained):
+    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    params = jax.device_put(trained.params, sharding.replicated(mesh))
+    one = Translator(trained.config, params, trained.tokenizer, mesh)
+    assert one.translate(SHORT[:6]) == trained.translate(SHORT[:6])
+
+
+def test_few_programs_serve_all_lengths(trained):
+    sentences = [" ".join(["ba"] * number) for number in range(1, 24)]
+    trained.translate(sentences[:1])
+    counter = CompileCounter()
+    try:
+        trained.translate(sentences)
+        assert counter.count <= 3  # widths 16 and 24 and what moves them there
+        counter.count = 0
+        trained.translate(sentences[::2])
+        assert counter.count == 0
+    finally:
+        counter.close()
+
+
+def test_what_has_no_words_has_an_empty_translation(trained):
+    sentences = ["", SENTENCES[0], " \t ", "\u00a0"]
+    alone = trained.translate(SENTENCES[:1])[0]
+    assert trained.translate(sentences) == ["", alone, "", ""]
+    lists = trained.n_best(sentences, 3)
+    assert [len(hypotheses) for hypotheses in lists] == [1, 3, 1, 1]
+    assert (lists[0][0].text, lists[0][0].is_finished) == ("", True)
+    assert trained.translate([]) == []
+
+
+def test_the_n_best_are_in_order_and_begin_with_the_translation(trained):
+    lists = trained.n_best(SENTENCES, 4)
+    assert [best[0].text for best in lists] == trained.translate(SENTENCES)
+    for hypotheses in lists:
+        # Those that ended come first, and each kind is sorted.
+        keys = [(not h.is_finished, -h.score) for h in hypotheses]
+        assert keys == sorted(keys)
+        assert len({h.score for h in hypotheses}) == 4
+    assert sum(h.is_finished for hypotheses in lists for h in hypotheses) > 10
+    # The same four, in a shorter list.
+    assert trained.n_best(SENTENCES[:3], 2) == [best[:2] for best in lists[:3]]
+
+
+@pytest.mark.parametrize("n", [0, 5])
+def test_no_more_hypotheses_than_the_beam_holds(trained, n):
+    with pytest.raises(InputError, match=rf"n_best={n} must be between 1 and beam"):
+        trained.n_best(["ba"], n)
+
+
+def test_one_string_is_not_a_list_of_letters(trained):
+    with pytest.raises(InputError, match="sentences='ba be' is one string"):
+        trained.translate("ba be")
+
+
+@pytest.mark.parametrize("name", ["trained", "random"])
+def test_a_score_is_what_the_model_gives_the_tokens(name, log_probs, random, trained):
+    """Log-probability over ((5 + length) / 6)^0.6, by teacher forcing."""
+    chosen = {"trained": trained, "random": random}[name]
+    model = Translator(random.config, chosen.params, random.tokenizer, random.mesh)
+    _, source, segments, _ = encoded(model, SHORT[:4])
+    found = model._search(source, segments, model.config.decoding)
+    rows, beam, length = found.sequences.shape
+    tokens = found.sequences.reshape(rows * beam, length)
+    bos = np.full((rows * beam, 1), model.tokenizer.bos_id, np.int32)
+    inputs = np.concatenate([bos, tokens[:, :-1]], axis=1)
+    sources = np.repeat(source, beam, axis=0)
+    each = log_probs(model.params, sources, inputs)
+    each = np.take_along_axis(each, tokens[:, :, None], axis=2)[:, :, 0]
+    lengths = found.lengths.reshape(-1, 1)
+    totals = (each * (np.arange(length)[None] < lengths)).sum(axis=1)
+    expected = totals / ((5 + lengths[:, 0]) / 6) ** 0.6
+    there = lengths[:, 0] > 0
+    assert there.sum() == 16
+    np.testing.assert_allclose(found.scores.reshape(-1)[there], expected[there], 1e-4)
+
+
+def test_a_beam_of_one_takes_the_most_probable_token(log_probs, random):
+    _, source, segments, _ = encoded(random, SHORT[:3])
+    length = source.shape[1] + 50
+    settings = dataclasses.replace(random.config.decoding, beam_size=1)
+    found = random._search(source, segments, settings)
+    inputs = np.full((32, length), random.tokenizer.pad_id, np.int32)
+    inputs[:, 0] = random.tokenizer.bos_id
+    sources = np.repeat(source, 4, axis=0)  # the shape compiled already
+    for position in range(length - 1):
+        best = log_probs(random.params, sources, inputs)[:, position].argmax(axis=-1)
+        inputs[:, position + 1] = best
+    for row in range(3):
+        number = int(found.lengths[row, 0])
+        np.testing.assert_array_equal(
+            found.sequences[row, 0, : min(number, length - 1)],
+            inputs[4 * row, 1 : number + 1],
+        )
+
+
+def test_an_output_has_at_most_fifty_tokens_more_than_its_source(random):
+    chosen, source, segments, lengths = encoded(random, SHORT[:6])
+    found = random._search(source, segments, random.config.decoding)
+    limits = np.array(lengths)[:, None] + 50
+    places = found.lengths[: len(chosen)]
+    assert (places <= limits).all()
+    unfinished = ~found.finished[: len(chosen)]
+    assert unfinished.any()
+    assert (places == limits)[unfinished].all()
+    assert (found.num_steps[len(chosen) :] == 0).all(), "empty rows cost nothing"
+
+
+def test_a_sentence_may_be_much_longer_than_those_of_training(trained):
+    long = " ".join(SENTENCES[0].split() * 200)[:500]
+    assert len(trained.tokenizer.encode_source([long])[0]) > 150
+    (hypothesis,) = trained.n_best([long], 1, beam_size=1)[0]
+    assert np.isfinite(hypothesis.score)
+
+
+def test_learned_positions_are_used_to_the_last_and_not_beyond(random_params, trained):
+    config = tiny_config(model__positions="learned", model__max_length=40)
+    translator = Translator(config, random_params(config.model), trained.tokenizer)
+    # 39 words and the end: a batch is 48 wide elsewhere.
+    fits = " ".join(["ba"] * 39)
+    assert len(trained.tokenizer.encode_source([fits])[0]) == 40
+    (hypothesis,) = translator.n_best([fits], 1)[0]
+    assert np.isfinite(hypothesis.score)
+    with pytest.raises(InputError, match=r"41 tokens, .* model\.max_length=40") as caught:
+        translator.translate(["ba", f"{fits} ba"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_numbers_says_nothing(random):
+    params = jax.tree.map(lambda x: np.full_like(x, np.nan), random.params)
+    broken = Translator(random.config, params, random.tokenizer)
+    (hypothesis,) = broken.n_best(["ba"], 1)[0]
+    assert (hypothesis.text, hypothesis.is_finished) == ("", False)
+
+
+def test_attention_weights_are_those_of_the_pieces_read(trained):
+    found = trained.attention("ba be bi", "bi be")
+    sizes = {"source": len(found.source_pieces), "target": len(found.target_pieces)}
+    assert found.source_pieces[-1] == "</s>"
+    assert found.target_pieces[0] == "<s>"
+    assert found.encoder.shape == (2, 4, sizes["source"], sizes["source"])
+    assert found.cross.shape == (2, 4, sizes["target"], sizes["source"])
+    for weights in (found.encoder, found.decoder, found.cross):
+        np.testing.assert_allclose(weights.sum(axis=-1), 1.0, rtol=1e-5)
+    assert (np.triu(found.decoder, 1) == 0).all(), "the decoder looks back only"
+
+
+def test_a_tokenizer_of_another_model_is_refused(trained):
+    config = tiny_config(model__vocab_size=299)
+    with pytest.raises(InputError, match=r"model\.vocab_size=299 does not fit"):
+        Translator(config, trained.params, trained.tokenizer)
