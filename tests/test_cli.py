@@ -97,9 +97,7 @@ def test_translate_gives_a_line_for_a_line(folder, tmp_path, capsys, monkeypatch
     arguments = ["translate", f"{folder}/run", "--input", str(source)]
     assert main([*arguments, "--output", str(output)]) == 0
     assert output.read_text(encoding="utf-8").split("\n") == printed
-    assert list(tmp_path.iterdir()) == [source, output] or len(
-        list(tmp_path.iterdir())
-    ) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
 
 
 def test_translate_lists_the_n_best_as_json(folder, tmp_path, capsys):
@@ -168,7 +166,9 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path, capsys):
         (["--mesh.model", "5"], "mesh.model=5"),
     ],
 )
-def test_bad_settings_leave_nothing_behind(folder, tmp_path, capsys, settings, expected):
+def test_bad_settings_leave_nothing_behind(
+    folder, tmp_path, capsys, settings, expected
+):
     workdir = tmp_path / "run"
     arguments = ["train", f"{folder}/config.toml", "--workdir", workdir, *settings]
     assert expected in fails(capsys, *arguments)

@@ -34,16 +34,14 @@ def random(trained, random_params) -> Translator:
 
 @pytest.fixture(scope="module")
 def log_probs(random):
-    """Teacher forcing: `(params, source, inputs) -> log-probabilities` of what follows."""
+    """`(params, source, inputs) -> log-probabilities` by teacher forcing."""
     model = Transformer(random.config.model)
 
     @jax.jit
     def run(params, source, inputs):
         def logits(model):
             segments = (source > 0).astype(jnp.int32)
-            hidden = model(
-                source, inputs, source_segments=segments, deterministic=True
-            )
+            hidden = model(source, inputs, source_segments=segments, deterministic=True)
             return model.logits(hidden)
 
         return jax.nn.log_softmax(model.apply({"params": params}, method=logits))
@@ -191,7 +189,9 @@ def test_learned_positions_are_used_to_the_last_and_not_beyond(random_params, tr
     assert len(trained.tokenizer.encode_source([fits])[0]) == 40
     (hypothesis,) = translator.n_best([fits], 1)[0]
     assert np.isfinite(hypothesis.score)
-    with pytest.raises(InputError, match=r"41 tokens, .* model\.max_length=40") as caught:
+    with pytest.raises(
+        InputError, match=r"41 tokens, .* model\.max_length=40"
+    ) as caught:
         translator.translate(["ba", f"{fits} ba"])
     assert "\n" not in str(caught.value)
 

@@ -19,7 +19,7 @@ from transformer_jax.config import (
 )
 from transformer_jax.training.loop import TrainResult, train
 
-WORDS = "ba be bi bo bu da de di do du ka ke ki ko ku ma me mi mo mu".split()
+WORDS = [consonant + vowel for consonant in "bdkm" for vowel in "aeiou"]
 VOCAB_SIZE = 300  # 4 special ids, 256 bytes, the letters, and every word.
 
 

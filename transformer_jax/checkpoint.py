@@ -269,8 +269,8 @@ def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
         steps = checkpoints.steps[-last:]
     if len(steps) < last:
         raise InputError(
-            f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to average: "
-            "ask for fewer, or train with a larger training.keep_last."
+            f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to "
+            "average: ask for fewer, or train with a larger training.keep_last."
         )
     directories = [workdir / CHECKPOINTS / str(step) for step in steps]
     total, config, tokenizer = load_checkpoint(directories[0])

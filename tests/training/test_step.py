@@ -1,4 +1,4 @@
-"""One update is the same however its rows and devices are arranged, and undone if bad."""
+"""One update is the same on any rows and devices, and undone if it is not finite."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,9 @@ SETTINGS = {"model__share_embeddings": "none", "optimizer__epsilon": 1e-3}
 CONFIG = tiny_config(**SETTINGS)
 
 
-def pairs_of_ids(number: int, seed: int = 0, longest: int = 10, first: int = 4) -> tuple:
+def pairs_of_ids(
+    number: int, seed: int = 0, longest: int = 10, first: int = 4
+) -> tuple:
     rng = np.random.default_rng(seed)
 
     def sentences():
@@ -113,9 +115,7 @@ def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
     assert_close(one, other, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(
-    ("data", "model", "remat"), [(1, 1, "none"), (4, 2, "layer")]
-)
+@pytest.mark.parametrize(("data", "model", "remat"), [(1, 1, "none"), (4, 2, "layer")])
 def test_updates_depend_neither_on_devices_nor_on_recomputation(
     train_step, first_state, data, model, remat
 ):
@@ -157,7 +157,9 @@ def test_evaluation_has_no_dropout(first_state):
     assert sums[0]["loss"] == sums[1]["loss"]
 
 
-def test_report_has_the_counts_the_norm_and_the_papers_learning_rate(train_step, first_state):
+def test_report_has_the_counts_the_norm_and_the_papers_learning_rate(
+    train_step, first_state
+):
     batch = batch_of(0)
     state = placed(first_state.replace(step=np.int32(6)))
     _, report = train_step(state, sharding.make_global(batch, MESH))
@@ -170,7 +172,9 @@ def test_report_has_the_counts_the_norm_and_the_papers_learning_rate(train_step,
     assert 0.0 < report["gradient_norm"] < 100.0
 
 
-def test_an_update_that_is_not_finite_leaves_everything_but_the_place(train_step, first_state):
+def test_an_update_that_is_not_finite_leaves_everything_but_the_place(
+    train_step, first_state
+):
     bad_token = 4
     state = first_state
     params = jax.tree.map(np.array, state.params)

@@ -87,26 +87,22 @@ def train(
     workdir = Path(workdir)
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_rows(config.data.rows, mesh)
+    check_continues(config, workdir)
+    with primary_first("prepare"):  # The others find its files.
+        data = prepare(
+            config, workdir, train_pairs=train_pairs, validation_pairs=validation_pairs
+        )
+    if data.validation is not None:
+        check_lengths(data.validation, config.model)
+    # Nothing but the data is in the work directory before all of the above is right.
     checkpoints = Checkpoints(workdir, config.training)
     try:
-        start = checkpoints.steps[-1] if checkpoints.steps else 0
-        if start:
-            check_continues(checkpoints.config(start), config, workdir)
-        with primary_first("prepare"):  # The others find its files.
-            data = prepare(
-                config,
-                workdir,
-                train_pairs=train_pairs,
-                validation_pairs=validation_pairs,
-            )
-        if data.validation is not None:
-            check_lengths(data.validation, config.model)
         _write_config(config, workdir)
-        state = starting_state(config, mesh, checkpoints, start)
+        state = starting_state(config, mesh, checkpoints)
         reporter = Reporter(
             workdir,
             num_steps=config.training.num_steps,
-            start_step=start,
+            start_step=int(state.step),
             progress=progress,
         )
         try:
@@ -207,7 +203,9 @@ class _Run:
             return False
         self._checkpoints.wait()
         steps = self._checkpoints.steps
-        good = f"checkpoint {steps[-1]} is intact" if steps else "there is no checkpoint"
+        good = (
+            f"checkpoint {steps[-1]} is intact" if steps else "there is no checkpoint"
+        )
         raise NonFiniteError(
             f"loss or gradient was not finite in {self._skipped_in_a_row} updates in a "
             f"row, at step {step}; {good}. Lower "
