@@ -17,9 +17,8 @@ TINY = {
 }  # fmt: skip
 VARIANTS = {
     "post-norm": {},
-    "pre-norm, window": {"norm": "pre", "attention_window": 2},
-    "learned positions, shared with the output": {
-        "positions": "learned", "max_length": 9,
+    "pre-norm, window, learned positions": {
+        "norm": "pre", "attention_window": 2, "positions": "learned", "max_length": 9,
         "share_embeddings": "target", "target_vocab_size": 11,
     },
     "nothing shared, d_k and d_v": {
