@@ -77,7 +77,7 @@ MINIMUMS = {
     },
     "tokenizer": {"max_sentences": 1},
     "data": {"source_length": 2, "target_length": 2, "prefetch_batches": 1},
-    "optimizer": {"warmup_steps": 1},
+    "optimizer": {"warmup_steps": 1, "cooldown_steps": 1},
     "training": {
         "num_steps": 1, "seed": 0, "loss_slice_tokens": 1, "log_every_steps": 1,
         "evaluate_every_steps": 1, "validation_bleu_sentences": 0,
@@ -204,6 +204,14 @@ def test_values_that_are_not_positive_are_refused(section, name, value):
             {"tokenizer": TokenizerConfig(shared=False)},
             "tokenizer.shared=false needs model.share_embeddings='target' or 'none', "
             "not 'all': the rows of one matrix would mean two things.",
+        ),
+        (
+            ExperimentConfig,
+            {
+                "optimizer": OptimizerConfig(cooldown_steps=6),
+                "training": TrainingConfig(num_steps=5),
+            },
+            "optimizer.cooldown_steps=6 must be at most training.num_steps=5.",
         ),
         (
             ExperimentConfig,

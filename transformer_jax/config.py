@@ -234,6 +234,11 @@ class ExperimentConfig:
                 f"model.max_length={self.model.max_length} must be at least "
                 f"{longest}, the longer of data.source_length and data.target_length."
             )
+        if (self.optimizer.cooldown_steps or 0) > self.training.num_steps:
+            raise InputError(
+                f"optimizer.cooldown_steps={self.optimizer.cooldown_steps} must be at "
+                f"most training.num_steps={self.training.num_steps}."
+            )
         for name in ("num_heads", "d_ff", "vocab_size", "target_vocab_size"):
             size = getattr(self.model, name)
             if size is not None and size % self.mesh.model:
