@@ -193,7 +193,8 @@ def test_bad_choices_of_a_checkpoint(folder, capsys):
     assert "latest" in fails(capsys, "translate", run, "--checkpoint", "newest")
     assert "1, 2" in fails(capsys, "evaluate", run, "--checkpoint", "7")
     assert "2 checkpoints" in fails(capsys, "average", run, "--last", "3")
-    assert "beam_size" in fails(capsys, "translate", run, "--n-best", "50")
+    arguments = ["translate", run, "--input", f"{folder}/train.source"]
+    assert "beam_size" in fails(capsys, *arguments, "--n-best", "50")
 
 
 def test_help_and_import_load_no_heavy_package():

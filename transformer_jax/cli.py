@@ -87,7 +87,7 @@ def _parsed(arguments: Sequence[str]) -> Callable[[], None]:
     except SystemExit as error:
         if not error.code:
             raise  # --help has been printed.
-        paragraphs = re.split(r"─{9,}", re.sub(r"[╭╮╰╯│]", "", explanation.getvalue()))
+        paragraphs = re.split("[─-]{9,}", re.sub("[╭╮╰╯│]", "", explanation.getvalue()))
         told = [" ".join(text.split()) for text in paragraphs if text.strip()]
         # The first is the title of the box.
         first = re.sub(r"^Error parsing __tyro\S+ ", "", [*told, "bad usage"][1])

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class Reporter:
             shown["tok/s"] = f"{values['target_tokens_per_second']:,.0f}"
             self._bar.set_postfix(shown, refresh=False)
         else:
-            self._bar.write(f"step {step}: {kind} {_readable(values)}")
+            self._bar.write(f"step {step}: {kind} {_readable(values)}", file=sys.stderr)
 
     def advance(self, step: int) -> None:
         """Moves the progress bar to `step`."""
