@@ -49,11 +49,16 @@ def tiny_config(**changes) -> ExperimentConfig:
         ),
         decoding=DecodingConfig(batch_tokens=128),
     )
+    fields: dict = {}
     for name, value in changes.items():
         section, field = name.split("__")
-        changed = dataclasses.replace(getattr(config, section), **{field: value})
-        config = config.replace(**{section: changed})
-    return config
+        fields.setdefault(section, {})[field] = value
+    return config.replace(
+        **{
+            section: dataclasses.replace(getattr(config, section), **values)
+            for section, values in fields.items()
+        }
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,9 @@ def test_sentences_are_reversed_that_were_never_seen(tmp_path):
         model__dropout_rate=0.0,
         data__batch_tokens=64 * 24,
         optimizer__warmup_steps=200,
-        optimizer__learning_rate_scale=0.8,
-        training__num_steps=400,
+        optimizer__learning_rate_scale=1.0,
+        optimizer__cooldown_steps=200,
+        training__num_steps=500,
         training__log_every_steps=100,
         decoding__batch_tokens=1024,
     )
