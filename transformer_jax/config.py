@@ -139,6 +139,8 @@ class TrainingConfig:
     seed: int = 0
     prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] | None = None
     """Random bits for dropout and init; None = threefry2x32 on CPU, rbg elsewhere."""
+    accumulation_steps: int = 1
+    """Parts of a batch that the devices take one after the other, for one update."""
     label_smoothing: float = 0.1
     loss_slice_tokens: int = 2_048
     """Target positions whose logits exist at one time."""
@@ -158,8 +160,8 @@ class TrainingConfig:
         require_types("training", self)
         require_at_least(
             "training", self,
-            num_steps=1, seed=0, loss_slice_tokens=1, log_every_steps=1,
-            evaluate_every_steps=1, validation_bleu_sentences=0,
+            num_steps=1, seed=0, accumulation_steps=1, loss_slice_tokens=1,
+            log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
         )  # fmt: skip
         require_rates("training", self, "label_smoothing")
@@ -193,16 +195,23 @@ class DecodingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """How devices are arranged: data parallel by model parallel."""
+    """How devices are arranged: the sizes of the three axes of the mesh.
+
+    Their product is the number of devices. The first that is left out takes all devices
+    that remain; the others left out are 1. So the default is `data` over all, and
+    `data = 1` alone is `fsdp` over all.
+    """
 
     data: int | None = None
-    """Devices over which the rows of a batch are spread; None = all that remain."""
-    model: int = 1
+    """Copies of the model, each with its own rows of a batch."""
+    fsdp: int | None = None
+    """Devices that share the rows of a copy, each keeping a part of every parameter."""
+    tensor: int | None = None
     """Devices over which heads, feed-forward and vocabulary are spread."""
 
     def __post_init__(self) -> None:
         require_types("mesh", self)
-        require_at_least("mesh", self, data=1, model=1)
+        require_at_least("mesh", self, data=1, fsdp=1, tensor=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,18 +243,17 @@ class ExperimentConfig:
                 f"model.max_length={self.model.max_length} must be at least "
                 f"{longest}, the longer of data.source_length and data.target_length."
             )
+        parts = self.training.accumulation_steps
+        if self.data.rows % parts:
+            raise InputError(
+                f"training.accumulation_steps={parts} must divide the rows of a batch, "
+                f"data.batch_tokens / data.target_length = {self.data.rows}."
+            )
         if (self.optimizer.cooldown_steps or 0) > self.training.num_steps:
             raise InputError(
                 f"optimizer.cooldown_steps={self.optimizer.cooldown_steps} must be at "
                 f"most training.num_steps={self.training.num_steps}."
             )
-        for name in ("num_heads", "d_ff", "vocab_size", "target_vocab_size"):
-            size = getattr(self.model, name)
-            if size is not None and size % self.mesh.model:
-                raise InputError(
-                    f"mesh.model={self.mesh.model} must divide model.{name}={size}, "
-                    "which is spread over that many devices."
-                )
 
     def replace(self, **sections: Any) -> "ExperimentConfig":
         """A copy with other sections, checked again."""

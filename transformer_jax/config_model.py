@@ -41,8 +41,12 @@ class ModelConfig:
     """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
     scan_unroll: int = 1
     """Layers unrolled in each iteration of the scan; num layers = fully unrolled."""
-    remat: Literal["none", "layer"] = "none"
-    """layer: keep only each layer's input for the backward pass, recompute the rest."""
+    remat: Literal["none", "attention", "layer"] = "none"
+    """What is computed again for the backward pass instead of kept: the weights of
+    attention; or all of a layer but its input."""
+    attention_kernel: Literal["xla", "pallas", "cudnn"] | None = None
+    """Who computes attention in training: the compiler; one kernel for TPUs; NVIDIA's
+    library. None = pallas on TPUs where attention_dropout_rate is 0, else xla."""
 
     def __post_init__(self) -> None:
         require_types("model", self)
@@ -59,6 +63,11 @@ class ModelConfig:
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise InputError(
                 f"model.d_model={self.d_model} must be even for sinusoidal positions."
+            )
+        if self.attention_kernel in ("pallas", "cudnn") and self.attention_dropout_rate:
+            raise InputError(
+                f"model.attention_kernel={self.attention_kernel!r} needs "
+                "model.attention_dropout_rate=0: only 'xla' drops attention weights."
             )
         if None in (self.d_k, self.d_v) and self.d_model % self.num_heads:
             raise InputError(
