@@ -163,7 +163,7 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path, capsys):
         (["--model.vocab-size", "9999"], "model.vocab_size"),
         (["--data.train-source-path", "nope.txt"], "nope.txt"),
         (["--data.validation-target-path", "/dev/null"], "lines"),
-        (["--mesh.model", "5"], "mesh.model=5"),
+        (["--mesh.tensor", "5"], "mesh.tensor=5"),
     ],
 )
 def test_bad_settings_leave_nothing_behind(

@@ -58,8 +58,8 @@ def test_configurations_are_frozen_hashable_and_equal_by_value():
     assert hash(first) == hash(second)
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.model.d_model = 3
-    changed = first.replace(mesh=MeshConfig(model=2))
-    assert (changed.mesh.model, first.mesh.model) == (2, 1)
+    changed = first.replace(mesh=MeshConfig(tensor=2))
+    assert (changed.mesh.tensor, first.mesh.tensor) == (2, None)
     with pytest.raises(InputError, match="target_vocab_size"):
         first.replace(model=ModelConfig(target_vocab_size=5, share_embeddings="target"))
 
@@ -79,8 +79,8 @@ MINIMUMS = {
     "data": {"source_length": 2, "target_length": 2, "prefetch_batches": 1},
     "optimizer": {"warmup_steps": 1, "cooldown_steps": 1},
     "training": {
-        "num_steps": 1, "seed": 0, "loss_slice_tokens": 1, "log_every_steps": 1,
-        "evaluate_every_steps": 1, "validation_bleu_sentences": 0,
+        "num_steps": 1, "seed": 0, "accumulation_steps": 1, "loss_slice_tokens": 1,
+        "log_every_steps": 1, "evaluate_every_steps": 1, "validation_bleu_sentences": 0,
         "checkpoint_every_steps": 1, "keep_last": 1, "keep_best": 0,
         "max_skipped_steps": 1,
     },
@@ -88,7 +88,7 @@ MINIMUMS = {
         "beam_size": 1, "length_penalty_alpha": 0, "max_extra_length": 1,
         "batch_tokens": 1,
     },
-    "mesh": {"data": 1, "model": 1},
+    "mesh": {"data": 1, "fsdp": 1, "tensor": 1},
 }  # fmt: skip
 
 
@@ -215,18 +215,6 @@ def test_values_that_are_not_positive_are_refused(section, name, value):
         ),
         (
             ExperimentConfig,
-            {"mesh": MeshConfig(model=16)},
-            "mesh.model=16 must divide model.num_heads=8, which is spread over that "
-            "many devices.",
-        ),
-        (
-            ExperimentConfig,
-            {"mesh": MeshConfig(model=2), "model": ModelConfig(vocab_size=37_001)},
-            "mesh.model=2 must divide model.vocab_size=37001, which is spread over "
-            "that many devices.",
-        ),
-        (
-            ExperimentConfig,
             {"model": ModelConfig(positions="learned", max_length=255)},
             "model.max_length=255 must be at least 256, the longer of "
             "data.source_length and data.target_length.",
@@ -267,7 +255,11 @@ def test_impossible_combinations_are_refused(kind, settings, message):
             {"beam_size": None},
             "decoding.beam_size=None must be an integer.",
         ),
-        ("mesh", {"model": None}, "mesh.model=None must be an integer."),
+        (
+            "mesh",
+            {"tensor": 1.5},
+            "mesh.tensor=1.5 must be an integer or left out (off).",
+        ),
     ],
 )
 def test_values_of_another_type_are_refused_from_python_too(

@@ -89,7 +89,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
     )
     assert refusal({"modle": {}}) == "modle is not a setting; did you mean model?"
     assert refusal({"mesh": {"zzz": 1}}) == (
-        "mesh.zzz is not a setting; expected one of data, model."
+        "mesh.zzz is not a setting; expected one of data, fsdp, tensor."
     )
 
 

@@ -13,19 +13,21 @@ PACKAGE = "transformer_jax"
 # package named whole (model, data, decoding) may import each other, others of one row
 # may not.
 ROWS = (
-    "errors axes evaluation.__init__ training.__init__",
-    "config_checks",
+    "errors axes hardware hlo tpu_environment evaluation.__init__ training.__init__",
+    "config_checks roofline workdir",
     "config_model",
     "config",
     "config_io text_streams model losses metrics optimizer data decoding "
     "evaluation.bleu",
+    "checkpoint_options",
     "sharding distributed checkpoint",
     "reporting",
     "training.state training.window",
     "training.step training.resume",
     "translation",
-    "evaluation.evaluate",
+    "evaluation.evaluate benchmark plan",
     "training.loop",
+    "commands",
     "__init__ cli",
     "__main__",
 )
@@ -35,7 +37,8 @@ EVERYWHERE = {"jax", "numpy", "jaxtyping"}
 DOORS = {
     "flax": "model sharding training.state",
     "optax": "optimizer training.state training.step",
-    "orbax": "checkpoint",
+    "orbax": "checkpoint checkpoint_options distributed",
+    "etils": "workdir",
     "tensorflow_datasets": "data.source data.cldr",
     "grain": "data.pipeline",
     "sentencepiece": "data.tokenizer data.vocabulary",
@@ -43,7 +46,7 @@ DOORS = {
     "sacrebleu": "evaluation.bleu",
     "sacremoses": "evaluation.bleu",
     "cattrs": "config_io",
-    "tyro": "cli",
+    "tyro": "cli commands",
     "tensorboardX": "reporting",
     "tqdm": "reporting",
 }

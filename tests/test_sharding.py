@@ -1,4 +1,6 @@
-"""The mesh, and what lies where on it."""
+"""What lies where on the mesh."""
+
+import functools
 
 import flax.linen as nn
 import jax
@@ -14,46 +16,19 @@ from transformer_jax.config import (
     OptimizerConfig,
 )
 from transformer_jax.errors import InputError
-from transformer_jax.training.state import abstract_state
+from transformer_jax.training.state import abstract_state, init_state
 
 CONFIG = ExperimentConfig(model=ModelConfig.tiny(positions="learned"))
 
 
-@pytest.mark.parametrize(
-    ("settings", "shape"),
-    [
-        ({}, (8, 1)),
-        ({"model": 4}, (2, 4)),
-        ({"data": 2, "model": 4}, (2, 4)),
-        ({"data": 1, "model": 8}, (1, 8)),
-    ],
-)
-def test_devices_are_arranged_as_the_settings_ask(settings, shape):
-    mesh = sharding.make_mesh(MeshConfig(**settings))
-    assert (mesh.axis_names, mesh.devices.shape) == (("data", "model"), shape)
-    assert set(mesh.devices.flat) == set(jax.devices())
-
-
-@pytest.mark.parametrize(
-    ("settings", "num_devices"),
-    [({"model": 3}, 8), ({"data": 3}, 8), ({"model": 16}, 8), ({"data": 8}, 4)],
-)
-def test_devices_that_cannot_be_arranged_are_refused(settings, num_devices):
-    config = MeshConfig(**settings)
-    with pytest.raises(InputError) as caught:
-        sharding.make_mesh(config, jax.devices()[:num_devices])
-    message = str(caught.value)
-    for part in (
-        f"mesh.data={config.data}", f"mesh.model={config.model}", str(num_devices)
-    ):  # fmt: skip
-        assert part in message
-
-
 def test_rows_must_be_shared_evenly():
-    mesh = sharding.make_mesh(MeshConfig(model=2))
+    mesh = sharding.make_mesh(MeshConfig(fsdp=2, tensor=2))
     sharding.check_rows(8, mesh)
+    sharding.check_rows(8, mesh, 2)
     with pytest.raises(InputError, match=r"= 6 rows must be a multiple of the 4 dev"):
         sharding.check_rows(6, mesh)
+    with pytest.raises(InputError, match=r"training.accumulation_steps=4"):
+        sharding.check_rows(8, mesh, 4)
 
 
 def specs_of(config):
@@ -76,24 +51,124 @@ def spec_of(specs, *parts):
     return spec
 
 
-def test_heads_feed_forward_and_vocabulary_are_spread_over_the_model_axis():
-    specs = specs_of(CONFIG.replace(mesh=MeshConfig(model=4)))
+def test_parameters_are_spread_over_the_axes_of_the_mesh():
+    specs = specs_of(CONFIG.replace(mesh=MeshConfig(fsdp=2, tensor=2)))
     for name in ("query", "key", "value"):
         kernel = spec_of(specs, name, "kernel")
-        assert kernel == (None, None, "model", None)  # layers, embed, heads, kv
-    assert spec_of(specs, "output/kernel") == (None, "model", None, None)
-    assert spec_of(specs, "inner/kernel") == (None, None, "model")
-    assert spec_of(specs, "inner/bias") == (None, "model")
-    assert spec_of(specs, "outer/kernel") == (None, "model", None)
-    assert spec_of(specs, "embedding/matrix") == ("model", None)
-    # What every device needs whole.
-    for ending in ("outer/bias", "norm/scale", "norm/bias", "position/table"):
-        assert "model" not in spec_of(specs, *ending.split("/"))
+        assert kernel == (None, "fsdp", "tensor", None)  # layers, embed, heads, kv
+    assert spec_of(specs, "output/kernel") == (None, "tensor", None, "fsdp")
+    assert spec_of(specs, "inner/kernel") == (None, "fsdp", "tensor")
+    assert spec_of(specs, "inner/bias") == (None, "tensor")
+    assert spec_of(specs, "outer/kernel") == (None, "tensor", "fsdp")
+    assert spec_of(specs, "outer/bias") == (None, "fsdp")
+    assert spec_of(specs, "embedding/matrix") == ("tensor", "fsdp")
+    assert spec_of(specs, "position/table") == (None, "fsdp")
+    for ending in ("norm/scale", "norm/bias"):
+        assert spec_of(specs, *ending.split("/")) == (None, "fsdp")
+
+
+def test_a_device_keeps_its_part_of_the_state_alone():
+    """Born so: nothing larger was ever made."""
+    mesh = MeshConfig(data=1, fsdp=4, tensor=2)
+    config = ExperimentConfig(model=ModelConfig.tiny(), mesh=mesh)
+    state = init_state(config, sharding.make_mesh(config.mesh))
+    for moments in (state.params, state.opt_state):
+        whole = sum(x.size for x in jax.tree.leaves(moments))
+        here = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(moments))
+        # Norms and biases are split by fsdp alone.
+        assert whole / 8 <= here < whole / 7
+
+
+@pytest.mark.parametrize(
+    ("mesh", "model", "message"),
+    [
+        (
+            {"tensor": 8},
+            {"num_heads": 4},
+            "params/decoder/cross_attention/key/kernel: its axis 'heads' of size 4 "
+            "must be a multiple of mesh.tensor=8, over which it is spread: change "
+            "either.",
+        ),
+        (
+            {"tensor": 2},
+            {"vocab_size": 65},
+            "params/embedding/matrix: its axis 'vocab' of size 65 must be a multiple "
+            "of mesh.tensor=2, over which it is spread: change either.",
+        ),
+        (
+            {"fsdp": 8},
+            {"d_model": 36},
+            "params/decoder/cross_attention/key/kernel: its axis 'embed' of size 36 "
+            "must be a multiple of mesh.fsdp=8, over which it is spread: change "
+            "either.",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_spread_are_refused(mesh, model, message):
+    config = ExperimentConfig(model=ModelConfig.tiny(**model), mesh=MeshConfig(**mesh))
+    with pytest.raises(InputError) as caught:
+        abstract_state(config, sharding.make_mesh(config.mesh))
+    assert str(caught.value) == message
+
+
+def test_axes_without_a_rule_are_refused():
+    boxed = {
+        "a": {"b": nn.LogicallyPartitioned(jnp.ones((2, 3)), ("embed", "experts"))}
+    }
+    with pytest.raises(InputError, match=r"^a/b: its axis 'experts' has no rule in"):
+        sharding.shardings_of(boxed, sharding.make_mesh(MeshConfig()))
+
+
+@pytest.mark.parametrize(
+    ("names", "spec"),
+    [
+        # The rows have taken `fsdp`, so the width of an activation stays whole.
+        (("batch", "length", "embed"), (("data", "fsdp"),)),
+        (("batch", "length", "mlp"), (("data", "fsdp"), None, "tensor")),
+        (("batch", "heads", "length", "kv"), (("data", "fsdp"), "tensor")),
+    ],
+)
+def test_activations_are_laid_out_by_the_rules(names, spec):
+    mesh = sharding.make_mesh(MeshConfig(fsdp=2, tensor=2))
+    x = np.zeros((8, 4, 4, 4)[: len(names)], np.float32)
+    x = jax.device_put(x, sharding.replicated(mesh))
+
+    def placed(x):
+        return nn.with_logical_constraint(2 * x, names)
+
+    @jax.jit
+    def inside(x):
+        with sharding.laid_out(mesh):
+            return jax.lax.scan(lambda c, _: (placed(c), None), x, length=2)[0]
+
+    assert tuple(inside(x).sharding.spec) == spec
+    assert jax.jit(placed)(x).sharding.is_fully_replicated, "without a mesh"
+
+
+def test_a_kernel_finds_the_mesh_and_its_rows():
+    mesh = sharding.make_mesh(MeshConfig(fsdp=2, tensor=2))
+
+    def kernel(x):
+        assert x.shape == (2, 3, 2)
+        return x + jax.lax.axis_index(("data", "fsdp", "tensor"))
+
+    @functools.partial(jax.jit, in_shardings=sharding.replicated(mesh))
+    def run(x):
+        with sharding.laid_out(mesh):
+            assert not jax.sharding.get_abstract_mesh().empty
+            spec = nn.logical_to_mesh_axes(("batch", "length", "heads"))
+            return jax.shard_map(kernel, in_specs=spec, out_specs=spec)(x)
+
+    result = run(np.zeros((8, 3, 4), np.int32))
+    np.testing.assert_array_equal(result[::2, 0, ::2].flatten(), np.arange(8))
+    assert jax.sharding.get_abstract_mesh().empty
 
 
 def test_moments_of_adam_lie_where_their_parameters_lie():
     clipped = OptimizerConfig(max_gradient_norm=1.0)
-    specs = specs_of(CONFIG.replace(mesh=MeshConfig(model=4), optimizer=clipped))
+    specs = specs_of(
+        CONFIG.replace(mesh=MeshConfig(fsdp=4, tensor=2), optimizer=clipped)
+    )
     params = {
         path.removeprefix("params/"): spec
         for path, spec in specs.items()
@@ -108,14 +183,14 @@ def test_moments_of_adam_lie_where_their_parameters_lie():
         assert moments == params
 
 
-def test_batches_are_spread_by_rows_over_the_data_axis():
-    mesh = sharding.make_mesh(MeshConfig(data=4, model=2))
+def test_batches_are_spread_by_rows_over_data_and_fsdp():
+    mesh = sharding.make_mesh(MeshConfig(fsdp=2, tensor=2))
     rows = np.arange(8 * 3).reshape(8, 3)
     result = sharding.make_global({"source": rows}, mesh)["source"]
     np.testing.assert_array_equal(result, rows)
     shards = {(s.index[0].start, s.index[0].stop) for s in result.addressable_shards}
     assert shards == {(0, 2), (2, 4), (4, 6), (6, 8)}
-    # Both devices of a model-parallel pair hold the same rows.
+    # Both devices of a tensor-parallel pair hold the same rows.
     assert all(shard.data.shape == (2, 3) for shard in result.addressable_shards)
     whole = jax.device_put(rows, sharding.replicated(mesh))
     assert all(shard.data.shape == (8, 3) for shard in whole.addressable_shards)
@@ -135,8 +210,8 @@ def test_unboxing_leaves_plain_arrays():
 
 
 def test_a_function_runs_on_each_device_s_rows_alone():
-    mesh = sharding.make_mesh(MeshConfig(data=4, model=2))
-    rows = jnp.arange(8.0)[:, None]
+    mesh = sharding.make_mesh(MeshConfig(fsdp=2, tensor=2))
+    rows = jnp.arange(16.0)[:, None]
 
     def minus_own_mean(params, rows):
         assert rows.shape == (2, 1)
@@ -144,4 +219,4 @@ def test_a_function_runs_on_each_device_s_rows_alone():
 
     run = jax.jit(sharding.on_own_rows(minus_own_mean, mesh))
     result = run(jnp.float32(2.0), rows)
-    np.testing.assert_array_equal(result[:, 0], [-1, 1] * 4)
+    np.testing.assert_array_equal(result[:, 0], [-1, 1] * 8)

@@ -11,18 +11,24 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
+from transformer_jax.checkpoint_options import (
+    item_handlers,
+    manager_options,
+    rank,
+    restore_args,
+)
 from transformer_jax.config import ExperimentConfig, TrainingConfig
 from transformer_jax.config_io import config_from_dict, config_to_dict
 from transformer_jax.data.tokenizer import Tokenizer
 from transformer_jax.errors import InputError
+from transformer_jax.workdir import StoredPath, work_directory
 
 CHECKPOINTS, AVERAGE = "checkpoints", "average"
 
@@ -42,20 +48,8 @@ class Checkpoints:
         self, workdir: str | os.PathLike[str], training: TrainingConfig | None = None
     ) -> None:
         """Opens them for reading, or with the training settings for writing too."""
-        self._directory = Path(workdir).absolute() / CHECKPOINTS
-        options = (
-            ocp.CheckpointManagerOptions(read_only=True, create=False)
-            if training is None
-            else ocp.CheckpointManagerOptions(
-                save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
-                preservation_policy=_preservation(training),
-                # Which checkpoints stay is for the policy alone to say; but without
-                # this the validation results are not written.
-                best_fn=lambda results: _rank(results, training.best_metric),
-                max_to_keep=None,
-                enable_async_checkpointing=True,
-            )
-        )
+        self._directory = work_directory(workdir) / CHECKPOINTS
+        options = manager_options(training)
         if training is None and not self._directory.is_dir():
             raise InputError(
                 f"{workdir} has no checkpoints: train into it first, with "
@@ -65,12 +59,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=options,
-            item_handlers={
-                "params": ocp.StandardCheckpointHandler(),
-                "training": ocp.StandardCheckpointHandler(),
-                "config": ocp.JsonCheckpointHandler(),
-                "tokenizer": ocp.JsonCheckpointHandler(),
-            },
+            item_handlers=item_handlers(),
         )
 
     @property
@@ -81,11 +70,11 @@ class Checkpoints:
     def best_step(self, metric: Literal["bleu", "loss"]) -> int | None:
         """Returns the step with the best validation metric, None where none has one."""
         ranked = [
-            (_rank(self._manager.metrics(step) or {}, metric), step)
+            (rank(self._manager.metrics(step) or {}, metric), step)
             for step in self.steps
         ]
-        rank, step = max(ranked, default=(-math.inf, 0))
-        return step if rank > -math.inf else None
+        best, step = max(ranked, default=(-math.inf, 0))
+        return step if best > -math.inf else None
 
     def save(
         self,
@@ -102,8 +91,8 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params),
-                training=ocp.args.StandardSave(training),
+                params=ocp.args.PyTreeSave(params),
+                training=ocp.args.PyTreeSave(training),
                 **_descriptions(config, tokenizer),
             ),
             metrics=dict(validation or {}),
@@ -114,8 +103,8 @@ class Checkpoints:
         items = self._manager.restore(
             step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract_params),
-                training=ocp.args.StandardRestore(abstract_training),
+                params=restore_args(abstract_params),
+                training=restore_args(abstract_training),
             ),
         )
         return items["params"], items["training"]
@@ -134,27 +123,6 @@ class Checkpoints:
         self._manager.close()
 
 
-def _preservation(training: TrainingConfig) -> checkpoint_managers.PreservationPolicy:
-    return checkpoint_managers.AnyPreservationPolicy(
-        [
-            checkpoint_managers.LatestN(n=training.keep_last),
-            checkpoint_managers.BestN(
-                get_metric_fn=lambda results: _rank(results, training.best_metric),
-                n=training.keep_best,
-                keep_checkpoints_without_metrics=False,
-            ),
-        ]
-    )
-
-
-def _rank(results: Mapping[str, float], metric: Literal["bleu", "loss"]) -> float:
-    """Returns a number that is higher for better results, -inf where there are none."""
-    value = results.get(metric, math.nan)
-    if math.isnan(value):
-        return -math.inf
-    return value if metric == "bleu" else -value
-
-
 def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, Any]:
     return {
         "config": ocp.args.JsonSave(config_to_dict(config)),
@@ -167,7 +135,9 @@ def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, A
     }
 
 
-def checkpoint_dir(workdir: str | os.PathLike[str], which: Which = "latest") -> Path:
+def checkpoint_dir(
+    workdir: str | os.PathLike[str], which: Which = "latest"
+) -> StoredPath:
     """Returns the directory of a checkpoint chosen by step, age, metric or kind.
 
     Args:
@@ -176,29 +146,29 @@ def checkpoint_dir(workdir: str | os.PathLike[str], which: Which = "latest") -> 
     Raises:
         InputError: there is none of that description, with those there are.
     """
-    workdir = Path(workdir).absolute()
-    if (workdir / "params").is_dir() and (workdir / "tokenizer").is_dir():
+    folder = work_directory(workdir)
+    if (folder / "params").is_dir() and (folder / "tokenizer").is_dir():
         if which != "latest":
             raise InputError(
                 f"{workdir} is a single checkpoint: leave out the choice of {which}."
             )
-        return workdir
+        return folder
     if which == "average":
-        names = [path.name for path in (workdir / AVERAGE).glob("*")]
+        found = [path for path in (folder / AVERAGE).glob("*") if path.name.isdigit()]
         # Not those that are being written.
-        steps = sorted(int(name) for name in names if name.isdigit())
+        steps = sorted(int(path.name) for path in found if is_finalized(path))
         if not steps:
             raise InputError(
                 f"{workdir} has no averaged checkpoint: make one with "
                 f"`transformer-jax average {workdir} --last 5`."
             )
-        return workdir / AVERAGE / str(steps[-1])
-    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
-        step = _chosen(checkpoints, which, workdir)
-    return workdir / CHECKPOINTS / str(step)
+        return folder / AVERAGE / str(steps[-1])
+    with contextlib.closing(Checkpoints(folder)) as checkpoints:
+        step = _chosen(checkpoints, which, folder)
+    return folder / CHECKPOINTS / str(step)
 
 
-def _chosen(checkpoints: Checkpoints, which: Which, workdir: Path) -> int:
+def _chosen(checkpoints: Checkpoints, which: Which, workdir: StoredPath) -> int:
     steps = checkpoints.steps
     if not steps:
         raise InputError(f"{workdir} has no complete checkpoint yet.")
@@ -221,7 +191,7 @@ def _chosen(checkpoints: Checkpoints, which: Which, workdir: Path) -> int:
     return int(which)
 
 
-def load_checkpoint(directory: Path) -> tuple[Any, ExperimentConfig, Tokenizer]:
+def load_checkpoint(directory: StoredPath) -> tuple[Any, ExperimentConfig, Tokenizer]:
     """Returns parameters, settings and tokenizer of one checkpoint directory.
 
     The parameters come whole to this process's first device, whatever mesh they were
@@ -242,7 +212,7 @@ def load_checkpoint(directory: Path) -> tuple[Any, ExperimentConfig, Tokenizer]:
     return load_params(directory), config, Tokenizer(**models)
 
 
-def load_params(directory: Path) -> Any:
+def load_params(directory: StoredPath) -> Any:
     """Returns the parameters of one checkpoint directory, on the first device."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with ocp.StandardCheckpointer() as checkpointer:
@@ -254,7 +224,7 @@ def load_params(directory: Path) -> Any:
         return checkpointer.restore(directory / "params", abstract)
 
 
-def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
+def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> StoredPath:
     """Averages the parameters of the last checkpoints; returns the average's directory.
 
     Raises:
@@ -264,7 +234,7 @@ def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
     """
     if last < 1:
         raise InputError(f"--last {last} must be at least 1.")
-    workdir = Path(workdir).absolute()
+    folder = work_directory(workdir)
     with contextlib.closing(Checkpoints(workdir)) as checkpoints:
         steps = checkpoints.steps[-last:]
     if len(steps) < last:
@@ -272,12 +242,12 @@ def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> Path:
             f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to "
             "average: ask for fewer, or train with a larger training.keep_last."
         )
-    directories = [workdir / CHECKPOINTS / str(step) for step in steps]
+    directories = [folder / CHECKPOINTS / str(step) for step in steps]
     total, config, tokenizer = load_checkpoint(directories[0])
     for directory in directories[1:]:
         total = jax.tree.map(jnp.add, total, load_params(directory))
     params = jax.tree.map(lambda x: x / len(directories), total)
-    destination = workdir / AVERAGE / str(steps[-1])
+    destination = folder / AVERAGE / str(steps[-1])
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(
             destination,

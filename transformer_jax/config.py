@@ -137,13 +137,14 @@ class TrainingConfig:
 
     num_steps: int = 100_000
     seed: int = 0
-    prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] | None = None
-    """Random bits for dropout and init; None = threefry2x32 on CPU, rbg elsewhere."""
+    prng: Literal["murmur", "threefry2x32", "rbg", "unsafe_rbg"] = "murmur"
+    """Random bits for dropout and init. The first two give the same on any mesh, and
+    are computed where they are used; murmur is the cheapest."""
     accumulation_steps: int = 1
     """Parts of a batch that the devices take one after the other, for one update."""
     label_smoothing: float = 0.1
     loss_slice_tokens: int = 2_048
-    """Target positions whose logits exist at one time."""
+    """Target positions whose logits exist at one time on a device."""
     log_every_steps: int = 50
     evaluate_every_steps: int = 2_000
     validation_bleu_sentences: int | None = None

@@ -15,6 +15,7 @@ import cattrs
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_checks import require_type
 from transformer_jax.errors import InputError
+from transformer_jax.workdir import is_remote, work_directory
 
 
 def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
@@ -25,7 +26,7 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
     Raises:
         InputError: no such file, not TOML, an unknown name or a wrong value.
     """
-    path = Path(path)
+    path = work_directory(path) if is_remote(path) else Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -41,9 +41,9 @@ class ModelConfig:
     """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
     scan_unroll: int = 1
     """Layers unrolled in each iteration of the scan; num layers = fully unrolled."""
-    remat: Literal["none", "attention", "layer"] = "none"
-    """What is computed again for the backward pass instead of kept: the weights of
-    attention; or all of a layer but its input."""
+    remat: Literal["none", "cheap", "layer"] = "none"
+    """What is computed again for the backward pass instead of kept: what costs little,
+    as normalisation and attention weights; or all of a layer but its input."""
     attention_kernel: Literal["xla", "pallas", "cudnn"] | None = None
     """Who computes attention in training: the compiler; one kernel for TPUs; NVIDIA's
     library. None = pallas on TPUs where attention_dropout_rate is 0, else xla."""

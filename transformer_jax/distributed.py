@@ -1,11 +1,99 @@
-"""Several processes, one program."""
+"""Several processes, one program: how they find each other, and how they agree."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+from transformer_jax.errors import InputError
+
+# As long as the primary may take to prepare the data. The end of a process ends the
+# wait of the others too.
+_PATIENCE_SECONDS = 12 * 3600
+
+_COUNTS = {
+    "SLURM_STEP_NUM_TASKS": "SLURM",
+    "OMPI_COMM_WORLD_SIZE": "Open MPI",
+    "PMI_SIZE": "MPI",
+    "WORLD_SIZE": "a launcher",
+    "MEGASCALE_NUM_SLICES": "Cloud TPU",
+}
+_LISTS = ("TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES")
+_KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
+
+logger = logging.getLogger(__name__)
+
+
+def initialize(
+    *,
+    coordinator_address: str | None = None,
+    num_processes: int | None = None,
+    process_index: int | None = None,
+    shutdown_timeout_seconds: int = 60,
+) -> None:
+    """Joins the processes of one training; to be called before anything uses a device.
+
+    Cloud TPU, SLURM, Open MPI and Kubernetes (with the package `kubernetes`) tell all
+    that has to be known; elsewhere it must be given. Under SLURM and Open MPI each
+    process takes one GPU. Processes other than the primary then log warnings only.
+
+    Args:
+        coordinator_address: `HOST:PORT` of process 0, as all can reach it.
+        num_processes: how many there are.
+        process_index: which of them this is, from 0.
+        shutdown_timeout_seconds: all processes must end within this time of each
+            other: when one has failed, the others end this much later.
+
+    Raises:
+        InputError: the environment does not tell what was left out, or it is too late.
+    """
+    given = {
+        "coordinator_address": coordinator_address,
+        "num_processes": num_processes,
+        "process_index": process_index,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    try:
+        jax.distributed.initialize(
+            coordinator_address,
+            num_processes,
+            process_index,
+            # On one's own, every device of the host is meant.
+            cluster_detection_method=None if missing else "deactivate",
+            shutdown_timeout_seconds=shutdown_timeout_seconds,
+        )
+    except ValueError as error:
+        hint = (
+            f"give {', '.join(missing)} too, or run under Cloud TPU, SLURM, Open MPI "
+            "or Kubernetes"
+            if missing
+            else "check coordinator_address, num_processes and process_index"
+        )
+        raise InputError(
+            f"the processes of this training cannot be joined ({str(error).strip()}): "
+            f"{hint}."
+        ) from None
+    except RuntimeError as error:
+        if "must be called before" not in str(error):
+            raise
+        raise InputError(
+            "distributed.initialize comes too late: call it before anything that uses "
+            "a device, as jax.devices()."
+        ) from None
+    logger.info(
+        "process %d of %d, with %d of %d devices",
+        jax.process_index(),
+        jax.process_count(),
+        jax.local_device_count(),
+        jax.device_count(),
+    )
+    if not is_primary():
+        logging.getLogger(__name__.split(".")[0]).setLevel(logging.WARNING)
 
 
 def is_primary() -> bool:
@@ -13,21 +101,113 @@ def is_primary() -> bool:
     return jax.process_index() == 0
 
 
+def sign_of_others(environment: Mapping[str, str]) -> str | None:
+    """Returns what in the environment says that this process is one of several.
+
+    None where nothing does. In an indexed job of Kubernetes every process counts as
+    one of several, since none is told how many they are.
+    """
+    for name, launcher in _COUNTS.items():
+        value = environment.get(name, "")
+        if value.isdecimal() and int(value) > 1:
+            return f"{launcher} has started {value} ({name})"
+    for name in _LISTS:
+        hosts = environment.get(name, "").split(",")
+        # Not a sentence that explains why there is no list.
+        if len(hosts) > 1 and not any(" " in host.strip() for host in hosts):
+            return f"Cloud TPU has started {len(hosts)} ({name})"
+    if _KUBERNETES_INDEX in environment:
+        index = environment[_KUBERNETES_INDEX]
+        return f"Kubernetes calls it number {index} of a job ({_KUBERNETES_INDEX})"
+    return None
+
+
+def check_joined(*, alone: bool = False) -> None:
+    """Checks that this process is no separate training by accident.
+
+    Args:
+        alone: it is meant to be separate, though it was started as one of several.
+
+    Raises:
+        InputError: it was started as one of several processes, but they were not
+            joined by `initialize`.
+    """
+    if alone or jax.distributed.is_initialized():
+        return
+    sign = sign_of_others(os.environ)
+    if jax.process_count() > 1:
+        sign = f"the devices here belong to {jax.process_count()} processes"
+    if sign is not None:
+        raise InputError(
+            f"this process is one of several: {sign}. Add --distributed to train one "
+            "model together (distributed.initialize in Python), or --alone (alone=True)"
+            " to train one in each."
+        )
+
+
 @contextlib.contextmanager
 def primary_first(name: str) -> Iterator[None]:
     """Runs a block in the primary process, then in the others.
 
-    Every process must enter it.
+    Every process must enter it. Where it fails in one process it fails in all: in
+    the others with an InputError that tells the error and whose it is.
 
     Args:
         name: of the block, the same on every process.
     """
-    alone = jax.process_count() == 1
-    if not alone and not is_primary():
-        multihost_utils.sync_global_devices(name)
-    yield
-    if not alone and is_primary():
-        multihost_utils.sync_global_devices(name)
+    if jax.process_count() == 1:
+        yield
+        return
+    if not is_primary():
+        _raise_together(f"{name} by the primary", None)
+    failure = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if is_primary():
+        _raise_together(f"{name} by the primary", failure)
+    _raise_together(f"{name} by all", failure)
+
+
+def _raise_together(name: str, failure: Exception | None) -> None:
+    """Waits for all processes; raises in all if one of them has failed.
+
+    Every process must call it.
+    """
+    errors = _gathered(name, "" if failure is None else str(failure) or repr(failure))
+    if failure is not None:
+        raise failure
+    for index, error in enumerate(errors):
+        if error:
+            raise InputError(f"process {index} failed: {error}")
+
+
+def require_agreement(name: str, values: Mapping[str, str]) -> None:
+    """Checks that all processes have the same values.
+
+    Every process must call it.
+
+    Raises:
+        InputError: on all of them, with each value that differs.
+    """
+    if jax.process_count() == 1:
+        return
+    gathered = [json.loads(text) for text in _gathered(name, json.dumps(dict(values)))]
+    first, differences = gathered[0], []
+    for index, other in enumerate(gathered):
+        differences += [
+            f"{key} is {first.get(key)} in process 0 and {other.get(key)} in process "
+            f"{index}"
+            for key in sorted(first.keys() | other.keys())
+            if first.get(key) != other.get(key)
+        ]
+    if differences:
+        more = f"; and {len(differences) - 4} more" if len(differences) > 4 else ""
+        raise InputError(
+            f"the processes of this training do not agree: {'; '.join(differences[:4])}"
+            f"{more}. Start all with the same {name}."
+        )
 
 
 def same_on_all_hosts(value: float) -> float:
@@ -39,3 +219,19 @@ def same_on_all_hosts(value: float) -> float:
     if jax.process_count() == 1:
         return value
     return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
+
+
+def _gathered(name: str, text: str) -> list[str]:
+    """Returns the texts of all processes, when the last has called it."""
+    # Slow to import. Its barrier needs no device and has no limit of a device's.
+    from orbax.checkpoint import multihost
+
+    multihost.sync_global_processes(name, timeout=_PATIENCE_SECONDS)
+    contents = np.frombuffer(text.encode(), np.uint8)
+    lengths = multihost_utils.process_allgather(np.int32(len(contents)))
+    padded = np.zeros(max(1, int(lengths.max())), np.uint8)
+    padded[: len(contents)] = contents
+    rows = multihost_utils.process_allgather(padded)
+    return [
+        bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)
+    ]

@@ -60,9 +60,10 @@ def label_smoothed_cross_entropy(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _sliced_loss(hidden, matrix, labels, weights, smoothing):  # type: ignore[no-untyped-def]
     matrix = matrix.astype(hidden.dtype)
+    mean_row = _mean_row(matrix)
 
     def add_slice(sums, inputs):  # type: ignore[no-untyped-def]
-        slice_sums, _ = _slice_loss(*inputs, matrix, smoothing)
+        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)
         return jax.tree.map(jnp.add, sums, slice_sums), None
 
     zeros = (jnp.float32(0), jnp.float32(0))
@@ -71,10 +72,13 @@ def _sliced_loss(hidden, matrix, labels, weights, smoothing):  # type: ignore[no
 
 def _sliced_loss_forward(hidden, matrix, labels, weights, smoothing):  # type: ignore[no-untyped-def]
     compute_matrix = matrix.astype(hidden.dtype)
+    mean_row = _mean_row(compute_matrix)
 
     def add_slice(carry, inputs):  # type: ignore[no-untyped-def]
         sums, matrix_gradient = carry
-        slice_sums, logits_gradient = _slice_loss(*inputs, compute_matrix, smoothing)
+        slice_sums, logits_gradient = _slice_loss(
+            *inputs, compute_matrix, mean_row, smoothing
+        )
         # Products in the compute dtype, like every other; their sum in float32.
         logits_gradient = logits_gradient.astype(hidden.dtype)
         hidden_gradient = jnp.einsum("rlv,vd->rld", logits_gradient, compute_matrix)
@@ -105,7 +109,11 @@ def _sliced_loss_backward(smoothing, gradients, cotangents):  # type: ignore[no-
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
 
 
-def _slice_loss(hidden, labels, weights, matrix, smoothing):  # type: ignore[no-untyped-def]
+def _mean_row(matrix: Array) -> Array:
+    return jnp.mean(matrix, axis=0, dtype=jnp.float32)
+
+
+def _slice_loss(hidden, labels, weights, matrix, mean_row, smoothing):  # type: ignore[no-untyped-def]
     """Returns `(loss, nll)` of one slice and the gradient of its loss by its logits.
 
     The exponentials are taken once, and label and mean logit from the factors, so that
@@ -119,9 +127,9 @@ def _slice_loss(hidden, labels, weights, matrix, smoothing):  # type: ignore[no-
     exponentials = jnp.exp(logits - largest[..., None])
     normaliser = jnp.sum(exponentials, axis=-1)
     log_normaliser = largest + jnp.log(normaliser)
-    hidden_32, matrix_32 = hidden.astype(jnp.float32), matrix.astype(jnp.float32)
-    label_logits = jnp.sum(hidden_32 * matrix_32[labels], axis=-1)
-    mean_logits = hidden_32 @ jnp.mean(matrix_32, axis=0)
+    hidden_32 = hidden.astype(jnp.float32)
+    label_logits = jnp.sum(hidden_32 * matrix[labels].astype(jnp.float32), axis=-1)
+    mean_logits = hidden_32 @ mean_row
     nll = log_normaliser - label_logits
     loss = (1.0 - smoothing) * nll + smoothing * (log_normaliser - mean_logits)
 

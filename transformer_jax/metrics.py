@@ -30,8 +30,8 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
     """Returns the means of merged sums: loss, nll, perplexity, fill.
 
     Loss and nll are nats per target token; perplexity is per subword, so it compares
-    models of one vocabulary only. Fill is the part of the target positions that holds
-    real tokens.
+    models of one vocabulary only. Fill is the part of all source and target positions
+    that holds real tokens.
     """
     tokens = max(float(sums["target_tokens"]), 1.0)
     nll = float(sums["nll"]) / tokens
@@ -39,5 +39,13 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
         "loss": float(sums["loss"]) / tokens,
         "nll": nll,
         "perplexity": math.exp(min(nll, 700.0)),  # exp(710) overflows a float64
-        "fill": float(sums["target_tokens"]) / max(float(sums["target_slots"]), 1.0),
+        "fill": _fill(sums),
     }
+
+
+def _fill(sums: Mapping[str, float]) -> float:
+    real, slots = (
+        sum(float(sums[f"{side}_{kind}"]) for side in ("source", "target"))
+        for kind in ("tokens", "slots")
+    )
+    return real / max(slots, 1.0)

@@ -4,17 +4,23 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 from tensorboardX import SummaryWriter
 from tqdm.auto import tqdm
 
 from transformer_jax.distributed import is_primary
+from transformer_jax.workdir import StoredPath, is_remote, work_directory, write_whole
 
 METRICS_FILE = "metrics.jsonl"
+
+# How often files in an object store, where nothing can be appended, are written anew.
+_REWRITE_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +39,63 @@ class CompileCounter:
 
     def close(self) -> None:
         jax.monitoring.unregister_event_duration_listener(self._listen)
+
+
+class _Lines:
+    """A file of lines, whole on disk after each; in an object store after `flush`."""
+
+    def __init__(self, path: StoredPath, lines: Iterable[str]) -> None:
+        self._path = path
+        self._lines = list(lines)
+        self._file: IO[Any] | None = None
+        self.flush()
+        if not is_remote(path):
+            self._file = path.open("a")
+
+    def add(self, line: str) -> None:
+        if self._file is None:
+            self._lines.append(line)
+            return
+        self._file.write(f"{line}\n")
+        self._file.flush()
+
+    def flush(self) -> None:
+        if self._file is None:
+            text = "".join(f"{line}\n" for line in self._lines)
+            write_whole(self._path, text.encode())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        else:
+            self.flush()
+
+
+class _Events:
+    """TensorBoard events, written on disk; in an object store copied there."""
+
+    def __init__(self, workdir: StoredPath, purge_step: int) -> None:
+        self._workdir = workdir
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if is_remote(workdir):
+            self._temporary = tempfile.TemporaryDirectory(prefix="transformer_jax_")
+        folder = self._temporary.name if self._temporary else str(workdir)
+        self._writer = SummaryWriter(folder, purge_step=purge_step)
+
+    def add(self, name: str, value: float, step: int) -> None:
+        self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        if self._temporary is not None:
+            self._writer.flush()
+            for path in Path(self._temporary.name).iterdir():
+                write_whole(self._workdir / path.name, path.read_bytes())
+
+    def close(self) -> None:
+        self._writer.close()
+        if self._temporary is not None:
+            self.flush()
+            self._temporary.cleanup()
 
 
 class Reporter:
@@ -59,10 +122,10 @@ class Reporter:
         self._compiles = CompileCounter()
         if not self._active:
             return
-        path = Path(workdir) / METRICS_FILE
-        _write_whole(path, "".join(json.dumps(line) + "\n" for line in self.history))
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._events = SummaryWriter(str(workdir), purge_step=start_step + 1)
+        folder = work_directory(workdir)
+        self._lines = _Lines(folder / METRICS_FILE, map(json.dumps, self.history))
+        self._events = _Events(folder, purge_step=start_step + 1)
+        self._flushed = time.monotonic()
         self._bar = tqdm(
             total=num_steps, initial=start_step, unit="step", disable=not progress
         )
@@ -78,10 +141,10 @@ class Reporter:
         self.history.append(line)
         if not self._active:
             return
-        self._file.write(json.dumps(line) + "\n")
+        self._lines.add(json.dumps(line))
         for name, value in line.items():
             if isinstance(value, int | float) and name != "step":
-                self._events.add_scalar(f"{kind}/{name}", value, step)
+                self._events.add(f"{kind}/{name}", value, step)
         if kind == "train":
             shown = {
                 "loss": f"{values['loss']:.3f}",
@@ -91,17 +154,29 @@ class Reporter:
             self._bar.set_postfix(shown, refresh=False)
         else:
             self._bar.write(f"step {step}: {kind} {_readable(values)}", file=sys.stderr)
+        if time.monotonic() - self._flushed > _REWRITE_SECONDS:
+            self.flush()
 
     def advance(self, step: int) -> None:
         """Moves the progress bar to `step`."""
         if self._active:
             self._bar.update(step - self._bar.n)
 
+    def flush(self) -> None:
+        """Puts the lines in the work directory, if they were not there at once.
+
+        To be called before a checkpoint, so that a run that goes on from it has them.
+        """
+        if self._active:
+            self._lines.flush()
+            self._events.flush()
+            self._flushed = time.monotonic()
+
     def close(self) -> None:
         """Writes out what is buffered."""
         self._compiles.close()
         if self._active:
-            self._file.close()
+            self._lines.close()
             self._events.close()
             self._bar.close()
 
@@ -111,7 +186,7 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     A last line that an interruption cut short is left out.
     """
-    path = Path(workdir) / METRICS_FILE
+    path = work_directory(workdir) / METRICS_FILE
     if not path.exists():
         return []
     lines = []
@@ -121,13 +196,6 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
         except ValueError:
             logger.warning("%s: left out a damaged line: %.60s", path, text)
     return lines
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Replaces a file at once: an interruption leaves the old one or the new one."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _readable(values: Mapping[str, Any]) -> str:

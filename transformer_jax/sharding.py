@@ -2,62 +2,141 @@
 
 The one module that knows the mesh: the model names logical axes
 (`transformer_jax.axes`), `RULES` says over which mesh axis each is spread.
+
+`data` holds copies of the model; `fsdp` shares the rows of a batch too, but keeps a
+part of every parameter on each device, gathered where it is used; `tensor` splits the
+work on a row. They stand in the order of the traffic they cause, the least first, so
+that the busiest gets the nearest neighbours.
 """
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transformer_jax import axes
 from transformer_jax.config import MeshConfig
 from transformer_jax.errors import InputError
 
-DATA, MODEL = "data", "model"
+DATA, FSDP, TENSOR = MESH_AXES = ("data", "fsdp", "tensor")
 
+# In order of precedence: of an activation [batch, length, embed] the rows take `fsdp`,
+# so that its width stays whole.
 RULES = (
-    (axes.BATCH, DATA),
-    (axes.HEADS, MODEL),
-    (axes.MLP, MODEL),
-    (axes.VOCAB, MODEL),
+    (axes.BATCH, (DATA, FSDP)),
+    (axes.EMBED, FSDP),
+    (axes.HEADS, TENSOR),
+    (axes.MLP, TENSOR),
+    (axes.VOCAB, TENSOR),
     (axes.LENGTH, None),
-    (axes.EMBED, None),
     (axes.KV, None),
     (axes.LAYERS, None),
 )
 
 
-def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
-    """Returns the devices as a grid `[data, model]`.
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns the devices as a grid `[data, fsdp, tensor]`.
+
+    Neighbours in the grid are neighbours in the network of a TPU slice. Of several
+    slices, only `data` crosses from one to another.
+
+    Args:
+        devices: all that JAX sees, if None; or those of a topology that is not
+            attached, from `jax.experimental.topologies`.
 
     Raises:
         InputError: the devices cannot be arranged as the settings ask.
     """
-    devices = jax.devices() if devices is None else devices
-    data = config.data or len(devices) // config.model
-    if data == 0 or data * config.model != len(devices):
+    devices = jax.devices() if devices is None else list(devices)
+    sizes = _sizes(config, len(devices))
+    # Devices of one slice have no such attribute on every platform.
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if num_slices > 1 and sizes[0] % num_slices:
+        if devices[0].platform == "tpu":
+            raise InputError(
+                f"mesh.data={sizes[0]} must be a multiple of the {num_slices} slices, "
+                "as mesh.fsdp and mesh.tensor stay within one."
+            )
+        num_slices = 1  # Hosts of GPUs: their network may carry fsdp too.
+    try:
+        if num_slices > 1:
+            grid = mesh_utils.create_hybrid_device_mesh(
+                (sizes[0] // num_slices, *sizes[1:]),
+                (num_slices, 1, 1),
+                devices,
+                allow_split_physical_axes=True,
+            )
+        else:
+            grid = mesh_utils.create_device_mesh(
+                sizes, devices, allow_split_physical_axes=True
+            )
+    except (AssertionError, NotImplementedError, ValueError) as error:
         raise InputError(
-            f"mesh.data={config.data} times mesh.model={config.model} must be the "
-            f"number of devices, {len(devices)}."
+            f"{len(devices)} {devices[0].device_kind} devices cannot be arranged as "
+            f"{_described(sizes)}: {error}"
+        ) from None
+    return Mesh(grid, MESH_AXES)
+
+
+def _sizes(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
+    """Returns the sizes of the axes, those left out filled in."""
+    asked = [getattr(config, name) for name in MESH_AXES]
+    taken = math.prod(size or 1 for size in asked)
+    sizes = [size or 1 for size in asked]
+    if None in asked and num_devices % taken == 0:
+        sizes[asked.index(None)] = num_devices // taken
+    if math.prod(sizes) == num_devices:
+        return tuple(sizes)
+    given = [f"mesh.{n}={s}" for n, s in zip(MESH_AXES, asked, strict=True) if s]
+    raise InputError(
+        f"{' times '.join(given)} must {'divide' if None in asked else 'be'} the "
+        f"number of devices, {num_devices}."
+    )
+
+
+def _described(sizes: Sequence[int]) -> str:
+    return ", ".join(f"mesh.{n}={s}" for n, s in zip(MESH_AXES, sizes, strict=True))
+
+
+def num_row_groups(mesh: Mesh) -> int:
+    """Returns into how many parts the rows of a batch are cut, `data` times `fsdp`."""
+    return mesh.shape[DATA] * mesh.shape[FSDP]
+
+
+def check_rows(rows: int, mesh: Mesh, accumulation_steps: int = 1) -> None:
+    """Checks that each part of a global batch can be cut evenly over the mesh.
+
+    Raises:
+        InputError: it cannot.
+    """
+    groups = num_row_groups(mesh)
+    if rows % (groups * accumulation_steps):
+        parts = (
+            ""
+            if accumulation_steps == 1
+            else f" times training.accumulation_steps={accumulation_steps}"
         )
-    return Mesh(np.asarray(devices).reshape(data, config.model), (DATA, MODEL))
-
-
-def check_rows(rows: int, mesh: Mesh) -> None:
-    """Raises InputError unless a global batch can be cut evenly over the mesh."""
-    if rows % mesh.shape[DATA]:
         raise InputError(
             f"data.batch_tokens / data.target_length = {rows} rows must be a multiple "
-            f"of the {mesh.shape[DATA]} devices that share a batch."
+            f"of the {groups} devices that share a batch (mesh.data={mesh.shape[DATA]} "
+            f"times mesh.fsdp={mesh.shape[FSDP]}){parts}."
         )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of arrays `[rows, ...]`."""
-    return NamedSharding(mesh, PartitionSpec(DATA))
+    return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
+
+
+def own_rows_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays `[rows, ...]` that `on_own_rows` works on."""
+    return NamedSharding(mesh, PartitionSpec(MESH_AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -66,10 +145,50 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def shardings_of(boxed: Any, mesh: Mesh) -> Any:
-    """Returns the shardings of a tree whose parameters carry logical axis names."""
-    return nn.logical_to_mesh_sharding(
-        nn.get_partition_spec(boxed), mesh, rules=list(RULES)
+    """Returns the shardings of a tree whose parameters carry logical axis names.
+
+    Args:
+        boxed: shapes, or arrays, as Flax makes them of parameters with names; a leaf
+            without names is whole on every device.
+
+    Raises:
+        InputError: an axis has no rule, or its size is no multiple of the devices it is
+            spread over.
+    """
+
+    def sharding_of(path: Any, leaf: Any) -> NamedSharding:
+        if not isinstance(leaf, nn.Partitioned):
+            return replicated(mesh)
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        spec = _checked_spec(name, leaf.value.shape, leaf.names, mesh)
+        return NamedSharding(mesh, spec)
+
+    return jax.tree_util.tree_map_with_path(
+        sharding_of, boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned)
     )
+
+
+def _checked_spec(
+    name: str, shape: Sequence[int], names: Sequence[Any], mesh: Mesh
+) -> PartitionSpec:
+    known = [axis for axis, _ in RULES]
+    for axis in names:
+        if axis is not None and axis not in known:
+            raise InputError(
+                f"{name}: its axis {axis!r} has no rule in sharding.RULES; it knows "
+                f"{', '.join(known)}."
+            )
+    spec = nn.logical_to_mesh_axes(tuple(names), RULES) or PartitionSpec()
+    for size, axis, over in zip(shape, names, spec, strict=True):
+        mesh_axes = (over,) if isinstance(over, str) else over or ()
+        devices = math.prod(mesh.shape[mesh_axis] for mesh_axis in mesh_axes)
+        if size % devices:
+            settings = " times ".join(f"mesh.{mesh_axis}" for mesh_axis in mesh_axes)
+            raise InputError(
+                f"{name}: its axis {axis!r} of size {size} must be a multiple of "
+                f"{settings}={devices}, over which it is spread: change either."
+            )
+    return spec
 
 
 def unboxed(tree: Any) -> Any:
@@ -77,28 +196,87 @@ def unboxed(tree: Any) -> Any:
     return nn.unbox(tree)
 
 
+@contextlib.contextmanager
+def laid_out(mesh: Mesh) -> Iterator[None]:
+    """Lays out activations by the rules in what is traced inside.
+
+    To be entered inside the function that is compiled, around all that calls the
+    model. Which devices the mesh consists of, the function must learn from the
+    shardings of its arguments or of its result::
+
+        def step(params, batch):
+            with sharding.laid_out(mesh):
+                ...
+
+    There `nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))`
+    constrains x by `RULES`; outside it does nothing. A kernel that must run on each
+    device's part alone finds the mesh too: `jax.sharding.get_abstract_mesh()` (whose
+    `.empty` is True outside), and specs with `nn.logical_to_mesh_axes(names)`; or just
+    `jax.shard_map(kernel, in_specs=..., out_specs=...)`, which takes that mesh.
+
+    Inside `on_own_rows` none of this holds: each device is alone with its rows there.
+    """
+    with (
+        jax.sharding.use_abstract_mesh(mesh.abstract_mesh),
+        nn.logical_axis_rules(RULES),
+    ):
+        yield
+
+
+def rows_of_host(rows: int, mesh: Mesh) -> np.ndarray:
+    """Returns which rows of a global batch the devices of this process need, ascending.
+
+    Two processes need the same rows where `tensor` crosses from one to the other.
+
+    Args:
+        rows: of the global batch, a multiple of `num_row_groups`.
+    """
+    indices = batch_sharding(mesh).addressable_devices_indices_map((rows,))
+    parts = {index[0].indices(rows) for index in indices.values() if index is not None}
+    return np.concatenate([np.arange(*part) for part in sorted(parts)])
+
+
 def make_global(tree: Any, mesh: Mesh) -> Any:
-    """Returns global arrays from this host's rows of them, spread over the mesh."""
+    """Returns global arrays from this process's rows of them, spread over the mesh.
+
+    Args:
+        tree: NumPy arrays with the rows that `rows_of_host` names, in its order.
+    """
     sharding = batch_sharding(mesh)
-    return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(sharding, x), tree
-    )
+    groups = num_row_groups(mesh)
+    own_groups = rows_of_host(groups, mesh)
+
+    def to_global(local: np.ndarray) -> jax.Array:
+        height = len(local) // len(own_groups)
+
+        def part(index: Any) -> np.ndarray:
+            first, _, _ = index[0].indices(height * groups)
+            place = int(np.searchsorted(own_groups, first // height)) * height
+            return local[place : place + height]
+
+        shape = (height * groups, *local.shape[1:])
+        return jax.make_array_from_callback(shape, sharding, part)
+
+    return jax.tree.map(to_global, tree)
 
 
 def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """Returns `function(params, *rows)` run by every device on its rows alone.
 
     For loops whose length depends on the rows, as a search: devices do not wait for
-    each other, and nothing is gathered but the result.
+    each other, and nothing is gathered but the parameters, once, and the result. As
+    every device then has all parameters, those of a `tensor` group take other rows
+    too: the number of rows must be a multiple of `mesh.size`.
     """
+    rows_spec = own_rows_sharding(mesh).spec
 
     def run(params: Any, *rows: Any) -> Any:
-        specs = (PartitionSpec(), *(PartitionSpec(DATA) for _ in rows))
+        specs = (PartitionSpec(), *(rows_spec for _ in rows))
         return jax.shard_map(
             function,
             mesh=mesh,
             in_specs=specs,
-            out_specs=PartitionSpec(DATA),
+            out_specs=rows_spec,
             check_vma=False,
         )(params, *rows)
 

@@ -16,7 +16,12 @@ from jax.sharding import Mesh
 
 from transformer_jax import sharding
 from transformer_jax.checkpoint import Which, checkpoint_dir, load_checkpoint
-from transformer_jax.config import DecodingConfig, ExperimentConfig, ModelConfig
+from transformer_jax.config import (
+    DecodingConfig,
+    ExperimentConfig,
+    MeshConfig,
+    ModelConfig,
+)
 from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
 from transformer_jax.decoding.beam_search import BeamResult, beam_search
 from transformer_jax.decoding.scores import make_length_penalty
@@ -83,9 +88,7 @@ class Translator:
         """
         params, config, tokenizer = load_checkpoint(checkpoint_dir(workdir, checkpoint))
         # How the devices were arranged in training says nothing about those here.
-        config = config.replace(
-            mesh=dataclasses.replace(config.mesh, data=None, model=1)
-        )
+        config = config.replace(mesh=MeshConfig())
         mesh = sharding.make_mesh(config.mesh)
         params = jax.device_put(params, sharding.replicated(mesh))
         return cls(config, params, tokenizer, mesh)
@@ -172,7 +175,7 @@ class Translator:
                 f"a sentence has {lengths[-1]} tokens, but the model was trained with "
                 f"model.max_length={limit} positions: split it."
             )
-        devices = self.mesh.shape[sharding.DATA]
+        devices = self.mesh.size
         first = 0
         while first < len(order):
             width = _bucket(lengths[first])
@@ -192,7 +195,7 @@ class Translator:
     def _search(
         self, source: np.ndarray, segments: np.ndarray, settings: DecodingConfig
     ) -> BeamResult:
-        rows = sharding.batch_sharding(self.mesh)
+        rows = sharding.own_rows_sharding(self.mesh)
         search = _make_search(
             self.config.model, settings, *_special(self.tokenizer), self.mesh
         )

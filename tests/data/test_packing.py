@@ -5,9 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformer_jax.data.packing import one_pair_a_row, pack_pairs
+from transformer_jax.config import ModelConfig, TokenizerConfig
+from transformer_jax.data.packing import (
+    balanced_lengths,
+    fill_of,
+    highest_fill,
+    one_pair_a_row,
+    pack_pairs,
+)
+from transformer_jax.data.source import from_files
+from transformer_jax.data.text_lines import TextLines
+from transformer_jax.data.tokenizer import train_tokenizer
 
-MULTI30K = Path(__file__).resolve().parents[2] / "../shared/data/multi30k"
+SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
 
 
 def random_lengths(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,18 +68,76 @@ def test_the_second_dimension_counts():
     assert packed.num_rows == 5
 
 
-@pytest.mark.parametrize("room", [64, 128])
-def test_fill_of_real_text(room):
-    texts = [MULTI30K / "train.en", MULTI30K / "train.de"]
+@pytest.fixture(scope="module")
+def multi30k() -> tuple[np.ndarray, np.ndarray]:
+    """Lengths in 8,000 shared subwords."""
+    texts = [SHARED / "multi30k" / f"train.{language}" for language in ("en", "de")]
     if not texts[0].exists():
-        pytest.skip(f"Multi30k is not here: {MULTI30K}")
-    lengths = [
-        np.array([len(line.split()) + 1 for line in path.read_text().splitlines()])
-        for path in texts
+        pytest.skip(f"Multi30k is not here: {texts[0]}")
+    pairs = from_files(*texts)
+    tokenizer = train_tokenizer(pairs, TokenizerConfig(), ModelConfig(vocab_size=8_000))
+    sides = zip(*pairs, strict=True)
+    encoded = [tokenizer.encode_source(list(side)) for side in sides]
+    return tuple(np.array([len(ids) for ids in side]) for side in encoded)
+
+
+@pytest.fixture(scope="module")
+def canada_laws() -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of 438,688 long sentences, a token for every 4 letters and the end."""
+    folder = SHARED / "canada_laws_en_fr"
+    if not folder.exists():
+        pytest.skip(f"the Canadian laws are not here: {folder}")
+    files = [TextLines(folder / f"train.{language}.gz") for language in ("en", "fr")]
+    return tuple(
+        1 + np.array([len(line) // 4 for line in file.read(0, len(file))])
+        for file in files
+    )
+
+
+@pytest.mark.parametrize("room", [64, 128, 256])
+def test_fill_of_multi30k(multi30k, room):
+    packed = pack_pairs(*multi30k, room, room)
+    assert fill_of(packed, *multi30k).both >= 0.97
+
+
+@pytest.mark.parametrize("room", [128, 256])
+def test_fill_of_the_laws_in_rows_of_their_proportion(canada_laws, room):
+    lengths = balanced_lengths(*canada_laws, room)
+    assert lengths[0] < lengths[1] == room
+    assert fill_of(pack_pairs(*canada_laws, *lengths), *canada_laws).both >= 0.975
+
+
+@pytest.mark.parametrize("scale", [(1, 1), (3, 4), (4, 3)])
+def test_balanced_lengths_have_the_proportion_of_the_text(scale):
+    rng = np.random.default_rng(0)
+    base = 1 + rng.gamma(2.0, 3.0, 2_000).astype(int)
+    sides = base * scale[0], base * scale[1]
+    expected = tuple(96 * side // max(scale) for side in scale)
+    assert balanced_lengths(*sides, 96) == expected
+    fills = [
+        fill_of(pack_pairs(*sides, *room), *sides).both for room in (expected, (96, 96))
     ]
-    packed = pack_pairs(*lengths, room, room)
-    fullest = max(side.sum() for side in lengths)
-    assert fullest / (packed.num_rows * room) > 0.96
+    assert fills[0] > 0.95
+    assert highest_fill(*sides, *expected) == pytest.approx(1.0)
+    assert (
+        fills[1]
+        <= highest_fill(*sides, 96, 96)
+        == pytest.approx(sum(scale) / (2 * max(scale)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("sides", "longest", "expected"),
+    [(([1], [100]), 64, (8, 64)), (([9], [9]), 30, (30, 30)), (([], []), 30, (30, 8))],
+)
+def test_balanced_lengths_at_the_ends(sides, longest, expected):
+    assert balanced_lengths(*sides, longest) == expected
+
+
+def test_fill_counts_places_of_all_rows():
+    packed = pack_pairs([3, 2, 2], [4, 9, 1], 5, 8)
+    assert packed.too_long.tolist() == [1]
+    assert fill_of(packed, [3, 2, 2], [4, 9, 1]) == (1.0, 5 / 8, 10 / 13)
 
 
 def test_a_million_pairs_take_seconds():
@@ -79,8 +147,7 @@ def test_a_million_pairs_take_seconds():
         (sources * rng.normal(1.1, 0.2, len(sources))).astype(int), 1, 256
     )
     packed = pack_pairs(sources, targets, 256, 256)
-    fullest = max(sources.sum(), targets.sum())
-    assert fullest / (packed.num_rows * 256) > 0.98
+    assert fill_of(packed, sources, targets).target > 0.99
 
 
 def test_same_rows_every_time_and_others_for_another_seed():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from transformer_jax.config import DataConfig
+from transformer_jax.data import pipeline
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import (
@@ -103,6 +104,35 @@ def test_starting_very_late_is_immediate(corpus):
     assert next(late).source.shape == (8, 24)
 
 
+def test_starting_late_builds_and_draws_no_more_than_starting_at_0(corpus):
+    packed = pack_corpus(corpus, config(), seed=0)
+    for start in (0, 10**6):
+        built = []
+        batches = pipeline._prefetched(
+            lambda k, built=built: built.append(k) or k, start, sys.maxsize, 3
+        )
+        assert next(batches) == start
+        assert min(built) == start
+        assert len(built) <= 2 * 3 + 1
+        draws = pipeline._permutation.cache_info().misses
+        order = RowOrder(packed.num_rows, 8, seed=start + 99)
+        order.rows_of(start)
+        assert pipeline._permutation.cache_info().misses <= draws + 2
+
+
+@pytest.mark.parametrize(("target_words", "advised"), [(1, False), (2, True)])
+def test_lengths_that_do_not_suit_the_text_are_named(caplog, target_words, advised):
+    sources = [[10, EOS]] * 96
+    targets = [[10] * (2 * target_words - 1) + [EOS]] * 96
+    text = make_corpus(sources, targets, bos_id=BOS, pad_id=PAD)
+    with caplog.at_level("INFO"):
+        pack_corpus(text, config(length=32), seed=0)
+    fill = 100 if target_words == 1 else 75
+    assert f"{fill}.0% of source and target rows is text" in caplog.text
+    advice = "data.source_length=16, data.target_length=32"
+    assert (advice in caplog.text) == advised
+
+
 def test_another_seed_is_another_order(corpus):
     settings = config()
     packed = pack_corpus(corpus, settings, seed=0)
@@ -112,25 +142,32 @@ def test_another_seed_is_another_order(corpus):
     assert not same(first, other)
 
 
-@pytest.mark.parametrize("num_hosts", [2, 4, 8])
-def test_hosts_share_the_same_global_batch(corpus, num_hosts):
+def corners(height):
+    """The rows of a host whose devices are not neighbours: a quarter at each end."""
+    return np.concatenate([np.arange(height // 4), np.arange(height * 3 // 4, height)])
+
+
+HOSTS = {
+    "the second half": lambda height: np.arange(height // 2, height),
+    "both ends": corners,
+    "all, as another host too": np.arange,
+}
+each_host = pytest.mark.parametrize("rows_of_host", HOSTS.values(), ids=HOSTS)
+
+
+@each_host
+def test_hosts_take_their_rows_of_the_same_global_batch(corpus, rows_of_host):
     settings = config()
     packed = pack_corpus(corpus, settings, seed=0)
-    whole = take(make_batches(corpus, packed, settings, seed=1, start_step=5), 12)
-    parts = [
-        take(
-            make_batches(
-                corpus, packed, settings, seed=1, start_step=5,
-                host=host, num_hosts=num_hosts,
-            ),
-            12,
+
+    def batches(**part):
+        return take(
+            make_batches(corpus, packed, settings, seed=1, start_step=5, **part), 12
         )
-        for host in range(num_hosts)
-    ]  # fmt: skip
-    for k, batch in enumerate(whole):
-        for host in range(num_hosts):
-            for got, field in zip(parts[host][k], batch, strict=True):
-                assert np.array_equal(got, field[host::num_hosts])
+
+    places = rows_of_host(settings.rows)
+    for mine, whole in zip(batches(rows_of_host=rows_of_host), batches(), strict=True):
+        assert same(mine, Batch(*(field[places] for field in whole)))
 
 
 def test_a_corpus_smaller_than_a_batch():
@@ -185,13 +222,6 @@ def test_epoch_of():
     )
 
 
-def test_rows_that_hosts_cannot_share(corpus):
-    settings = config(rows=8)
-    packed = pack_corpus(corpus, settings, seed=0)
-    with pytest.raises(InputError, match="3 hosts cannot share the 8 rows"):
-        make_batches(corpus, packed, settings, seed=0, num_hosts=3)
-
-
 def test_no_pair_fits(corpus):
     short = numbered_corpus(3, longest=2)
     assert pack_corpus(short, config(length=2), seed=0).num_rows == 3
@@ -217,14 +247,15 @@ def test_evaluation_pads_the_last_batch(corpus):
     assert batches[0].target_segments.any(axis=1).all()
 
 
+@each_host
 @pytest.mark.parametrize("length", [5, 24])
-def test_evaluation_on_hosts_and_devices(corpus, length):
+def test_evaluation_on_hosts_and_devices(corpus, length, rows_of_host):
     settings = config(length=length)
     whole = list(evaluation_batches(corpus, settings, row_multiple=4))
     assert all(len(batch.source) % 4 == 0 for batch in whole)
-    for host in range(2):
-        part = evaluation_batches(
-            corpus, settings, host=host, num_hosts=2, row_multiple=4
-        )
-        for mine, batch in zip(part, whole, strict=True):
-            assert same(mine, Batch(*(field[host::2] for field in batch)))
+    part = evaluation_batches(
+        corpus, settings, rows_of_host=rows_of_host, row_multiple=4
+    )
+    for mine, batch in zip(part, whole, strict=True):
+        places = rows_of_host(len(batch.source))
+        assert same(mine, Batch(*(field[places] for field in batch)))

@@ -11,6 +11,7 @@ from transformer_jax.model.attention import (
     attention_weights,
     scaled_dot_product_attention,
 )
+from transformer_jax.model.masks import AttentionPattern
 
 BATCH, QUERY, KEY, HEADS, D_K, D_V = 2, 5, 7, 3, 4, 6
 
@@ -95,8 +96,11 @@ def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((BATCH, QUERY, 12))
     memory = rng.standard_normal((BATCH, KEY, 12))
-    mask = rng.random((BATCH, QUERY, KEY)) < 0.6
-    mask[..., 0] = True
+    pattern = AttentionPattern(
+        jnp.asarray(rng.integers(1, 3, (BATCH, QUERY))),
+        jnp.asarray([[1, 2, *row] for row in rng.integers(0, 3, (BATCH, KEY - 2))]),
+    )
+    mask = np.asarray(pattern.mask())
     w_query, w_key = rng.standard_normal((2, 12, num_heads, d_k))
     w_value = rng.standard_normal((12, num_heads, d_v))
     w_output = rng.standard_normal((num_heads, d_v, 12))
@@ -121,7 +125,7 @@ def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v):
             "query": w_query, "key": w_key, "value": w_value, "output": w_output
         }.items()
     }  # fmt: skip
-    arguments = (jnp.float32(x), jnp.float32(memory), jnp.asarray(mask))
+    arguments = (jnp.float32(x), jnp.float32(memory), pattern)
     module = MultiHeadAttention(config)
     result, sown = module.apply(
         {"params": params}, *arguments, deterministic=True, mutable="intermediates"
@@ -146,7 +150,8 @@ def test_attention_dropout_drops_weights_and_rescales_the_rest():
     config = ModelConfig.tiny(attention_dropout_rate=0.25)
     module = MultiHeadAttention(config)
     x = jnp.ones((1, 40, 32))
-    mask = jnp.ones((1, 40, 40), bool)
+    one = jnp.ones((1, 40), int)
+    pattern = AttentionPattern(one, one)
     params = {
         name: {"kernel": jnp.full(shape, 0.1)}
         for name, shape in {
@@ -154,11 +159,11 @@ def test_attention_dropout_drops_weights_and_rescales_the_rest():
             "output": (4, 8, 32),
         }.items()
     }  # fmt: skip
-    still = module.apply({"params": params}, x, x, mask, deterministic=True)
+    still = module.apply({"params": params}, x, x, pattern, deterministic=True)
     # 40 equal weights of which 10 are dropped on average and the others grow by 4/3;
     # the mean over 4 heads and 40 queries is the undropped value again.
     dropped = module.apply(
-        {"params": params}, x, x, mask,
+        {"params": params}, x, x, pattern,
         deterministic=False, rngs={"dropout": jax.random.key(0)},
     )  # fmt: skip
     ratio = np.asarray(dropped / still)

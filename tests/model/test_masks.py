@@ -33,7 +33,8 @@ def test_causal_mask_allows_a_position_and_those_before_it():
 )
 def test_self_attention_mask(causal, window, expected):
     segments = jnp.asarray([[1, 1, 1, 2, 2, 2, 2, 0]])
-    mask = masks.self_attention_mask(segments, causal=causal, window=window)
+    pattern = masks.AttentionPattern(segments, segments, causal=causal, window=window)
+    mask = pattern.mask()
     np.testing.assert_array_equal(mask, matrix(expected + " ........")[None])
 
 
@@ -41,7 +42,7 @@ def test_self_attention_mask(causal, window, expected):
 def test_cached_mask_is_a_row_of_the_causal_mask(window):
     length = 6
     segments = jnp.ones((1, length), jnp.int32)
-    whole = masks.self_attention_mask(segments, causal=True, window=window)
+    whole = masks.AttentionPattern(segments, segments, True, window).mask()
     for position in range(length):
         row = masks.cached_mask(jnp.asarray(position), length, window)
         np.testing.assert_array_equal(row[0, 0], whole[0, position])

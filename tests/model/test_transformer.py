@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from transformer_jax.config import ModelConfig
+from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.transformer import Transformer
 
 ROWS, SOURCE, TARGET, VOCAB = 6, 12, 10, 30
@@ -174,14 +174,15 @@ def decoder_gradient(config, params, target_inputs, memory):
     return jax.value_and_grad(value)(params)
 
 
+@pytest.mark.parametrize("remat", ["cheap", "layer"])
 def test_unrolling_and_rematerialisation_change_neither_value_nor_gradient(
-    random_params,
+    remat, random_params
 ):
     params = random_params(CONFIG)
     rng = np.random.default_rng(1)
     memory = jnp.asarray(rng.standard_normal((2, 4, 16)), jnp.float32)
     inputs = (jnp.asarray(rng.integers(0, VOCAB, (2, 6))), memory)
-    other = dataclasses.replace(CONFIG, scan_unroll=2, remat="layer")
+    other = dataclasses.replace(CONFIG, scan_unroll=2, remat=remat)
     value, gradient = decoder_gradient(CONFIG, params, *inputs)
     other_value, other_gradient = decoder_gradient(other, params, *inputs)
     np.testing.assert_allclose(other_value, value, rtol=1e-5)
@@ -217,6 +218,8 @@ def test_rematerialisation_computes_again(unroll, random_params):
     # Q, K, V, scores, weighted values, W^O and the inner product of the feed-forward;
     # of the last layer, unrolled, some are still at hand.
     assert products("layer") >= products("none") + 6
+    # Of those, scores and weighted values alone: not one product with parameters.
+    assert 1 <= products("cheap") - products("none") <= 2
 
 
 def test_dropout_acts_on_embeddings_and_differs_between_layers(tokens, random_params):
@@ -228,7 +231,7 @@ def test_dropout_acts_on_embeddings_and_differs_between_layers(tokens, random_pa
         _, variables = Transformer(config).apply(
             {"params": random_params(config)}, source, target,
             deterministic=False, rngs={"dropout": jax.random.key(0)},
-            capture_intermediates=lambda module, _: isinstance(module, nn.Dropout),
+            capture_intermediates=lambda module, _: isinstance(module, Dropout),
         )  # fmt: skip
         return variables["intermediates"]
 

@@ -1,82 +1,125 @@
 """Two processes with four devices each train the model of one process with eight."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
+from processes import answers
 from tiny_runs import reversed_pairs, tiny_config
 
-from transformer_jax.training.loop import train
-
-PROGRAM = """
-import json, os, sys
-rank, port, tests, workdir = sys.argv[1:]
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
-sys.path.append(tests)
-import jax
-jax.distributed.initialize(f"localhost:{port}", 2, int(rank))
-assert (jax.process_count(), jax.local_device_count()) == (2, 4)
-from test_hosts import PAIRS, settings
-from transformer_jax.training.loop import train
-for num_steps in (2, 4):  # It goes on from its checkpoint.
-    result = train(settings(num_steps), workdir, progress=False, **PAIRS)
-print(json.dumps([result.history, result.translator.translate(["ba be", "do"])]))
-"""
 PAIRS = {
     "train_pairs": reversed_pairs(200),
     "validation_pairs": reversed_pairs(30, seed=1),
 }
+KEYS = ("kind", "step", "loss", "bleu", "fill", "learning_rate", "epoch")
+
+MESHES = {
+    "data": {"data": 8},
+    "fsdp": {"fsdp": 8},
+    "all three": {"data": 2, "fsdp": 2, "tensor": 2},
+    # Both hosts need all rows.
+    "tensor across hosts": {"data": 1, "fsdp": 1, "tensor": 8},
+}
 
 
-def settings(num_steps: int):
-    """No dropout: hosts take turns at the rows, so places depend on their number."""
+def settings(num_steps: int, mesh: dict, **changes):
+    """Settings with dropout, whose masks must not depend on the devices."""
     return tiny_config(
-        model__dropout_rate=0.0,
+        **{f"mesh__{name}": size for name, size in mesh.items()},
+        model__num_heads=8,
+        model__vocab_size=296,
         training__num_steps=num_steps,
-        training__evaluate_every_steps=2,
-        training__validation_bleu_sentences=6,
+        **changes,
     )
 
 
-@pytest.mark.slow
-def test_two_hosts_do_what_one_does(tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable, "-c", PROGRAM,
-                str(rank), str(port), str(here.parent), str(tmp_path / "two"),
-            ],
-            env=os.environ | {"PYTHONPATH": paths},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    try:
-        outputs = [process.communicate(timeout=600)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0]
-    first, second = (json.loads(output.splitlines()[-1]) for output in outputs)
-    assert first[1] == second[1]
+def rows_of_two_updates(config, workdir) -> list:
+    """Returns the source rows of updates 0 and 9, put together from all hosts."""
+    import functools
 
-    one = train(settings(4), tmp_path / "one", progress=False, **PAIRS)
-    keys = ("kind", "step", "loss", "bleu", "fill", "learning_rate", "epoch")
-    for history in (first[0], second[0]):
-        assert len(history) == len(one.history) == 6
-        for line, expected in zip(history, one.history, strict=True):
-            for key in set(keys) & set(expected):
-                wanted = expected[key]
-                close = isinstance(wanted, float)
-                assert line[key] == (pytest.approx(wanted, 1e-4) if close else wanted)
-    assert first[1] == one.translator.translate(["ba be", "do"])
+    from jax.experimental import multihost_utils
+
+    from transformer_jax import sharding
+    from transformer_jax.data.pipeline import make_batches, pack_corpus
+    from transformer_jax.data.prepare import prepare
+
+    mesh = sharding.make_mesh(config.mesh)
+    data = prepare(config, workdir, **PAIRS)
+    packed = pack_corpus(data.train, config.data, seed=config.training.seed)
+    found = []
+    for step in (0, 9):
+        batches = make_batches(
+            data.train, packed, config.data, seed=config.training.seed, start_step=step,
+            rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
+        )  # fmt: skip
+        batch = sharding.make_global(next(batches), mesh)
+        whole = multihost_utils.process_allgather(batch.source, tiled=True)
+        found.append(np.asarray(whole).tolist())
+    return found
+
+
+PROGRAM = """
+from test_hosts import PAIRS, rows_of_two_updates, settings
+from transformer_jax.training.loop import train
+workdir, (mesh, updates, bleu) = sys.argv[5], json.loads(sys.argv[6])
+for num_steps in updates:  # It goes on from its checkpoint.
+    config = settings(
+        num_steps, mesh,
+        training__evaluate_every_steps=2, training__validation_bleu_sentences=bleu,
+    )
+    result = train(config, workdir, progress=False, **PAIRS)
+answer({
+    "history": result.history,
+    "translations": result.translator.translate(["ba be", "do"]) if bleu else None,
+    "rows": rows_of_two_updates(config, workdir),
+})
+"""
+
+
+def run(workdir, mesh, *, processes, devices, updates=(2, 4), bleu=6) -> list[dict]:
+    """Returns what each process says of a run, and of going on with it."""
+    arguments = json.dumps([mesh, updates, bleu])
+    return answers(
+        PROGRAM, workdir, arguments, num_processes=processes, num_devices=devices
+    )
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    """Asserts that the rows are the same, and the numbers to float tolerance."""
+    assert found["rows"] == expected["rows"]
+    assert found["translations"] == expected["translations"]
+    assert len(found["history"]) == len(expected["history"])
+    for line, wanted in zip(found["history"], expected["history"], strict=True):
+        assert line.keys() == wanted.keys()
+        for key in set(KEYS) & set(line):
+            value = wanted[key]
+            close = isinstance(value, float)
+            assert line[key] == (pytest.approx(value, rel=1e-4) if close else value)
+
+
+def test_two_hosts_with_all_three_axes_do_what_one_device_does(tmp_path):
+    short = {"updates": [2], "bleu": 0}
+    mesh = MESHES["all three"]
+    first, second = run(tmp_path / "two", mesh, processes=2, devices=4, **short)
+    (alone,) = run(tmp_path / "one", {}, processes=1, devices=1, **short)
+    assert len(alone["history"]) == 3
+    for found in (first, second):
+        assert_same(found, alone)
+    # No program is compiled between two updates, on any number of hosts.
+    for line in first["history"][1:]:
+        assert line["compile_count"] == first["history"][0]["compile_count"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_hosts_and_meshes_change_nothing(tmp_path, mesh, one_device):
+    (eight,) = run(tmp_path / "eight", mesh, processes=1, devices=8)
+    assert_same(eight, one_device)
+    for found in run(tmp_path / "two", mesh, processes=2, devices=4):
+        assert_same(found, one_device)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory) -> dict:
+    (found,) = run(tmp_path_factory.mktemp("one"), {}, processes=1, devices=1)
+    return found

@@ -54,9 +54,9 @@ def batch_of(seed: int, **settings) -> Batch:
     return unpacked(*pairs_of_ids(16, seed, **settings))
 
 
-def mesh_of(data: int, model: int = 1):
-    devices = jax.devices()[: data * model]
-    return sharding.make_mesh(MeshConfig(data=data, model=model), devices)
+def mesh_of(data: int, tensor: int = 1):
+    devices = jax.devices()[: data * tensor]
+    return sharding.make_mesh(MeshConfig(data=data, tensor=tensor), devices)
 
 
 MESH = mesh_of(8)
@@ -115,13 +115,13 @@ def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
     assert_close(one, other, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("data", "model", "remat"), [(1, 1, "none"), (4, 2, "layer")])
+@pytest.mark.parametrize(("data", "tensor", "remat"), [(1, 1, "none"), (4, 2, "layer")])
 def test_updates_depend_neither_on_devices_nor_on_recomputation(
-    train_step, first_state, data, model, remat
+    train_step, first_state, data, tensor, remat
 ):
     batches = [batch_of(seed) for seed in range(4)]
     state, losses = updates(train_step, first_state, batches)
-    mesh = mesh_of(data, model)
+    mesh = mesh_of(data, tensor)
     other = tiny_config(**SETTINGS, model__remat=remat)
     other_step = make_train_step(other, mesh)
     other_state, other_losses = updates(other_step, first_state, batches, mesh)

@@ -1,24 +1,22 @@
 """Which sentence pairs share a row, so that little of a batch is padding.
 
 A pair takes room in two rows at once, its source in a source row and its target in a
-target row, so this is bin packing in two dimensions. As many rows are opened as the
-fuller side needs at the least; then each pair, the largest first, goes into the row
-with least room that still takes it, and into a new row where there is none.
-
-That is done for kinds of pairs and kinds of rows, not for single ones: pairs of equal
-lengths are alike, and so are rows with equal room. Of each there are at most
-source_length * target_length kinds, however many millions of pairs.
+target row: bin packing in two dimensions, which `bin_packing` does. Of the places of a
+batch 1 to 3 percent stay padding where the two lengths of a row are in the proportion
+of the text. Where they are not, the side with less text cannot be full, however well it
+is packed; `balanced_lengths` gives lengths with which it can.
 
 Paper: section 5.1 batches pairs by approximate length.
 Differs from the paper: pairs are packed, and every batch mixes all lengths. It has as
-many tokens; its padding is 1 to 3 percent of the fuller side on the corpora tried.
+many tokens.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+
+from transformer_jax.data import bin_packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,15 @@ class PackedRows:
     def num_rows(self) -> int:
         """Rows, none of them empty."""
         return len(self.offsets) - 1
+
+
+class Fill(NamedTuple):
+    """Which part of the places of all rows holds tokens, from 0 to 1."""
+
+    source: float
+    target: float
+    both: float
+    """Of the places of both sides together."""
 
 
 def one_pair_a_row(
@@ -76,29 +83,18 @@ def pack_pairs(
     fits = (sources <= source_length) & (targets <= target_length)
     chosen = np.flatnonzero(fits)
     np.random.default_rng(seed).shuffle(chosen)
-    kinds = sources[chosen] * (target_length + 1) + targets[chosen]
-    by_kind = np.argsort(kinds, kind="stable")
-    kinds, counts = np.unique(kinds, return_counts=True)
-    first = np.cumsum(counts) - counts
-    kind_sources, kind_targets = np.divmod(kinds, target_length + 1)
-    demand = (
-        float(kind_sources @ counts) / source_length,
-        float(kind_targets @ counts) / target_length,
-    )
-    rows = _OpenRows((source_length, target_length), demand)
-    size = rows.cost(kind_sources, kind_targets)
-    order = np.argsort(-size, kind="stable")
-    placed = [
-        rows.place(int(kind_sources[k]), int(kind_targets[k]), int(counts[k]))
-        for k in order
-    ]
-    arranged = [chosen[by_kind[first[k] : first[k] + counts[k]]] for k in order]
-    none = [np.zeros(0, np.int64)]
-    row_of_pair = np.concatenate(placed + none)
-    by_row = np.argsort(row_of_pair, kind="stable")
-    per_row = np.bincount(row_of_pair, minlength=rows.num_rows)
+    lengths = sources[chosen] * (target_length + 1) + targets[chosen]
+    by_lengths = chosen[np.argsort(lengths, kind="stable")]
+    lengths, counts = np.unique(lengths, return_counts=True)
+    kinds = bin_packing.Kinds(*np.divmod(lengths, target_length + 1), counts)
+    placed = bin_packing.place(kinds, (source_length, target_length))
+
+    ends = np.cumsum(counts)
+    pairs = [by_lengths[ends[k] - counts[k] : ends[k]] for k in placed.order]
+    by_row = np.argsort(placed.rows, kind="stable")
+    per_row = np.bincount(placed.rows, minlength=placed.num_rows)
     return PackedRows(
-        pairs=np.concatenate(arranged + none)[by_row],
+        pairs=np.concatenate([*pairs, np.zeros(0, np.int64)])[by_row],
         offsets=np.concatenate([[0], np.cumsum(per_row)]),
         source_length=source_length,
         target_length=target_length,
@@ -106,79 +102,54 @@ def pack_pairs(
     )
 
 
-class _OpenRows:
-    """Rows being filled, in groups of those with equal room left on both sides.
+def fill_of(
+    packed: PackedRows, source_lengths: np.ndarray, target_lengths: np.ndarray
+) -> Fill:
+    """How full the rows are with the pairs of these lengths."""
+    source = int(np.asarray(source_lengths)[packed.pairs].sum())
+    target = int(np.asarray(target_lengths)[packed.pairs].sum())
+    source_places = max(packed.num_rows, 1) * packed.source_length
+    target_places = max(packed.num_rows, 1) * packed.target_length
+    return Fill(
+        source=source / source_places,
+        target=target / target_places,
+        both=(source + target) / (source_places + target_places),
+    )
+
+
+def highest_fill(
+    source_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    source_length: int,
+    target_length: int,
+) -> float:
+    """What no packing can exceed: the fill of both sides when the fuller one is full.
+
+    Arguments are those of `pack_pairs`.
+    """
+    source, target = int(np.sum(source_lengths)), int(np.sum(target_lengths))
+    rows = max(source / source_length, target / target_length)
+    return (source + target) / max(rows * (source_length + target_length), 1.0)
+
+
+def balanced_lengths(
+    source_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    longest: int,
+    *,
+    multiple: int = 8,
+) -> tuple[int, int]:
+    """Source and target lengths of a row with which both sides can be full.
+
+    They are in the proportion of all source to all target tokens.
 
     Args:
-        full: room of an empty row, source and target tokens.
-        demand: rows that the source tokens, and the target tokens, fill at the least.
+        source_lengths: tokens of each source sentence, end-of-sentence included.
+        target_lengths: tokens of each target sentence.
+        longest: the length of the side with more text.
+        multiple: the other length is rounded to a multiple of it.
     """
-
-    def __init__(self, full: tuple[int, int], demand: tuple[float, float]) -> None:
-        self.num_rows = 0
-        self._full = full
-        self._demand = demand
-        self._groups: dict[tuple[int, int], int] = {}
-        self._rows: list[list[int]] = []
-        # By group: room on either side, its cost, and how many rows have it.
-        self._room = np.zeros((2, 64), np.int64)
-        self._cost = np.zeros(64)
-        self._count = np.zeros(64, np.int64)
-        self._open(math.ceil(max(demand)))
-
-    def cost(self, source: Any, target: Any) -> Any:
-        """Size of so many tokens; those of the side in greater demand are dearer."""
-        source_cost, target_cost = (
-            demand / full for demand, full in zip(self._demand, self._full, strict=True)
-        )
-        return source * source_cost + target * target_cost
-
-    def place(self, source: int, target: int, number: int) -> np.ndarray:
-        """The row of each of `number` pairs of these lengths, tightest rows first."""
-        placed: list[int] = []
-        while len(placed) < number:
-            used = len(self._rows)
-            fitting = np.flatnonzero(
-                (self._room[0, :used] >= source)
-                & (self._room[1, :used] >= target)
-                & (self._count[:used] > 0)
-            )
-            if not len(fitting):
-                in_a_row = min(
-                    self._full[0] // max(source, 1), self._full[1] // max(target, 1)
-                )
-                self._open(-(-(number - len(placed)) // in_a_row))
-                continue
-            for group in fitting[np.argsort(self._cost[fitting], kind="stable")]:
-                if len(placed) == number:
-                    break
-                room = self._room[:, group].tolist()
-                rows = self._take(group, number - len(placed))
-                self._add((room[0] - source, room[1] - target), rows)
-                placed += rows
-        return np.array(placed, np.int64)
-
-    def _open(self, number: int) -> None:
-        self._add(self._full, list(range(self.num_rows, self.num_rows + number)))
-        self.num_rows += number
-
-    def _take(self, group: int, most: int) -> list[int]:
-        rows = self._rows[group]
-        cut = max(0, len(rows) - most)
-        self._rows[group] = rows[:cut]
-        self._count[group] = cut
-        return rows[cut:]
-
-    def _add(self, room: tuple[int, int], rows: list[int]) -> None:
-        """Adds rows to the group with that room, which is made if it is new."""
-        group = self._groups.setdefault(room, len(self._rows))
-        if group == len(self._rows):
-            self._rows.append([])
-            if group == len(self._cost):
-                self._room = np.tile(self._room, 2)
-                self._cost = np.tile(self._cost, 2)
-                self._count = np.tile(self._count, 2)
-            self._room[:, group] = room
-            self._cost[group] = self.cost(*room)
-        self._rows[group] += rows
-        self._count[group] = len(self._rows[group])
+    source, target = int(np.sum(source_lengths)), int(np.sum(target_lengths))
+    share = min(source, target) / max(source, target, 1)
+    other = min(longest, multiple * max(1, round(share * longest / multiple)))
+    return (other, longest) if source < target else (longest, other)

@@ -8,6 +8,7 @@ pure function of (corpus, seed, k), and any k can be the first.
 
 import dataclasses
 import functools
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +19,22 @@ import numpy as np
 from transformer_jax.config import DataConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus
-from transformer_jax.data.packing import PackedRows, pack_pairs
+from transformer_jax.data.packing import (
+    PackedRows,
+    balanced_lengths,
+    fill_of,
+    highest_fill,
+    pack_pairs,
+)
 from transformer_jax.errors import InputError
 
+# Given the rows of a global batch, the numbers of those this host reads, ascending.
+RowsOfHost = Callable[[int], np.ndarray]
+
 _THREADS = 4
+_HIGH_FILL = 0.97
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,23 @@ def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
             f"={config.source_length} and data.target_length={config.target_length} "
             "tokens: raise them."
         )
+    _report_fill(corpus, packed)
     return packed
+
+
+def _report_fill(corpus: Corpus, packed: PackedRows) -> None:
+    """Logs how full the rows are, and which lengths suit the text if these do not."""
+    lengths = corpus.source_lengths, corpus.target_lengths
+    room = packed.source_length, packed.target_length
+    advice = ""
+    if highest_fill(*lengths, *room) < _HIGH_FILL:
+        source, target = balanced_lengths(*lengths, max(room))
+        advice = (
+            f"; in proportion to the text are data.source_length={source}, "
+            f"data.target_length={target}"
+        )
+    fill = fill_of(packed, *lengths).both
+    logger.info("%.1f%% of source and target rows is text%s", 100 * fill, advice)
 
 
 def make_batches(
@@ -83,8 +112,7 @@ def make_batches(
     *,
     seed: int,
     start_step: int = 0,
-    host: int = 0,
-    num_hosts: int = 1,
+    rows_of_host: RowsOfHost = np.arange,
 ) -> Iterator[Batch]:
     """This host's part of the global batches from `start_step` on, without end.
 
@@ -96,17 +124,13 @@ def make_batches(
         config: `rows` is the number of rows of a global batch.
         seed: draws the order of the rows.
         start_step: the first global update.
-        host: this host reads rows host, host + num_hosts, ... of each global batch.
-        num_hosts: hosts that share a global batch.
-
-    Raises:
-        InputError: the hosts cannot share the rows of a batch evenly.
+        rows_of_host: this host's part; all rows, if left out.
     """
-    _require_even(config.rows, num_hosts)
     order = RowOrder(packed.num_rows, config.rows, seed)
+    places = rows_of_host(config.rows)
 
     def batch_of(step: int) -> Batch:
-        return make_batch(corpus, packed, order.rows_of(step)[host::num_hosts])
+        return make_batch(corpus, packed, order.rows_of(step)[places])
 
     return _prefetched(batch_of, start_step, sys.maxsize, config.prefetch_batches)
 
@@ -115,8 +139,7 @@ def evaluation_batches(
     corpus: Corpus,
     config: DataConfig,
     *,
-    host: int = 0,
-    num_hosts: int = 1,
+    rows_of_host: RowsOfHost = np.arange,
     row_multiple: int = 1,
 ) -> Iterator[Batch]:
     """This host's part of batches that hold every pair exactly once, always the same.
@@ -128,15 +151,10 @@ def evaluation_batches(
     Args:
         corpus: any number of pairs.
         config: gives the shape of a batch.
-        host: this host reads rows host, host + num_hosts, ... of each global batch.
-        num_hosts: hosts that share a global batch.
-        row_multiple: rows of the longer shapes are a multiple of it, as of `num_hosts`.
-
-    Raises:
-        InputError: the hosts cannot share the rows of a batch evenly.
+        rows_of_host: this host's part; all rows, if left out.
+        row_multiple: rows of the longer shapes are a multiple of it.
     """
-    _require_even(config.rows, num_hosts)
-    height, multiple = config.rows, math.lcm(num_hosts, row_multiple)
+    height = config.rows
     lengths = (config.source_length, config.target_length)
     remaining = np.arange(corpus.num_pairs)
     while len(remaining):
@@ -145,21 +163,12 @@ def evaluation_batches(
         )
         packed = dataclasses.replace(packed, pairs=remaining[packed.pairs])
         for first in range(0, packed.num_rows, height):
-            rows = np.arange(first, min(first + height, packed.num_rows))
-            part = rows[host::num_hosts]
-            yield make_batch(corpus, packed, part, num_rows=height // num_hosts)
+            rows = first + rows_of_host(height)
+            used = rows[rows < packed.num_rows]
+            yield make_batch(corpus, packed, used, num_rows=len(rows))
         remaining = remaining[packed.too_long]
         lengths = (2 * lengths[0], 2 * lengths[1])
-        height = multiple * math.ceil(max(1, height // 2) / multiple)
-
-
-def _require_even(rows: int, num_hosts: int) -> None:
-    if rows % num_hosts:
-        raise InputError(
-            f"{num_hosts} hosts cannot share the {rows} rows of a batch evenly: set "
-            "data.batch_tokens to data.target_length times a multiple of "
-            f"{num_hosts}."
-        )
+        height = row_multiple * math.ceil(max(1, height // 2) / row_multiple)
 
 
 def _prefetched(

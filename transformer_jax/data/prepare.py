@@ -10,6 +10,7 @@ from typing import Literal
 
 from transformer_jax.config import DataConfig, ExperimentConfig
 from transformer_jax.data.corpus import MANIFEST, Corpus, load_corpus, write_corpus
+from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
 from transformer_jax.data.source import SentencePairs, from_list, load_pairs
 from transformer_jax.data.tokenizer import (
     SHARED_FILE,
@@ -19,6 +20,7 @@ from transformer_jax.data.tokenizer import (
     load_tokenizer,
     train_tokenizer,
 )
+from transformer_jax.workdir import StoredPath, is_remote, local_cache, work_directory
 
 Split = Literal["train", "validation", "test"]
 
@@ -54,7 +56,7 @@ def prepare(
     Raises:
         InputError: the text, its format or the vocabulary does not do.
     """
-    workdir = Path(workdir)
+    folder = work_directory(workdir)
     train = _pairs(config.data, "train", train_pairs)
     assert train is not None  # load_pairs refuses a configuration without any
     from_python = train_pairs is not None
@@ -63,8 +65,8 @@ def prepare(
         if from_python and validation_pairs is None
         else _pairs(config.data, "validation", validation_pairs)
     )
-    tokenizer = _tokenizer(config, workdir, train)
-    corpus_dir = workdir / "corpus"
+    tokenizer = _tokenizer(config, folder, train)
+    corpus_dir = folder / "corpus"
     return PreparedData(
         tokenizer=tokenizer,
         train=_corpus(train, tokenizer, corpus_dir / "train"),
@@ -84,7 +86,7 @@ def _pairs(
 
 
 def _tokenizer(
-    config: ExperimentConfig, workdir: Path, pairs: SentencePairs
+    config: ExperimentConfig, workdir: StoredPath, pairs: SentencePairs
 ) -> Tokenizer:
     if any((workdir / name).exists() for name in (SHARED_FILE, SOURCE_FILE)):
         tokenizer = load_tokenizer(workdir)
@@ -98,24 +100,42 @@ def _tokenizer(
     return tokenizer
 
 
-def _corpus(pairs: SentencePairs, tokenizer: Tokenizer, directory: Path) -> Corpus:
+def _corpus(
+    pairs: SentencePairs, tokenizer: Tokenizer, directory: StoredPath
+) -> Corpus:
+    """Returns the corpus in a directory, which is made if it is not of this text."""
     fingerprint = _fingerprint(pairs)
-    if (directory / MANIFEST).exists():
-        corpus = load_corpus(directory)
-        if (corpus.tokenizer_digest, corpus.fingerprint) == (
-            tokenizer.digest,
-            fingerprint,
-        ):
-            return corpus
-        logger.info("%s is of another text or tokenizer: made again", directory)
-    corpus = write_corpus(pairs, tokenizer, directory, fingerprint=fingerprint)
-    logger.info(
-        "%s: %d pairs, %d with an empty side skipped",
-        pairs.name,
-        corpus.num_pairs,
-        corpus.num_empty,
-    )
+    made_of = tokenizer.digest, fingerprint
+    local = local_cache(directory) if is_remote(directory) else Path(directory)
+    corpus = _existing(local, made_of)
+    is_stored = not is_remote(directory) or (directory / MANIFEST).exists()
+    if corpus is None and is_remote(directory) and is_stored:
+        logger.info("copying %s to %s", directory, local)
+        fetch_corpus(directory, local)
+        corpus = _existing(local, made_of)
+    if corpus is None:
+        corpus = write_corpus(pairs, tokenizer, local, fingerprint=fingerprint)
+        is_stored = not is_remote(directory)
+        logger.info(
+            "%s: %d pairs, %d with an empty side skipped",
+            pairs.name,
+            corpus.num_pairs,
+            corpus.num_empty,
+        )
+    if not is_stored:
+        store_corpus(local, directory)
     return corpus
+
+
+def _existing(directory: Path, made_of: tuple[str, str]) -> Corpus | None:
+    """Returns the corpus in a directory if it was made of that tokenizer and text."""
+    if not (directory / MANIFEST).exists():
+        return None
+    corpus = load_corpus(directory)
+    if (corpus.tokenizer_digest, corpus.fingerprint) == made_of:
+        return corpus
+    logger.info("%s is of another text or tokenizer: made again", directory)
+    return None
 
 
 def _fingerprint(pairs: SentencePairs) -> str:

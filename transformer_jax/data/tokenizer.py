@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import sentencepiece
 
 from transformer_jax.config import ModelConfig, TokenizerConfig
 from transformer_jax.data.vocabulary import check_unicode, learn_vocabulary
 from transformer_jax.errors import InputError
+from transformer_jax.workdir import StoredPath, work_directory, write_whole
 
 SHARED_FILE = "tokenizer.model"
 SOURCE_FILE = "tokenizer.source.model"
@@ -122,13 +122,13 @@ class Tokenizer:
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes one model file, or one for each language, into the directory."""
-        folder = Path(directory)
+        folder = work_directory(directory)
         folder.mkdir(parents=True, exist_ok=True)
         files = {SOURCE_FILE: self.source_model, TARGET_FILE: self.target_model}
         if self.is_shared:
             files = {SHARED_FILE: self.source_model}
         for name, contents in files.items():
-            _write_whole(folder / name, contents)
+            write_whole(folder / name, contents)
         for name in {SHARED_FILE, SOURCE_FILE, TARGET_FILE} - set(files):
             (folder / name).unlink(missing_ok=True)
 
@@ -166,7 +166,7 @@ def train_tokenizer(
 def has_tokenizer(directory: str | os.PathLike[str]) -> bool:
     """Whether the directory holds a tokenizer, or a part of one."""
     names = (SHARED_FILE, SOURCE_FILE, TARGET_FILE)
-    return any((Path(directory) / name).exists() for name in names)
+    return any((work_directory(directory) / name).exists() for name in names)
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
@@ -175,7 +175,7 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     Raises:
         InputError: it is not there, or a file is not a SentencePiece model.
     """
-    folder = Path(directory)
+    folder = work_directory(directory)
     if (folder / SHARED_FILE).exists():
         shared = _read_model(folder / SHARED_FILE)
         return Tokenizer(shared, shared)
@@ -247,14 +247,7 @@ def _until(sequence: Iterable[int], end: int, dropped: set[int]) -> list[int]:
     return [token for token in before if token not in dropped]
 
 
-def _write_whole(path: Path, contents: bytes) -> None:
-    """Writes the file at once, so that nobody ever reads half of it."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    partial.write_bytes(contents)
-    partial.replace(path)
-
-
-def _read_model(path: Path) -> bytes:
+def _read_model(path: StoredPath) -> bytes:
     contents = path.read_bytes()
     try:
         sentencepiece.SentencePieceProcessor(model_proto=contents)

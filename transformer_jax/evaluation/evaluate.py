@@ -1,6 +1,7 @@
 """Loss, perplexity and BLEU of a data split."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _loss_of(
 ) -> dict[str, float]:
     config, mesh = translator.config, translator.mesh
     # The devices here may be others than those of the training run.
-    config = config.replace(data=_divisible(config.data, mesh.shape[sharding.DATA]))
+    config = config.replace(data=_divisible(config.data, sharding.num_row_groups(mesh)))
     corpus = encode_corpus(sources, references, translator.tokenizer)
     losses = mean_loss(
         make_evaluation_step(config, mesh),
@@ -144,9 +145,8 @@ def split_batches(
     return evaluation_batches(
         corpus,
         config.data,
-        host=jax.process_index(),
-        num_hosts=jax.process_count(),
-        row_multiple=mesh.shape[sharding.DATA],
+        rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
+        row_multiple=sharding.num_row_groups(mesh),
     )
 
 

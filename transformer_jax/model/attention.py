@@ -1,13 +1,20 @@
 """Scaled dot-product attention and multi-head attention."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
+from transformer_jax.model.attention_kernel import attend_rows
 from transformer_jax.model.cache import KeyValue
+from transformer_jax.model.dropout import dropout
+from transformer_jax.model.masks import AttentionPattern
+from transformer_jax.model.rematerialisation import KEPT
 
 
 def attention_weights(
@@ -36,20 +43,63 @@ def scaled_dot_product_attention(
     key: Float[Array, "*batch key heads d_k"],
     value: Float[Array, "*batch key heads d_v"],
     mask: Bool[Array, "*#batch #query key"],
+    dropout_rate: float = 0.0,
+    dropout_rng: Array | None = None,
 ) -> Float[Array, "*batch query heads d_v"]:
     """Returns `softmax(Q K^T / sqrt(d_k)) V`, for every head at once.
+
+    Args:
+        dropout_rate: of the weights, where there is a key to draw with.
 
     Paper: section 3.2.1, equation (1).
     """
     weights = attention_weights(query, key, mask)
-    return _weighted_values(weights, value)
-
-
-def _weighted_values(
-    weights: Float[Array, "*batch heads query key"],
-    value: Float[Array, "*batch key heads d_v"],
-) -> Float[Array, "*batch query heads d_v"]:
+    if dropout_rng is not None:
+        weights = dropout(weights, dropout_rate, dropout_rng)
     return jnp.einsum("...hqk,...khd->...qhd", weights.astype(value.dtype), value)
+
+
+class _Projection(nn.Module):
+    """W^Q, W^K or W^V of every head, the heads side by side in the result."""
+
+    config: ModelConfig
+    width: int
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch d_model"]
+    ) -> Float[Array, "*batch heads_width"]:
+        kernel: Any = self.param(
+            "kernel",
+            nn.with_logical_partitioning(
+                nn.initializers.xavier_uniform(in_axis=0, out_axis=(1, 2)),
+                (axes.EMBED, axes.HEADS, axes.KV),
+            ),
+            (self.config.d_model, self.config.num_heads, self.width),
+        )
+        kernel = kernel.reshape(self.config.d_model, -1).astype(x.dtype)
+        return jnp.einsum("...d,dh->...h", x, kernel)
+
+
+class _Output(nn.Module):
+    """W^O, applied to the heads side by side."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self, attended: Float[Array, "*batch heads_d_v"]
+    ) -> Float[Array, "*batch d_model"]:
+        kernel: Any = self.param(
+            "kernel",
+            nn.with_logical_partitioning(
+                nn.initializers.xavier_uniform(in_axis=(0, 1), out_axis=2),
+                (axes.HEADS, axes.KV, axes.EMBED),
+            ),
+            (self.config.num_heads, self.config.value_size, self.config.d_model),
+        )
+        kernel = kernel.reshape(-1, self.config.d_model).astype(attended.dtype)
+        return jnp.einsum("...h,hd->...d", attended, kernel)
 
 
 class MultiHeadAttention(nn.Module):
@@ -64,56 +114,71 @@ class MultiHeadAttention(nn.Module):
 
     def setup(self) -> None:
         config = self.config
-
-        def projection(width: int) -> nn.DenseGeneral:
-            return nn.DenseGeneral(
-                (config.num_heads, width),
-                use_bias=False,
-                dtype=config.compute_dtype,
-                kernel_init=nn.with_logical_partitioning(
-                    nn.initializers.xavier_uniform(), (axes.EMBED, axes.HEADS, axes.KV)
-                ),
-            )
-
-        self.query = projection(config.key_size)
-        self.key = projection(config.key_size)
-        self.value = projection(config.value_size)
-        self.output = nn.DenseGeneral(
-            config.d_model,
-            axis=(-2, -1),
-            use_bias=False,
-            dtype=config.compute_dtype,
-            kernel_init=nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(), (axes.HEADS, axes.KV, axes.EMBED)
-            ),
-        )
-        self.dropout = nn.Dropout(config.attention_dropout_rate)
+        self.query = _Projection(config, config.key_size)
+        self.key = _Projection(config, config.key_size)
+        self.value = _Projection(config, config.value_size)
+        self.output = _Output(config)
 
     def __call__(
         self,
-        x: Float[Array, "*batch query d_model"],
-        memory: Float[Array, "*batch key d_model"],
-        mask: Bool[Array, "*#batch #query key"],
+        x: Float[Array, "batch query d_model"],
+        memory: Float[Array, "batch key d_model"],
+        pattern: AttentionPattern,
         *,
         deterministic: bool,
-    ) -> Float[Array, "*batch query d_model"]:
-        """Attends from `x` to `memory`; self-attention where they are the same."""
-        return self.attend(x, self.project(memory), mask, deterministic=deterministic)
+    ) -> Float[Array, "batch query d_model"]:
+        """Attends from `x` to `memory`; self-attention where they are the same.
+
+        The weights are sown where someone collects intermediates.
+        """
+        config = self.config
+        query, key, value = (
+            checkpoint_name(part, KEPT)
+            for part in (self.query(x), self.key(memory), self.value(memory))
+        )
+        if self.is_mutable_collection("intermediates"):
+            mask = pattern.mask()
+            weights = attention_weights(self._heads(query), self._heads(key), mask)
+            self.sow("intermediates", "attention_weights", weights)
+        if config.attention_kernel == "pallas" and not self.is_initializing():
+            segments = pattern.query_segments, pattern.key_segments
+            shape = {"causal": pattern.causal, "window": pattern.window}
+            attended = attend_rows(
+                query, key, value, *segments, num_heads=config.num_heads, **shape
+            )
+            return self.output(checkpoint_name(attended, KEPT))
+        heads = self._heads(query), self._heads(key), self._heads(value)
+        if config.attention_kernel == "cudnn" and not self.is_initializing():
+            mask = pattern.mask()[:, None]
+            return self._joined(
+                jax.nn.dot_product_attention(*heads, mask=mask, implementation="cudnn")
+            )
+        rate = 0.0 if deterministic else config.attention_dropout_rate
+        rng = self.make_rng("dropout") if rate else None
+        return self._joined(
+            scaled_dot_product_attention(*heads, pattern.mask(), rate, rng)
+        )
 
     def project(self, memory: Float[Array, "*batch key d_model"]) -> KeyValue:
         """Returns the keys and values of `memory`, to be attended to many times."""
-        return KeyValue(key=self.key(memory), value=self.value(memory))
+        key, value = self.key(memory), self.value(memory)
+        return KeyValue(key=self._heads(key), value=self._heads(value))
 
     def attend(
         self,
         x: Float[Array, "*batch query d_model"],
         memory: KeyValue,
         mask: Bool[Array, "*#batch #query key"],
-        *,
-        deterministic: bool,
     ) -> Float[Array, "*batch query d_model"]:
         """Attends from `x` to keys and values that are already projected."""
-        weights = attention_weights(self.query(x), memory.key, mask)
-        self.sow("intermediates", "attention_weights", weights)
-        weights = self.dropout(weights, deterministic=deterministic)
-        return self.output(_weighted_values(weights, memory.value))
+        query = self._heads(self.query(x))
+        return self._joined(
+            scaled_dot_product_attention(query, memory.key, memory.value, mask)
+        )
+
+    def _heads(self, projected: Array) -> Array:
+        return projected.reshape(*projected.shape[:-1], self.config.num_heads, -1)
+
+    def _joined(self, heads: Array) -> Array:
+        attended = heads.reshape(*heads.shape[:-2], -1)
+        return self.output(checkpoint_name(attended, KEPT))

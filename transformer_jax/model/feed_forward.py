@@ -2,12 +2,34 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
+from transformer_jax.model.dropout import Dropout
+from transformer_jax.model.rematerialisation import KEPT
 
-ACTIVATIONS = {"relu": jax.nn.relu, "gelu": jax.nn.gelu, "swish": jax.nn.swish}
+
+@jax.custom_vjp
+def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns `max(0, x)`; its gradient needs the result alone, kept anyway."""
+    return jnp.maximum(x, 0)
+
+
+def _relu_forward(x: Array) -> tuple[Array, Array]:
+    y = checkpoint_name(jnp.maximum(x, 0), KEPT)
+    return y, y
+
+
+def _relu_backward(y: Array, gradient: Array) -> tuple[Array]:
+    return (jnp.where(y > 0, gradient, jnp.zeros_like(gradient)),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
+
+ACTIVATIONS = {"relu": relu, "gelu": jax.nn.gelu, "swish": jax.nn.swish}
 
 
 class FeedForward(nn.Module):
@@ -24,8 +46,10 @@ class FeedForward(nn.Module):
     ) -> Float[Array, "*batch d_model"]:
         config = self.config
         hidden = self._dense(config.d_ff, "inner", (axes.EMBED, axes.MLP))(x)
+        if config.activation != "relu":
+            hidden = checkpoint_name(hidden, KEPT)
         hidden = ACTIVATIONS[config.activation](hidden)
-        hidden = nn.Dropout(config.activation_dropout_rate)(
+        hidden = Dropout(config.activation_dropout_rate)(
             hidden, deterministic=deterministic
         )
         return self._dense(config.d_model, "outer", (axes.MLP, axes.EMBED))(hidden)

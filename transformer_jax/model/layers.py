@@ -3,31 +3,18 @@
 from collections.abc import Callable
 
 import flax.linen as nn
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
 from transformer_jax.model.attention import MultiHeadAttention
 from transformer_jax.model.cache import KeyValue
+from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.feed_forward import FeedForward
-
-# The reference implementation's; the paper names none.
-LAYER_NORM_EPSILON = 1e-6
-
-
-def layer_norm(config: ModelConfig, name: str | None = None) -> nn.LayerNorm:
-    """Returns a LayerNorm whose statistics are taken in float32."""
-    return nn.LayerNorm(
-        name=name,
-        epsilon=LAYER_NORM_EPSILON,
-        dtype=config.compute_dtype,
-        scale_init=nn.with_logical_partitioning(
-            nn.initializers.ones_init(), (axes.EMBED,)
-        ),
-        bias_init=nn.with_logical_partitioning(
-            nn.initializers.zeros_init(), (axes.EMBED,)
-        ),
-    )
+from transformer_jax.model.layer_norm import LayerNorm
+from transformer_jax.model.masks import AttentionPattern
+from transformer_jax.model.rematerialisation import KEPT
 
 
 class Residual(nn.Module):
@@ -43,11 +30,13 @@ class Residual(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch d_model"], sublayer: Callable, deterministic: bool
     ) -> Float[Array, "*batch d_model"]:
-        norm = layer_norm(self.config, "norm")
-        dropout = nn.Dropout(self.config.dropout_rate, deterministic=deterministic)
-        if self.config.norm == "pre":
-            return x + dropout(sublayer(norm(x)))
-        return norm(x + dropout(sublayer(x)))
+        norm = LayerNorm(name="norm")
+        dropout = Dropout(self.config.dropout_rate)
+        pre = self.config.norm == "pre"
+        change = dropout(sublayer(norm(x) if pre else x), deterministic=deterministic)
+        x = checkpoint_name(x + change, KEPT)
+        x = x if pre else norm(x)
+        return nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))
 
 
 class EncoderLayer(nn.Module):
@@ -64,11 +53,11 @@ class EncoderLayer(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch source d_model"],
-        mask: Bool[Array, "#batch source source"],
+        pattern: AttentionPattern,
         deterministic: bool,
     ) -> tuple[Float[Array, "batch source d_model"], None]:
         def self_attention(x: Array) -> Array:
-            return self.self_attention(x, x, mask, deterministic=deterministic)
+            return self.self_attention(x, x, pattern, deterministic=deterministic)
 
         def feed_forward(x: Array) -> Array:
             return self.feed_forward(x, deterministic=deterministic)
@@ -95,18 +84,25 @@ class DecoderLayer(nn.Module):
         self,
         x: Float[Array, "batch target d_model"],
         memory: Float[Array, "batch source d_model"],
-        self_mask: Bool[Array, "#batch target target"],
-        cross_mask: Bool[Array, "#batch target source"],
+        self_pattern: AttentionPattern,
+        cross_pattern: AttentionPattern,
         deterministic: bool,
     ) -> tuple[Float[Array, "batch target d_model"], None]:
         def self_attention(x: Array) -> Array:
-            return self.self_attention(x, x, self_mask, deterministic=deterministic)
+            return self.self_attention(x, x, self_pattern, deterministic=deterministic)
+
+        def cross_attention(x: Array) -> Array:
+            return self.cross_attention(
+                x, memory, cross_pattern, deterministic=deterministic
+            )
+
+        def feed_forward(x: Array) -> Array:
+            return self.feed_forward(x, deterministic=deterministic)
 
         x = self.self_attention_residual(x, self_attention, deterministic)
-        memory_key_value = self.cross_attention.project(memory)
-        return self._attend_to_memory(
-            x, memory_key_value, cross_mask, deterministic
-        ), None
+        x = self.cross_attention_residual(x, cross_attention, deterministic)
+        x = self.feed_forward_residual(x, feed_forward, deterministic)
+        return x, None
 
     def step(
         self,
@@ -128,27 +124,18 @@ class DecoderLayer(nn.Module):
             nonlocal present
             x = x[:, :, None]  # [batch, beam, 1, d_model]: a sequence of one position
             present = past.updated(self.self_attention.project(x), position)
-            return self.self_attention.attend(
-                x, present, self_mask[None], deterministic=True
-            )[:, :, 0]
+            return self.self_attention.attend(x, present, self_mask[None])[:, :, 0]
+
+        def cross_attention(x: Array) -> Array:
+            return self.cross_attention.attend(x, memory, cross_mask)
+
+        def feed_forward(x: Array) -> Array:
+            return self.feed_forward(x, deterministic=True)
 
         x = self.self_attention_residual(x, self_attention, True)
-        return self._attend_to_memory(x, memory, cross_mask, True), present
+        x = self.cross_attention_residual(x, cross_attention, True)
+        return self.feed_forward_residual(x, feed_forward, True), present
 
     def project_memory(self, memory: Float[Array, "batch source d_model"]) -> KeyValue:
         """Returns the keys and values for every `step` over this memory."""
         return self.cross_attention.project(memory)
-
-    def _attend_to_memory(
-        self, x: Array, memory: KeyValue, mask: Array, deterministic: bool
-    ) -> Array:
-        def cross_attention(x: Array) -> Array:
-            return self.cross_attention.attend(
-                x, memory, mask, deterministic=deterministic
-            )
-
-        def feed_forward(x: Array) -> Array:
-            return self.feed_forward(x, deterministic=deterministic)
-
-        x = self.cross_attention_residual(x, cross_attention, deterministic)
-        return self.feed_forward_residual(x, feed_forward, deterministic)

@@ -1,10 +1,34 @@
-"""Which positions attend to which: boolean masks, True where attention is allowed.
+"""Which positions attend to which.
 
-Shapes are `[batch, query_length, key_length]`; masks combine with `&`.
+Masks are boolean, True where attention is allowed, of shape `[batch, query_length,
+key_length]`; they combine with `&`.
 """
 
+import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
+
+
+@flax.struct.dataclass
+class AttentionPattern:
+    """What a mask says of every pair of positions, in the little it follows from.
+
+    A kernel makes the mask where it needs it; `mask` makes it whole.
+    """
+
+    query_segments: Array  # int32 [batch, query_length], 0 = padding
+    key_segments: Array  # int32 [batch, key_length]
+    causal: bool = flax.struct.field(pytree_node=False, default=False)
+    window: int | None = flax.struct.field(pytree_node=False, default=None)
+
+    def mask(self) -> Array:
+        """Returns the mask, bool `[batch, query_length, key_length]`."""
+        mask = segment_mask(self.query_segments, self.key_segments)
+        if self.causal:
+            mask &= causal_mask(mask.shape[-1])
+        if self.window is not None:
+            mask &= window_mask(mask.shape[-1], self.window)
+        return mask
 
 
 def segment_mask(
@@ -36,22 +60,10 @@ def window_mask(length: int, window: int) -> Bool[Array, "1 length length"]:
     return (distance <= window)[None]
 
 
-def self_attention_mask(
-    segments: Int[Array, "batch length"], *, causal: bool, window: int | None
-) -> Bool[Array, "batch length length"]:
-    """Returns the mask of self-attention over packed rows."""
-    mask = segment_mask(segments, segments)
-    if causal:
-        mask &= causal_mask(segments.shape[1])
-    if window is not None:
-        mask &= window_mask(segments.shape[1], window)
-    return mask
-
-
 def cached_mask(
     position: Int[Array, ""], length: int, window: int | None
 ) -> Bool[Array, "1 1 length"]:
-    """Returns the row of `self_attention_mask` for one position of the decoder."""
+    """Returns the row of the causal mask for one position of the decoder."""
     keys = jnp.arange(length)
     mask = keys <= position
     if window is not None:

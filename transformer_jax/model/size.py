@@ -39,9 +39,37 @@ def flops_per_target_token(config: ModelConfig) -> int:
     the output projection included. The products of attention scores, which grow with
     the length of the sentence, are left out: below 5 percent for sentences.
     """
+    return training_flops(config, 1, 1)
+
+
+def training_flops(config: ModelConfig, source_tokens: int, target_tokens: int) -> int:
+    """Returns floating point operations of training on so many tokens.
+
+    As in `flops_per_target_token`: the keys and values of the attention to the memory
+    are made of source tokens, everything else of the decoder of target tokens.
+    """
     heads, keys, values = config.num_heads, config.key_size, config.value_size
-    attention = config.d_model * heads * (2 * keys + 2 * values)
+    memory = config.d_model * heads * (keys + values)
+    attention = 2 * memory
     feed_forward = 2 * config.d_model * config.d_ff
     encoder = config.num_encoder_layers * (attention + feed_forward)
-    decoder = config.num_decoder_layers * (2 * attention + feed_forward)
-    return 6 * (encoder + decoder + config.output_vocab_size * config.d_model)
+    decoder = config.num_decoder_layers * (2 * attention - memory + feed_forward)
+    output = config.output_vocab_size * config.d_model
+    by_source = encoder + config.num_decoder_layers * memory
+    return 6 * (source_tokens * by_source + target_tokens * (decoder + output))
+
+
+def attention_score_flops(
+    config: ModelConfig, rows: int, source_length: int, target_length: int
+) -> int:
+    """Returns operations of training that form scores and apply them, for whole rows.
+
+    What packing and masks leave out is computed too, by all but special kernels, and
+    so is counted here.
+    """
+    encoder = config.num_encoder_layers * source_length**2
+    decoder = (
+        config.num_decoder_layers * target_length * (target_length + source_length)
+    )
+    width = config.num_heads * (config.key_size + config.value_size)
+    return 6 * rows * width * (encoder + decoder)

@@ -12,9 +12,12 @@ from transformer_jax import axes
 from transformer_jax.config import ModelConfig
 from transformer_jax.model import masks
 from transformer_jax.model.cache import DecoderCache, empty_self_attention
+from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.embedding import Embedding
-from transformer_jax.model.layers import DecoderLayer, EncoderLayer, layer_norm
+from transformer_jax.model.layer_norm import LayerNorm
+from transformer_jax.model.layers import DecoderLayer, EncoderLayer
 from transformer_jax.model.positional_encoding import PositionalEncoding
+from transformer_jax.model.rematerialisation import POLICIES
 
 
 def _stack(
@@ -27,11 +30,14 @@ def _stack(
             the one it transforms. They are followed by `deterministic`.
     """
     unroll = min(config.scan_unroll, num_layers)
-    if config.remat == "layer":
-        # Counted with self and x. A loop keeps what is recomputed apart from what it
-        # repeats; where none is left, the compiler would merge the two again.
+    if config.remat != "none":
         layer = nn.remat(
-            layer, static_argnums=(num_inputs + 2,), prevent_cse=unroll == num_layers
+            layer,
+            static_argnums=(num_inputs + 2,),  # Counted with self and x.
+            policy=POLICIES[config.remat],
+            # A loop keeps what is recomputed apart from what it repeats; where none is
+            # left, the compiler would merge the two again.
+            prevent_cse=unroll == num_layers,
         )
     scanned = nn.scan(
         layer,
@@ -68,12 +74,12 @@ class Transformer(nn.Module):
             self.output_embedding = Embedding(config, config.output_vocab_size)
         self.source_position = PositionalEncoding(config)
         self.target_position = PositionalEncoding(config)
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
         self.encoder = _stack(EncoderLayer, config, config.num_encoder_layers, 1)
         self.decoder = _stack(DecoderLayer, config, config.num_decoder_layers, 3)
         if config.norm == "pre":
-            self.encoder_norm = layer_norm(config)
-            self.decoder_norm = layer_norm(config)
+            self.encoder_norm = LayerNorm()
+            self.decoder_norm = LayerNorm()
 
     def __call__(
         self,
@@ -111,12 +117,11 @@ class Transformer(nn.Module):
     ) -> Float[Array, "batch source d_model"]:
         """Returns the memory: one vector for each source position."""
         segments = _or_one_sentence(segments, source)
-        mask = masks.self_attention_mask(
-            segments, causal=False, window=self.config.attention_window
-        )
+        window = self.config.attention_window
+        itself = masks.AttentionPattern(segments, segments, window=window)
         x = self._embed_source(source, _or_range(positions, source))
         x, _ = self.encoder(
-            self.dropout(x, deterministic=deterministic), mask, deterministic
+            self.dropout(x, deterministic=deterministic), itself, deterministic
         )
         return self.encoder_norm(x) if self.config.norm == "pre" else x
 
@@ -133,13 +138,12 @@ class Transformer(nn.Module):
         """Returns one vector for each target position, from it and those before it."""
         segments = _or_one_sentence(segments, target_inputs)
         source_segments = _or_one_sentence(source_segments, memory[..., 0])
-        self_mask = masks.self_attention_mask(
-            segments, causal=True, window=self.config.attention_window
-        )
-        cross_mask = masks.segment_mask(segments, source_segments)
+        window = self.config.attention_window
+        itself = masks.AttentionPattern(segments, segments, causal=True, window=window)
+        source = masks.AttentionPattern(segments, source_segments)
         x = self._embed_target(target_inputs, _or_range(positions, target_inputs))
         x = self.dropout(x, deterministic=deterministic)
-        x, _ = self.decoder(x, memory, self_mask, cross_mask, deterministic)
+        x, _ = self.decoder(x, memory, itself, source, deterministic)
         return self.decoder_norm(x) if self.config.norm == "pre" else x
 
     def output_matrix(self) -> Float[Array, "vocab d_model"]:

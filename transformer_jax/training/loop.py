@@ -1,14 +1,13 @@
 """The order of events in a run: update, report, evaluate, checkpoint."""
 
+import functools
 import itertools
-import json
 import logging
 import math
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,14 +16,9 @@ from jax.sharding import Mesh
 from transformer_jax import sharding
 from transformer_jax.checkpoint import Checkpoints
 from transformer_jax.config import ExperimentConfig
-from transformer_jax.config_io import config_to_dict
 from transformer_jax.data.pipeline import RowOrder, make_batches, pack_corpus
-from transformer_jax.data.prepare import PreparedData, prepare
-from transformer_jax.distributed import (
-    is_primary,
-    primary_first,
-    same_on_all_hosts,
-)
+from transformer_jax.data.prepare import PreparedData
+from transformer_jax.distributed import same_on_all_hosts
 from transformer_jax.evaluation.evaluate import (
     check_lengths,
     mean_loss,
@@ -32,13 +26,12 @@ from transformer_jax.evaluation.evaluate import (
     translation_scores,
 )
 from transformer_jax.reporting import Reporter
-from transformer_jax.training.resume import check_continues, starting_state
+from transformer_jax.training.resume import begin, starting_state, write_config
 from transformer_jax.training.state import TrainState
 from transformer_jax.training.step import make_evaluation_step, make_train_step
 from transformer_jax.training.window import Window
 from transformer_jax.translation import Translator
-
-CONFIG_FILE = "config.json"
+from transformer_jax.workdir import work_directory
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +59,23 @@ def train(
     train_pairs: Sequence[tuple[str, str]] | None = None,
     validation_pairs: Sequence[tuple[str, str]] | None = None,
     progress: bool = True,
+    alone: bool = False,
 ) -> TrainResult:
     """Trains a model into a work directory, continuing what is there.
 
     A run that was interrupted goes on from its last checkpoint with the data and the
     random numbers it would have had, and ends with the same parameters to the bit.
 
+    Several processes train one model together if each calls
+    `transformer_jax.distributed.initialize` first, then this with the same arguments.
+
     Args:
-        workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics.
+        workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a
+            directory that all processes share, or `gs://bucket/run`.
         train_pairs: (source, target) sentences in place of those `config.data` names.
         validation_pairs: likewise.
         progress: show a progress bar.
+        alone: train separately, though started as one of several processes.
 
     Raises:
         InputError: settings or data that the user can mend; nothing was trained.
@@ -84,23 +83,23 @@ def train(
 
     Paper: section 5.
     """
-    workdir = Path(workdir)
-    mesh = sharding.make_mesh(config.mesh)
-    sharding.check_rows(config.data.rows, mesh)
-    check_continues(config, workdir)
-    with primary_first("prepare"):  # The others find its files.
-        data = prepare(
-            config, workdir, train_pairs=train_pairs, validation_pairs=validation_pairs
-        )
+    folder = work_directory(workdir)
+    mesh, data = begin(
+        config,
+        folder,
+        alone=alone,
+        train_pairs=train_pairs,
+        validation_pairs=validation_pairs,
+    )
     if data.validation is not None:
         check_lengths(data.validation, config.model)
     # Nothing but the data is in the work directory before all of the above is right.
-    checkpoints = Checkpoints(workdir, config.training)
+    checkpoints = Checkpoints(folder, config.training)
     try:
-        _write_config(config, workdir)
+        write_config(config, folder)
         state = starting_state(config, mesh, checkpoints)
         reporter = Reporter(
-            workdir,
+            folder,
             num_steps=config.training.num_steps,
             start_step=int(state.step),
             progress=progress,
@@ -114,12 +113,6 @@ def train(
         checkpoints.close()  # Waits for what is being written, also when interrupted.
     translator = Translator(config, state.params, data.tokenizer, mesh)
     return TrainResult(state, reporter.history, config, translator)
-
-
-def _write_config(config: ExperimentConfig, workdir: Path) -> None:
-    if is_primary():
-        text = json.dumps(config_to_dict(config), indent=2) + "\n"
-        (workdir / CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
 class _Run:
@@ -166,8 +159,7 @@ class _Run:
             self._config.data,
             seed=self._settings.seed,
             start_step=int(state.batches),
-            host=jax.process_index(),
-            num_hosts=jax.process_count(),
+            rows_of_host=functools.partial(sharding.rows_of_host, mesh=self._mesh),
         )
         applied, pending = int(state.step), None
         self._window = Window()
@@ -278,6 +270,7 @@ class _Run:
         numbers = {
             k: v for k, v in (validation or {}).items() if isinstance(v, int | float)
         }
+        self._reporter.flush()
         self._checkpoints.save(
             step,
             state.params,

@@ -1,5 +1,6 @@
 """What a run is made of between two updates."""
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 
 from transformer_jax import sharding
 from transformer_jax.config import ExperimentConfig, TrainingConfig
+from transformer_jax.model.random_bits import MURMUR
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.optimizer import make_optimizer
 
@@ -25,14 +27,22 @@ class TrainState:
     opt_state: Any  # float32
 
 
+def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
+    """Returns the settings with those that None leaves to the hardware decided."""
+    model = config.model
+    if model.attention_kernel is not None:
+        return config
+    on_tpu = mesh.devices.flat[0].platform == "tpu"
+    kernel = "pallas" if on_tpu and not model.attention_dropout_rate else "xla"
+    return config.replace(model=dataclasses.replace(model, attention_kernel=kernel))
+
+
 def make_rng(config: TrainingConfig, stream: str) -> Array:
     """Returns the key of a named stream (`init`, `dropout`) of the run's seed."""
-    on_cpu = jax.default_backend() == "cpu"
-    # The counter-based generator of an accelerator is several times faster there than
-    # threefry; on CPU it is not.
-    prng = config.prng or ("threefry2x32" if on_cpu else "rbg")
     streams = {"init": 0, "dropout": 1}
-    return jax.random.fold_in(jax.random.key(config.seed, impl=prng), streams[stream])
+    prng = MURMUR if config.prng == "murmur" else config.prng
+    rng = jax.random.key(config.seed, impl=prng)
+    return jax.random.fold_in(rng, streams[stream])
 
 
 def _make_state(

@@ -16,7 +16,12 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.losses import LossSums, label_smoothed_cross_entropy
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.optimizer import make_optimizer, make_schedule
-from transformer_jax.training.state import TrainState, abstract_state, make_rng
+from transformer_jax.training.state import (
+    TrainState,
+    abstract_state,
+    for_platform,
+    make_rng,
+)
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
 EvaluationStep = Callable[[Any, Batch], dict[str, Array]]
@@ -27,9 +32,18 @@ class RecompilationError(RuntimeError):
 
 
 def batch_loss(
-    config: ExperimentConfig, params: Any, batch: Batch, dropout_rng: Array | None
+    config: ExperimentConfig,
+    params: Any,
+    batch: Batch,
+    dropout_rng: Array | None,
+    *,
+    row_groups: int = 1,
 ) -> LossSums:
-    """Returns the sums of the loss over a batch; without a key, without dropout."""
+    """Returns the sums of the loss over a batch; without a key, without dropout.
+
+    Args:
+        row_groups: parts into which the rows are cut over devices.
+    """
     model = Transformer(config.model)
 
     def run(model: Transformer) -> tuple[Array, Array]:
@@ -53,7 +67,7 @@ def batch_loss(
         batch.target_labels,
         (batch.target_segments != 0).astype(jnp.float32),
         label_smoothing=config.training.label_smoothing,
-        slice_tokens=config.training.loss_slice_tokens,
+        slice_tokens=config.training.loss_slice_tokens * row_groups,
     )
 
 
@@ -72,6 +86,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
 
     Paper: sections 5.3 and 5.4.
     """
+    config = for_platform(config, mesh)
     run = config.optimizer, config.model.d_model, config.training.num_steps
     optimizer, schedule = make_optimizer(*run), make_schedule(*run)
     rng = make_rng(config.training, "dropout")
@@ -81,12 +96,15 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     ) -> tuple[TrainState, dict[str, Array]]:
         counts = metrics.batch_counts(batch.source_segments, batch.target_segments)
         dropout_rng = jax.random.fold_in(rng, state.batches)
-
-        def mean_loss(params: Any) -> tuple[Array, LossSums]:
-            sums = batch_loss(config, params, batch, dropout_rng)
-            return sums.loss / jnp.maximum(counts["target_tokens"], 1.0), sums
-
-        gradients, sums = jax.grad(mean_loss, has_aux=True)(state.params)
+        with sharding.laid_out(mesh):
+            gradients, sums = _gradients(
+                config,
+                sharding.num_row_groups(mesh),
+                state.params,
+                batch,
+                counts["target_tokens"],
+                dropout_rng,
+            )
         gradient_norm = optax.tree.norm(gradients)
         finite = jnp.isfinite(gradient_norm) & jnp.isfinite(sums.loss)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -117,6 +135,43 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
     )
+
+
+def _gradients(
+    config: ExperimentConfig,
+    row_groups: int,
+    params: Any,
+    batch: Batch,
+    num_tokens: Array,
+    dropout_rng: Array,
+) -> tuple[Any, LossSums]:
+    """Returns the gradient of the mean loss over a batch, and the sums of the loss.
+
+    With `accumulation_steps` the parts of the batch are taken one after the other. Part
+    i has the rows i, i + parts, ..., so that every device has its share of each.
+    """
+
+    def mean_loss(params: Any, part: Batch, rng: Array) -> tuple[Array, LossSums]:
+        sums = batch_loss(config, params, part, rng, row_groups=row_groups)
+        return sums.loss / jnp.maximum(num_tokens, 1.0), sums
+
+    gradients_of = jax.grad(mean_loss, has_aux=True)
+    parts = config.training.accumulation_steps
+    if parts == 1:
+        return gradients_of(params, batch, dropout_rng)
+
+    def split(x: Array) -> Array:
+        return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
+
+    def add_part(total: Any, inputs: Any) -> tuple[Any, None]:
+        part, index = inputs
+        rng = jax.random.fold_in(dropout_rng, index)
+        return jax.tree.map(jnp.add, total, gradients_of(params, part, rng)), None
+
+    zero = LossSums(jnp.zeros(()), jnp.zeros(()))
+    start = jax.tree.map(jnp.zeros_like, params), zero
+    inputs = jax.tree.map(split, batch), jnp.arange(parts)
+    return jax.lax.scan(add_part, start, inputs)[0]
 
 
 def _for_one_shape(step: TrainStep) -> TrainStep:
@@ -156,9 +211,12 @@ def _shapes(tree: Any) -> dict[str, str]:
 
 def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:
     """Returns `(params, batch) -> sums`, compiled once for each shape of batch."""
+    config = for_platform(config, mesh)
+    row_groups = sharding.num_row_groups(mesh)
 
     def evaluation_step(params: Any, batch: Batch) -> dict[str, Array]:
-        sums = batch_loss(config, params, batch, dropout_rng=None)
+        with sharding.laid_out(mesh):
+            sums = batch_loss(config, params, batch, None, row_groups=row_groups)
         counts = metrics.batch_counts(batch.source_segments, batch.target_segments)
         return {**counts, **sums._asdict()}
 

@@ -1,0 +1,74 @@
+"""What a command does before JAX looks for devices."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from transformer_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Several processes that work on one run, one on each host."""
+
+    distributed: bool = False
+    """This is one of several processes of one run. Cloud TPU, SLURM, Open MPI and
+    Kubernetes tell them of each other; elsewhere the next three do."""
+    coordinator_address: str | None = None
+    """host:port of the process with index 0."""
+    num_processes: int | None = None
+    """How many there are."""
+    process_index: int | None = None
+    """Which of them this is, counted from 0."""
+    alone: bool = False
+    """This is a run of its own, though it was started as one of several processes."""
+
+    def start(self) -> None:
+        """Keeps compiled programs, and joins the other processes if there are any.
+
+        Raises:
+            InputError: the flags do not say how to find the others, or nothing says
+                whether there are to be any.
+        """
+        given = (self.coordinator_address, self.num_processes, self.process_index)
+        if not self.distributed and given != (None, None, None):
+            raise InputError(
+                "--coordinator-address, --num-processes and --process-index need "
+                "--distributed: add it."
+            )
+        keep_compiled_programs()
+        from transformer_jax import distributed
+
+        if self.distributed:
+            distributed.initialize(
+                coordinator_address=self.coordinator_address,
+                num_processes=self.num_processes,
+                process_index=self.process_index,
+            )
+        distributed.check_joined(alone=self.alone)
+
+
+Joined = Annotated[Processes, tyro.conf.arg(name="")]
+"""As an argument of a command: its fields are flags without a prefix."""
+
+
+def keep_compiled_programs() -> None:
+    """Lets JAX keep compiled programs on disk, so that the next start need not compile.
+
+    In `JAX_COMPILATION_CACHE_DIR`, or else in the user's cache directory; nowhere if
+    that cannot be written, or if JAX has been imported and has its settings.
+    """
+    if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        directory = base / "transformer_jax" / "compiled"
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # No home, or one that is read-only.
+        return
+    if os.access(directory, os.W_OK):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)

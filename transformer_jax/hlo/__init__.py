@@ -1,0 +1,1 @@
+"""Compiled programs: what they say and what they cost."""

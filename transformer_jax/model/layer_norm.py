@@ -1,0 +1,80 @@
+"""Layer normalisation that keeps little for the backward pass."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from transformer_jax import axes
+
+# The reference implementation's; the paper names none.
+EPSILON = 1e-6
+
+
+@jax.custom_vjp
+def layer_norm(
+    x: Float[Array, "*batch d_model"],
+    scale: Float[Array, " d_model"],
+    bias: Float[Array, " d_model"],
+) -> Float[Array, "*batch d_model"]:
+    """Returns `(x - mean) / sqrt(variance + epsilon) * scale + bias`, in x's dtype.
+
+    Statistics are taken in float32 over the last axis. The backward pass is written
+    out because the derived one would keep several float32 copies of x; this one keeps
+    x and a mean and a deviation for each vector.
+    """
+    return _forward(x, scale, bias)[0]
+
+
+def _forward(x: Array, scale: Array, bias: Array) -> tuple[Array, tuple[Array, ...]]:
+    x_32 = x.astype(jnp.float32)
+    mean = jnp.mean(x_32, axis=-1, keepdims=True)
+    # Both moments in one pass over x.
+    square = jnp.mean(jnp.square(x_32), axis=-1, keepdims=True)
+    variance = jnp.maximum(square - jnp.square(mean), 0.0)
+    inverse = jax.lax.rsqrt(variance + EPSILON)
+    normalised = (x_32 - mean) * inverse
+    row = (1,) * (x.ndim - 1) + scale.shape
+    y = normalised * scale.reshape(row) + bias.reshape(row)
+    return y.astype(x.dtype), (x, mean, inverse, scale)
+
+
+def _backward(kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
+    x, mean, inverse, scale = kept
+    normalised = (x.astype(jnp.float32) - mean) * inverse
+    gradient_32 = gradient.astype(jnp.float32)
+    inner = gradient_32 * scale.reshape((1,) * (x.ndim - 1) + scale.shape)
+    # What scaling x or shifting it would do is taken out: the result has neither.
+    shift = jnp.mean(inner, axis=-1, keepdims=True)
+    stretch = jnp.mean(inner * normalised, axis=-1, keepdims=True)
+    x_gradient = inverse * (inner - shift - normalised * stretch)
+    vectors = tuple(range(x.ndim - 1))
+    return (
+        x_gradient.astype(x.dtype),
+        jnp.sum(gradient_32 * normalised, axis=vectors),
+        jnp.sum(gradient_32, axis=vectors),
+    )
+
+
+layer_norm.defvjp(_forward, _backward)
+
+
+class LayerNorm(nn.Module):
+    """`layer_norm` with a scale and a bias of its own, 1 and 0 at first.
+
+    Paper: section 3.1.
+    """
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch d_model"]
+    ) -> Float[Array, "*batch d_model"]:
+        def vector(name: str, initializer: Any) -> Any:
+            named = nn.with_logical_partitioning(initializer, (axes.EMBED,))
+            return self.param(name, named, (x.shape[-1],), jnp.float32)
+
+        scale = vector("scale", nn.initializers.ones_init())
+        bias = vector("bias", nn.initializers.zeros_init())
+        return layer_norm(x, scale, bias)
