@@ -1,4 +1,4 @@
-"""Runs a program in several processes that find each other, as hosts of a cluster do."""
+"""Runs a program in several processes that find each other, as a cluster's hosts do."""
 
 import json
 import os
@@ -21,8 +21,8 @@ if count > 1:
         coordinator_address=f"localhost:{port}",
         num_processes=count, process_index=rank, shutdown_timeout_seconds=5,
     )
-import jax
-assert (jax.process_count(), jax.local_device_count()) == (count, devices)
+    import jax
+    assert (jax.process_count(), jax.local_device_count()) == (count, devices)
 def answer(value):
     print("ANSWER " + json.dumps(value), flush=True)
 """

@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from tiny_runs import reversed_pairs, tiny_config
+from tiny_runs import one_layer_config, tiny_config
 
 from transformer_jax.benchmark import benchmark
 from transformer_jax.data.made_up import made_up_corpus
@@ -14,18 +14,13 @@ from transformer_jax.errors import InputError
 from transformer_jax.model.size import training_flops
 
 
-def small_config(**changes):
-    layers = {"model__num_encoder_layers": 1, "model__num_decoder_layers": 1}
-    return tiny_config(**layers, **changes)
-
-
 @functools.cache
 def measured():
-    return benchmark(small_config(), num_steps=6, warmup_steps=1)
+    return benchmark(one_layer_config(), num_steps=6, warmup_steps=1)
 
 
 def test_numbers_fit_each_other():
-    config, found = small_config(), measured()
+    config, found = one_layer_config(), measured()
     assert (found.device, found.num_devices, found.num_steps) == ("cpu", 8, 6)
     assert found.mesh == {"data": 8, "fsdp": 1, "tensor": 1}
     assert found.compiles_while_measured == 0
@@ -52,7 +47,7 @@ def test_numbers_fit_each_other():
 
 
 def test_fill_is_that_of_the_packed_rows():
-    config = small_config()
+    config = one_layer_config()
     corpus = made_up_corpus(config.model, config.data)
     packed = pack_corpus(corpus, config.data, seed=0)
     length = config.data.source_length + config.data.target_length
@@ -68,22 +63,6 @@ def test_made_up_sentences_are_spread_as_sentences_are():
     assert 24 < np.median(corpus.target_lengths) < 32
     assert np.corrcoef(corpus.source_lengths, corpus.target_lengths)[0, 1] > 0.7
     assert corpus.source.tokens.max() < config.model.vocab_size
-
-
-def test_the_data_of_the_settings_and_a_trace(tmp_path):
-    for side in ("source", "target"):
-        lines = [pair[side == "target"] for pair in reversed_pairs(120)]
-        (tmp_path / side).write_text("\n".join(lines) + "\n")
-    config = small_config(
-        data__train_source_path=str(tmp_path / "source"),
-        data__train_target_path=str(tmp_path / "target"),
-    )
-    found = benchmark(
-        config, tmp_path / "run", num_steps=2, profile_dir=tmp_path / "profile"
-    )
-    assert found.data == str(tmp_path / "source")
-    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
-    assert list((tmp_path / "profile").rglob("perfetto_trace.json.gz"))
 
 
 def test_rows_that_devices_cannot_share():

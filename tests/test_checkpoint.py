@@ -19,8 +19,9 @@ from transformer_jax.checkpoint import (
     load_checkpoint,
     load_params,
 )
-from transformer_jax.config import TrainingConfig
+from transformer_jax.config import MeshConfig, TrainingConfig
 from transformer_jax.errors import InputError
+from transformer_jax.training.state import TrainState, abstract_state
 from transformer_jax.translation import Translator
 
 SENTENCES = ["ba be bi", "do"]
@@ -122,6 +123,38 @@ def test_a_restored_state_has_the_values_and_the_layout_asked_for():
     jax.tree.map(np.testing.assert_array_equal, found, (state.params, rest))
     layouts = jax.tree.map(lambda x, w: x.sharding == w.sharding, found, wanted)
     assert all(jax.tree.leaves(layouts))
+
+
+def test_a_state_is_restored_onto_any_other_mesh(tmp_path):
+    config = tiny_config()
+
+    def wanted(**sizes) -> TrainState:
+        num_devices = np.prod(list(sizes.values()), dtype=int)
+        mesh = sharding.make_mesh(MeshConfig(**sizes), jax.devices()[:num_devices])
+        return abstract_state(config, mesh)
+
+    def random(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        value = np.asarray(10 * rng.standard_normal(leaf.shape), leaf.dtype)
+        return jax.device_put(value, leaf.sharding)
+
+    def parts(state: TrainState) -> tuple:
+        return state.params, {"step": state.step, "opt_state": state.opt_state}
+
+    rng = np.random.default_rng(0)
+    saved = jax.tree.map(random, wanted(data=1, fsdp=4, tensor=2))
+    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+        checkpoints.save(
+            1, *parts(saved), config, trained_run().result.translator.tokenizer
+        )
+        checkpoints.wait()
+        for sizes in (
+            {"data": 8}, {"data": 1}, {"data": 2, "fsdp": 2, "tensor": 2}
+        ):  # fmt: skip
+            abstract = parts(wanted(**sizes))
+            found = checkpoints.restore(1, *abstract)
+            jax.tree.map(np.testing.assert_array_equal, found, parts(saved))
+            same = jax.tree.map(lambda x, w: x.sharding == w.sharding, found, abstract)
+            assert all(jax.tree.leaves(same))
 
 
 def test_one_directory_is_enough_to_translate(tmp_path):

@@ -22,7 +22,7 @@ ROWS = (
     "checkpoint_options",
     "sharding distributed checkpoint",
     "reporting",
-    "training.state training.window",
+    "training.state training.window training.allocator",
     "training.step training.resume",
     "translation",
     "evaluation.evaluate benchmark plan",

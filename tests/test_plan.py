@@ -96,8 +96,8 @@ def test_a_topology_that_does_not_exist(topology):
 
 
 def test_what_does_not_fit_is_refused():
-    # Parameters and the two moments of Adam: three times 8 GB, of 16.
-    with pytest.raises(InputError, match=r"17\.\d GB for a step that needs 2\d\.\d"):
+    # Of 16 GiB the compiler keeps some. Parameters and moments alone are 23 GB.
+    with pytest.raises(InputError, match=r"has 16\.9 GB for a step that needs \d{2}"):
         plan(tiny(vocab_size=60_000_000), "v5e:1x1")
     with pytest.raises(InputError, match=r"must divide the number of devices, 4"):
         plan(tiny(MeshConfig(fsdp=3)), "v5e:2x2")

@@ -61,6 +61,12 @@ def tiny_config(**changes) -> ExperimentConfig:
     )
 
 
+def one_layer_config(**changes) -> ExperimentConfig:
+    """Settings of a step that compiles in seconds."""
+    layers = {"model__num_encoder_layers": 1, "model__num_decoder_layers": 1}
+    return tiny_config(**{**layers, **changes})
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
     """A run of 36 updates, its work directory, and the pairs it was validated on."""

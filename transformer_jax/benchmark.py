@@ -24,6 +24,7 @@ from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import prepare
 from transformer_jax.distributed import primary_first
+from transformer_jax.errors import InputError
 from transformer_jax.hardware import chip_of
 from transformer_jax.model.size import training_flops
 from transformer_jax.reporting import CompileCounter
@@ -107,6 +108,8 @@ def benchmark(
     Raises:
         InputError: the data or the mesh does not do.
     """
+    if num_steps < 1:
+        raise InputError(f"--num-steps {num_steps} (num_steps) must be at least 1.")
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_rows(config.data.rows, mesh, config.training.accumulation_steps)
     corpus, name = _corpus(config, workdir)

@@ -21,7 +21,7 @@ from transformer_jax.commands import of_settings, of_workdir
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
-from transformer_jax.tpu_environment import is_tpu_machine, quieten
+from transformer_jax.tpu_environment import leave_alone
 
 PROGRAM = "transformer-jax"
 
@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
     logging.getLogger("transformer_jax").setLevel(logging.INFO)
-    if not is_tpu_machine():
-        quieten()
+    leave_alone()
     try:
         command = _parsed(arguments or ["--help"])
         command()

@@ -39,8 +39,9 @@ class ModelConfig:
     """Self-attention sees this many positions to each side; None = all of them."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
-    scan_unroll: int = 1
-    """Layers unrolled in each iteration of the scan; num layers = fully unrolled."""
+    scan_unroll: int | None = None
+    """Layers in each iteration of the scan over them: more take longer to compile, and
+    move less memory. None = all of them on CPUs, 1 elsewhere."""
     remat: Literal["none", "cheap", "layer"] = "none"
     """What is computed again for the backward pass instead of kept: what costs little,
     as normalisation and attention weights; or all of a layer but its input."""

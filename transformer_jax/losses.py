@@ -82,21 +82,22 @@ def _sliced_loss_forward(hidden, matrix, labels, weights, smoothing):  # type: i
         # Products in the compute dtype, like every other; their sum in float32.
         logits_gradient = logits_gradient.astype(hidden.dtype)
         hidden_gradient = jnp.einsum("rlv,vd->rld", logits_gradient, compute_matrix)
+        # Transposed, so that the large factor is read as it lies.
         matrix_gradient += jnp.einsum(
-            "rlv,rld->vd",
-            logits_gradient,
+            "rld,rlv->dv",
             inputs[0],
+            logits_gradient,
             preferred_element_type=jnp.float32,
         )
         sums = jax.tree.map(jnp.add, sums, slice_sums)
         return (sums, matrix_gradient), hidden_gradient
 
     zeros = (jnp.float32(0), jnp.float32(0))
-    carry = (zeros, jnp.zeros(matrix.shape, jnp.float32))
+    carry = (zeros, jnp.zeros(matrix.shape[::-1], jnp.float32))
     (sums, matrix_gradient), hidden_gradient = jax.lax.scan(
         add_slice, carry, (hidden, labels, weights)
     )
-    return sums, (hidden_gradient, matrix_gradient.astype(matrix.dtype))
+    return sums, (hidden_gradient, matrix_gradient.T.astype(matrix.dtype))
 
 
 def _sliced_loss_backward(smoothing, gradients, cotangents):  # type: ignore[no-untyped-def]

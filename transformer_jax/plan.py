@@ -17,7 +17,7 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.errors import InputError
 from transformer_jax.hardware import Chip, chip_of
 from transformer_jax.hlo.cost import ProgramCost, program_cost
-from transformer_jax.model.size import training_flops
+from transformer_jax.model.size import attention_score_flops, training_flops
 from transformer_jax.roofline import roofline_seconds
 from transformer_jax.tpu_environment import quieten
 from transformer_jax.training.state import abstract_state
@@ -38,6 +38,8 @@ class Plan:
     mesh: dict[str, int]
     model_flops: float
     """By the model's formula, every position of the batch taken as a token."""
+    attention_score_flops: float
+    """Of attention scores over whole rows, which the formula leaves out."""
     flops: float
     """Of the compiled step."""
     matmul_flops: float
@@ -113,6 +115,13 @@ def plan(
         chip=chip.name,
         mesh=dict(mesh.shape),
         model_flops=training_flops(config.model, source_slots, target_slots)
+        / num_chips,
+        attention_score_flops=attention_score_flops(
+            config.model,
+            config.data.rows,
+            config.data.source_length,
+            config.data.target_length,
+        )
         / num_chips,
         flops=share * cost.flops,
         matmul_flops=share * cost.matmul_flops,
@@ -190,15 +199,15 @@ def _abstract_batch(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> Batch:
 
 def _too_large(error: Exception, topology: str) -> Exception:
     """Returns the error of a step that needs too much memory, or else the error."""
-    used = re.search(r"[Uu]sed ([\d.]+)([KMGT]) of ([\d.]+)([KMGT])", str(error))
-    if "RESOURCE_EXHAUSTED" not in str(error) or used is None:
+    if "RESOURCE_EXHAUSTED" not in str(error):
         return error
-    gigabytes = {"K": 2**10 / 1e9, "M": 2**20 / 1e9, "G": 2**30 / 1e9, "T": 2**40 / 1e9}
-    return _does_not_fit(
-        float(used[1]) * gigabytes[used[2]],
-        float(used[3]) * gigabytes[used[4]],
-        topology,
-    )
+    # "Used 20.1G of 15.75G hbm", "required (20.1G) exceeds available HBM (15.75G)"
+    sizes = re.findall(r"\b([\d.]+)([KMGT])\b", str(error))
+    if len(sizes) < 2:
+        return InputError(f"{topology} has too little memory for this step: {error}")
+    powers = {"K": 10, "M": 20, "G": 30, "T": 40}
+    needed, there = (float(n) * 2 ** powers[unit] / 1e9 for n, unit in sizes[:2])
+    return _does_not_fit(needed, there, topology)
 
 
 def _does_not_fit(needed: float, there: float, topology: str) -> InputError:

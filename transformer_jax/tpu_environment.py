@@ -1,6 +1,7 @@
 """How the compiler for TPUs behaves on a machine that has none."""
 
 import glob
+import importlib.util
 import os
 
 # It would ask the network what machine this is, wait for whoever else has it loaded,
@@ -19,6 +20,21 @@ _QUIET = {
 def is_tpu_machine() -> bool:
     """Returns whether this machine shows devices as those with TPUs do."""
     return bool(glob.glob("/dev/accel*") or glob.glob("/dev/vfio/*"))
+
+
+def leave_alone() -> None:
+    """Keeps JAX from looking for TPUs where there are none.
+
+    It would load their compiler where that is installed, for nothing. What the
+    environment says stays. To be called before JAX looks for devices.
+    """
+    if is_tpu_machine():
+        return
+    quieten()
+    has_compiler = importlib.util.find_spec("libtpu") is not None
+    # Other accelerators come as plug-ins.
+    if has_compiler and importlib.util.find_spec("jax_plugins") is None:
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 def quieten() -> None:

@@ -115,7 +115,9 @@ def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
     assert_close(one, other, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("data", "tensor", "remat"), [(1, 1, "none"), (4, 2, "layer")])
+@pytest.mark.parametrize(
+    ("data", "tensor", "remat"), [(1, 1, "cheap"), (4, 2, "layer")]
+)
 def test_updates_depend_neither_on_devices_nor_on_recomputation(
     train_step, first_state, data, tensor, remat
 ):
@@ -131,6 +133,21 @@ def test_updates_depend_neither_on_devices_nor_on_recomputation(
         lambda a, b: np.abs(a - b).max(), state.params, first_state.params
     )
     assert min(jax.tree.leaves(moved)) > 1e-4, "every parameter must have moved"
+
+
+@pytest.mark.parametrize(("data", "parts"), [(1, 8), (4, 2)])
+def test_parts_of_a_batch_taken_in_turn_make_the_same_update(first_state, data, parts):
+    """The rows have different numbers of tokens, and each token weighs alike."""
+    settings = {**SETTINGS, "model__dropout_rate": 0.0}
+    batches = [batch_of(seed) for seed in range(3)]
+    results = []
+    for steps, mesh in ((1, MESH), (parts, mesh_of(data))):
+        config = tiny_config(**settings, training__accumulation_steps=steps)
+        step = make_train_step(config, mesh)
+        results.append(updates(step, first_state, batches, mesh))
+    (state, losses), (other_state, other_losses) = results
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    assert_close(state, other_state, rtol=1e-4, atol=1e-6)
 
 
 def test_loss_falls_when_one_batch_is_repeated(train_step, first_state):

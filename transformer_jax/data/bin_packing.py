@@ -20,6 +20,8 @@ _SPREAD_SHARES = (0.9, 0.8, 0.7, 0.5, 0.3, 0.0)
 """Shares of the text, in the largest items, that are spread: those tried."""
 _GOOD_ENOUGH = 1.003
 """Rows, over the least that are possible, with which no other share is tried."""
+_MOST_TRIED = 100_000
+"""Kinds placed in all trials, but for the first: long rows have many, and fill well."""
 
 
 class Kinds(NamedTuple):
@@ -87,7 +89,7 @@ def _fewest_rows(
     tokens = np.cumsum(costs.of(kinds.source, kinds.target) * kinds.copies)
     items = list(zip(*(field.tolist() for field in kinds), strict=True))
     trials: list[tuple[int, list[_Move]]] = []
-    for share in _SPREAD_SHARES:
+    for share in _SPREAD_SHARES[: max(1, _MOST_TRIED // max(len(items), 1))]:
         num_spread = int(np.count_nonzero(tokens <= share * tokens[-1:]))
         rooms = _Rooms(full, costs, least)
         moves: list[_Move] = []
@@ -126,11 +128,11 @@ class _Rooms:
         self._full = full
         self._costs = costs
         self._index = np.full(_code(*full, full) + 1, -1, np.int64)
-        # By index, which counts rooms in the order in which they came up.
+        # By index, which counts rooms in the order in which they first came up.
         self._num_rooms = 0
-        self._source = np.zeros(64, np.int64)
-        self._target = np.zeros(64, np.int64)
-        self._count = np.zeros(64, np.int64)
+        self._source = np.zeros(1_024, np.int64)
+        self._target = np.zeros(1_024, np.int64)
+        self._count = np.zeros(1_024, np.int64)
         self._open(num_rows)
 
     def place(self, source: int, target: int, number: int, spread: bool) -> list[_Move]:
@@ -138,7 +140,7 @@ class _Rooms:
         item = _code(source, target, self._full)
         moves = []
         while number:
-            rooms = self._best(source, target, spread)
+            rooms = self._best(source, target, number, spread)
             if not len(rooms):
                 in_a_row = min(
                     self._full[0] // max(source, 1), self._full[1] // max(target, 1)
@@ -155,8 +157,8 @@ class _Rooms:
             number -= int(counts.sum())
         return moves
 
-    def _best(self, source: int, target: int, spread: bool) -> np.ndarray:
-        """Indices of the rooms that take an item, the best first."""
+    def _best(self, source: int, target: int, most: int, spread: bool) -> np.ndarray:
+        """Indices of the rooms that take an item, the best first, as many as needed."""
         used = slice(self._num_rooms)
         fitting = np.flatnonzero(
             (self._source[used] >= source)
@@ -169,6 +171,11 @@ class _Rooms:
             badness = -self._costs.of(rooms[0] * source, rooms[1] * target)
         else:
             badness = self._costs.of(*rooms)
+        if len(fitting) > most:
+            # Not argpartition, whose choice among equals depends on the processor.
+            last = np.partition(badness, most - 1)[most - 1]
+            good = badness <= last
+            fitting, badness = fitting[good], badness[good]
         return fitting[np.argsort(badness, kind="stable")]
 
     def _open(self, number: int) -> None:
@@ -178,14 +185,26 @@ class _Rooms:
     def _add(self, codes: np.ndarray, counts: np.ndarray) -> None:
         """Counts rows with rooms of these codes, all different, some perhaps new."""
         new = codes[self._index[codes] < 0]
-        first, self._num_rooms = self._num_rooms, self._num_rooms + len(new)
-        if self._num_rooms > len(self._count):
-            size = 2 * self._num_rooms
-            self._source, self._target, self._count = (
-                np.concatenate([field, np.zeros(size - len(field), np.int64)])
-                for field in (self._source, self._target, self._count)
-            )
-        places = slice(first, self._num_rooms)
+        if self._num_rooms + len(new) > len(self._count):
+            self._make_space(len(codes))
+            new = codes[self._index[codes] < 0]
+        places = slice(self._num_rooms, self._num_rooms + len(new))
         self._source[places], self._target[places] = np.divmod(new, self._full[1] + 1)
-        self._index[new] = np.arange(first, self._num_rooms)
+        self._index[new] = np.arange(places.start, places.stop)
+        self._num_rooms = places.stop
         self._count[self._index[codes]] += counts
+
+    def _make_space(self, number: int) -> None:
+        """Forgets the rooms that no row has, so that so many more can be counted."""
+        kept = np.flatnonzero(self._count[: self._num_rooms])
+        self._num_rooms = len(kept)
+        size = max(len(self._count), 2 * (len(kept) + number))
+        self._source, self._target, self._count = (
+            np.concatenate([field[kept], np.zeros(size - len(kept), np.int64)])
+            for field in (self._source, self._target, self._count)
+        )
+        rooms = slice(self._num_rooms)
+        self._index[:] = -1
+        self._index[_code(self._source[rooms], self._target[rooms], self._full)] = (
+            np.arange(self._num_rooms)
+        )

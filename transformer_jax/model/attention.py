@@ -141,10 +141,15 @@ class MultiHeadAttention(nn.Module):
             weights = attention_weights(self._heads(query), self._heads(key), mask)
             self.sow("intermediates", "attention_weights", weights)
         if config.attention_kernel == "pallas" and not self.is_initializing():
-            segments = pattern.query_segments, pattern.key_segments
-            shape = {"causal": pattern.causal, "window": pattern.window}
             attended = attend_rows(
-                query, key, value, *segments, num_heads=config.num_heads, **shape
+                query,
+                key,
+                value,
+                pattern.query_segments,
+                pattern.key_segments,
+                num_heads=config.num_heads,
+                causal=pattern.causal,
+                window=pattern.window,
             )
             return self.output(checkpoint_name(attended, KEPT))
         heads = self._heads(query), self._heads(key), self._heads(value)

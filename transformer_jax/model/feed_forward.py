@@ -1,5 +1,7 @@
 """Position-wise feed-forward network."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,11 @@ def _relu_backward(y: Array, gradient: Array) -> tuple[Array]:
 
 relu.defvjp(_relu_forward, _relu_backward)
 
-ACTIVATIONS = {"relu": relu, "gelu": jax.nn.gelu, "swish": jax.nn.swish}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": relu,
+    "gelu": jax.nn.gelu,
+    "swish": jax.nn.swish,
+}
 
 
 class FeedForward(nn.Module):

@@ -1,6 +1,7 @@
 """Random bits that cost next to nothing, for dropout."""
 
 from collections.abc import Hashable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def _split(key: Array, shape: tuple[int, ...]) -> Array:
     return jax.random.key_data(jax.random.split(_threefry(key), shape))
 
 
-def _fold_in(key: Array, data: int) -> Array:
+def _fold_in(key: Array, data: Any) -> Array:
     return jax.random.key_data(jax.random.fold_in(_threefry(key), data))
 
 

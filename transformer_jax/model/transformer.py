@@ -29,7 +29,7 @@ def _stack(
         num_inputs: how many arrays, the same for every layer, the layer takes after
             the one it transforms. They are followed by `deterministic`.
     """
-    unroll = min(config.scan_unroll, num_layers)
+    unroll = min(config.scan_unroll or 1, num_layers)
     if config.remat != "none":
         layer = nn.remat(
             layer,

@@ -29,12 +29,31 @@ class TrainState:
 
 def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
     """Returns the settings with those that None leaves to the hardware decided."""
-    model = config.model
-    if model.attention_kernel is not None:
-        return config
-    on_tpu = mesh.devices.flat[0].platform == "tpu"
-    kernel = "pallas" if on_tpu and not model.attention_dropout_rate else "xla"
-    return config.replace(model=dataclasses.replace(model, attention_kernel=kernel))
+    model, device = config.model, mesh.devices.flat[0]
+    num_layers = max(model.num_encoder_layers, model.num_decoder_layers)
+    # The first TPUs have no products of bfloat16 in kernels.
+    has_kernel = device.platform == "tpu" and device.device_kind not in (
+        "TPU v2",
+        "TPU v3",
+    )
+    in_kernel = has_kernel and not model.attention_dropout_rate
+    return config.replace(
+        model=_decided(
+            model,
+            scan_unroll=num_layers if device.platform == "cpu" else 1,
+            attention_kernel="pallas" if in_kernel else "xla",
+        ),
+        training=_decided(
+            config.training,
+            loss_slice_tokens=512 if device.platform == "tpu" else 2_048,
+        ),
+    )
+
+
+def _decided(section: Any, **values: Any) -> Any:
+    """Returns the section with these values where it has None."""
+    missing = {k: v for k, v in values.items() if getattr(section, k) is None}
+    return dataclasses.replace(section, **missing)
 
 
 def make_rng(config: TrainingConfig, stream: str) -> Array:

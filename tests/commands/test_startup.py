@@ -1,0 +1,57 @@
+"""What happens before JAX is imported, in processes that have not imported it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from transformer_jax.commands.startup import Processes
+from transformer_jax.errors import InputError
+
+KEEP = (
+    "import os, sys\n"
+    "from transformer_jax.commands.startup import keep_compiled_programs\n"
+    "assert 'jax' not in sys.modules\n"
+    "keep_compiled_programs()\n"
+    "print(os.environ.get('JAX_COMPILATION_CACHE_DIR'))\n"
+)
+
+
+def kept_in(**environment):
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMP")}
+    done = subprocess.run(
+        [sys.executable, "-c", KEEP],
+        capture_output=True, text=True, check=True, env={**inherited, **environment},
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_compiled_programs_are_kept_where_the_user_keeps_such_things(tmp_path):
+    expected = tmp_path / "transformer_jax" / "compiled"
+    assert kept_in(XDG_CACHE_HOME=str(tmp_path)) == str(expected)
+    assert expected.is_dir()
+    home = {"XDG_CACHE_HOME": "", "HOME": str(tmp_path / "home")}
+    assert kept_in(**home) == str(
+        tmp_path / "home" / ".cache" / "transformer_jax" / "compiled"
+    )
+
+
+def test_the_users_own_choice_stays(tmp_path):
+    chosen = str(tmp_path / "chosen")
+    assert kept_in(JAX_COMPILATION_CACHE_DIR=chosen) == chosen
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert kept_in(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+
+
+def test_how_to_find_the_others_needs_others():
+    for given in (
+        {"coordinator_address": "localhost:1234"},
+        {"num_processes": 2},
+        {"process_index": 0},
+    ):
+        with pytest.raises(InputError, match="need --distributed"):
+            Processes(**given).start()
