@@ -76,6 +76,8 @@ except InputError as error:
 
 
 AGREEMENT = """
+import numpy as np
+from jax.experimental import multihost_utils
 from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
 from transformer_jax.errors import InputError
@@ -101,9 +103,16 @@ for failing in (None, 0, 1):
 rows = {}
 for name, sizes in {"data": {}, "tensor": {"data": 1, "fsdp": 1}}.items():
     mesh = sharding.make_mesh(MeshConfig(**sizes))
-    rows[name] = sharding.rows_of_host(8 * 2, mesh).tolist()
+    rows[name] = sharding.rows_of_host(8 * 2, mesh)
+# As on a TPU slice, where the devices of a host are not neighbours in the mesh.
+devices = [jax.devices()[i] for i in (0, 1, 4, 5, 6, 2, 7, 3)]
+mixed = sharding.make_mesh(MeshConfig(), devices)
+rows["mixed"] = mine = sharding.rows_of_host(8 * 2, mixed)
+placed = sharding.make_global(mine[:, None] * np.ones((1, 3), np.int32), mixed)
+whole = multihost_utils.process_allgather(placed, tiled=True)
 answer({
-    "told": told, "order": order, "rows": rows,
+    "told": told, "order": order, "rows": jax.tree.map(np.ndarray.tolist, rows),
+    "whole": whole.tolist(),
     "clock": distributed.same_on_all_hosts(float(rank + 7)),
     "primary": distributed.is_primary(),
 })
@@ -131,6 +140,10 @@ def test_processes_agree_or_fail_together():
         list(range(8, 16)),
     ]
     assert [each["rows"]["tensor"] for each in found] == [list(range(16))] * 2
+    mixed = [0, 1, 2, 3, 10, 11, 14, 15], [4, 5, 6, 7, 8, 9, 12, 13]
+    assert tuple(each["rows"]["mixed"] for each in found) == mixed
+    for each in found:
+        assert each["whole"] == [[row] * 3 for row in range(16)]
     assert [(each["clock"], each["primary"]) for each in found] == [
         (7.0, True),
         (7.0, False),

@@ -132,7 +132,9 @@ from processes import answers
 from gcs_server import serve
 
 folder = Path(sys.argv[5])
-os.environ["TENSORSTORE_GCS_HTTP_URL"] = serve(folder / "store")
+address = serve(folder / "store")
+os.environ["TENSORSTORE_GCS_HTTP_URL"] = address
+os.environ["GCE_METADATA_ROOT"] = address.removeprefix("http://")  # Who is nobody.
 mount(pytest.MonkeyPatch(), folder / "store")
 # Orbax asks it one question before it removes a checkpoint.
 plain = types.SimpleNamespace(hierarchical_namespace_enabled=False)

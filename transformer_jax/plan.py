@@ -159,6 +159,8 @@ def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
     arguments: dict[str, Any] = {"num_slices": num_slices} if num_slices > 1 else {}
     if version == "v4":  # Both cores of a chip as one device, as Cloud TPU shows them.
         arguments["chip_config_name"] = "megacore"
+    if set(shape.split("x")) == {"1"}:  # Hosts have four chips or more otherwise.
+        arguments["chips_per_host_bounds"] = (1, 1, 1)
     try:
         found = topologies.get_topology_desc(
             platform="tpu", topology_name=f"{version}:{shape}", **arguments

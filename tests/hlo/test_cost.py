@@ -45,7 +45,13 @@ X, WEIGHTS = array(WIDTH, WIDTH), array(LAYERS, WIDTH, WIDTH)
     ("function", "arguments"),
     [
         (layer, (X, X)),
-        (lambda x: (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True)), (X,)),
+        (
+            lambda x: (
+                (x - x.mean(-1, keepdims=True))
+                * jax.lax.rsqrt(x.var(-1, keepdims=True))
+            ),
+            (X,),
+        ),
         (
             lambda q, k: jnp.einsum("blhd,bmhd->bhlm", q, k),
             (array(2, 32, 4, 16), array(2, 32, 4, 16)),

@@ -13,7 +13,7 @@ PAIRS = {
 }
 KEYS = (
     "kind", "step", "loss", "nll", "bleu", "fill", "learning_rate", "gradient_norm",
-    "epoch", "compile_count",
+    "epoch",
 )  # fmt: skip
 
 MESHES = {
@@ -28,15 +28,16 @@ MESHES = {
 def settings(num_steps: int, mesh: dict, **changes):
     """Settings with dropout, whose masks must not depend on the devices."""
     assert tiny_config().model.dropout_rate > 0
-    return tiny_config(
+    changes = {
         **{f"mesh__{name}": size for name, size in mesh.items()},
-        model__num_heads=8,
-        model__num_encoder_layers=1,
-        model__num_decoder_layers=1,
-        model__vocab_size=296,
-        training__num_steps=num_steps,
+        "model__num_heads": 8,
+        "model__num_encoder_layers": 1,
+        "model__num_decoder_layers": 1,
+        "model__vocab_size": 296,
+        "training__num_steps": num_steps,
         **changes,
-    )
+    }
+    return tiny_config(**changes)
 
 
 def rows_of_two_updates(config, workdir) -> list:
@@ -112,6 +113,45 @@ def test_two_hosts_with_all_three_axes_do_what_one_device_does(tmp_path):
     assert [line["step"] for line in alone["history"]] == [1, 2]
     for found in (first, second):
         assert_same(found, alone)
+        # Nothing that hosts say to each other is compiled between two updates.
+        assert [line["compile_count"] for line in found["history"]] == [1, 1]
+
+
+REFUSALS = """
+from test_hosts import PAIRS, settings
+from transformer_jax.errors import InputError
+from transformer_jax.training import resume
+from transformer_jax.training.loop import train
+resume._VISIBLE_SECONDS = 0
+workdir, told = sys.argv[5], []
+for folder, changes in (
+    ("one", {"training__seed": rank}),
+    (f"of {rank} alone", {}),
+    ("two", {"model__vocab_size": 5_000}),
+    ("three", {"mesh__data": 3}),
+):
+    try:
+        config = settings(4, {}, **changes)
+        train(config, f"{workdir}/{folder}", progress=False, **PAIRS)
+        told.append(None)
+    except InputError as error:
+        told.append(str(error))
+answer(told)
+"""
+
+
+def test_what_cannot_be_trained_together_is_refused_by_all(tmp_path):
+    first, second = answers(REFUSALS, tmp_path, num_processes=2, num_devices=1)
+    seed = "training.seed is 0 in process 0 and 1 in process 1. Start all with the same"
+    hidden = "does not show here what the primary has written there"
+    for told, expected in (
+        (first, (seed, f"process 1 failed: {tmp_path}/of 1 alone", "5000", "data=3")),
+        (second, (seed, f"{tmp_path}/of 1 alone {hidden}", "process 0 failed: ", "=3")),
+    ):
+        for message, part in zip(told, expected, strict=True):
+            assert part in message
+    assert second[2] == f"process 0 failed: {first[2]}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["of 0 alone"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
+from transformer_jax.hlo.collectives import KINDS
 from transformer_jax.hlo.text import Computation, Instruction, Program, Shape
 
 # Name a value that is there already, or run others, which are counted themselves.
@@ -119,8 +120,9 @@ def _result_bytes(fused: Computation, result: Instruction, count: Count) -> int:
     if source.opcode == "dynamic-update-slice":
         update = fused.operands(source)[1].shapes[0]
         return _resized(result, update, count)
-    # Handed through, or a collective that is on its way.
-    if source.opcode in ("parameter", "get-tuple-element", "custom-call"):
+    if source.opcode in ("parameter", "get-tuple-element"):  # Handed through.
+        return 0
+    if source is not fused.root and _is_on_its_way(fused, source):
         return 0
     return _sum(count, result.shapes)
 
@@ -166,12 +168,12 @@ def _parts_read(
 
 
 def _is_on_its_way(fused: Computation, instruction: Instruction) -> bool:
-    """Whether it is part of a collective that runs beside a fusion."""
+    """Whether it is part of a collective that runs beside what a fusion does."""
     if instruction.opcode == "custom-call":
         return True
     users = fused.users[instruction.name]
-    return bool(users) and all(
-        user.opcode == "custom-call" and "Collective" in _target(user) for user in users
+    return instruction.opcode in KINDS and all(
+        user.opcode in ("custom-call", "tuple") for user in users
     )
 
 

@@ -148,11 +148,12 @@ class Transformer(nn.Module):
 
     def output_matrix(self) -> Float[Array, "vocab d_model"]:
         """Returns the matrix of the pre-softmax projection, for a loss to fuse."""
-        if self.config.share_embeddings == "all":
-            return self.embedding.matrix
-        if self.config.share_embeddings == "target":
-            return self.target_embedding.matrix
-        return self.output_embedding.matrix
+        embeddings = {"all": "embedding", "target": "target_embedding"}
+        name = embeddings.get(self.config.share_embeddings, "output_embedding")
+        # Its width is gathered once here, and the gradient scattered once, not for
+        # every slice of the loss.
+        matrix = getattr(self, name).matrix
+        return nn.with_logical_constraint(matrix, (axes.VOCAB, None))
 
     def logits(
         self, hidden: Float[Array, "*batch d_model"]
