@@ -78,6 +78,9 @@ def test_slices_exchange_what_is_left_to_each_chip():
     found = seconds("all-reduce", 16, 16, (tuple(range(8)),), devices)
     assert found["network"] == 2 * 16 * 3 / 4 / 4
     assert found["slice_network"] == 2 * (16 / 4) / 2 / 1
+    # What the compiler splits into a part of each slice and one between them.
+    between = seconds("slices-all-reduce", 4, 4, (), devices)
+    assert between == {**found, "network": 0.0}
     within = seconds("all-reduce", 16, 16, ((0, 1, 2, 3), (4, 5, 6, 7)), devices)
     assert within["slice_network"] == 0
 

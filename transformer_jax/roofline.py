@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transformer_jax.hardware import Chip, Dtype
-from transformer_jax.hlo.collectives import Collective
+from transformer_jax.hlo.collectives import BETWEEN_SLICES, Collective
 from transformer_jax.hlo.cost import ProgramCost
 
 
@@ -42,6 +42,12 @@ def _network_seconds(
     Rings, in the links of those dimensions of the torus that the group spans. A group
     in several slices first works within each, then across with what is left to a chip.
     """
+    if collective.kind.startswith(BETWEEN_SLICES):
+        num_slices = len({_slice_of(device) for device in devices})
+        times = {"all-reduce": 2, "all-gather": num_slices}
+        kind = collective.kind.removeprefix(BETWEEN_SLICES)
+        moved = collective.total_bytes * (num_slices - 1) / num_slices
+        return 0.0, times.get(kind, 1) * moved / _bandwidth(chip.slice_bandwidth)
     if collective.kind == "collective-permute":
         size = float(collective.operand_bytes * collective.times)
         crosses = any(

@@ -134,11 +134,6 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-def own_rows_sharding(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of arrays `[rows, ...]` that `on_own_rows` works on."""
-    return NamedSharding(mesh, PartitionSpec(MESH_AXES))
-
-
 def replicated(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of what every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
@@ -260,6 +255,14 @@ def make_global(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(to_global, tree)
 
 
+def make_own_rows(tree: Any, mesh: Mesh) -> Any:
+    """Returns global arrays for `on_own_rows`, from rows every process has all of."""
+    sharding = NamedSharding(mesh, PartitionSpec(MESH_AXES))
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree
+    )
+
+
 def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """Returns `function(params, *rows)` run by every device on its rows alone.
 
@@ -268,7 +271,7 @@ def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     every device then has all parameters, those of a `tensor` group take other rows
     too: the number of rows must be a multiple of `mesh.size`.
     """
-    rows_spec = own_rows_sharding(mesh).spec
+    rows_spec = PartitionSpec(MESH_AXES)
 
     def run(params: Any, *rows: Any) -> Any:
         specs = (PartitionSpec(), *(rows_spec for _ in rows))

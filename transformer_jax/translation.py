@@ -195,11 +195,11 @@ class Translator:
     def _search(
         self, source: np.ndarray, segments: np.ndarray, settings: DecodingConfig
     ) -> BeamResult:
-        rows = sharding.own_rows_sharding(self.mesh)
+        rows = sharding.make_own_rows((source, segments), self.mesh)
         search = _make_search(
             self.config.model, settings, *_special(self.tokenizer), self.mesh
         )
-        result = search(self.params, *jax.device_put((source, segments), rows))
+        result = search(self.params, *rows)
         return jax.tree.map(np.asarray, result)
 
     def _hypotheses(self, found: BeamResult, row: int, n: int) -> list[Translation]:

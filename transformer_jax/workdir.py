@@ -39,6 +39,8 @@ def work_directory(path: PathLike) -> StoredPath:
         if re.match(r"(gs|s3):/", name):
             raise InputError(f"{name} has lost a slash: give gs://... as a string.")
         return epath.Path(name).absolute()
+    # Where TensorFlow happens to be installed, etils would start it as the client.
+    os.environ.setdefault("EPATH_USE_TF", "false")
     try:
         found = epath.Path(name)
         found.exists()

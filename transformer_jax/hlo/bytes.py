@@ -5,10 +5,14 @@ out of it; of what reads or writes a slice, the slice alone, in a fusion too.
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 
-from transformer_jax.hlo.collectives import KINDS
+from transformer_jax.hlo.collectives import (
+    ASYNC_DONE,
+    ASYNC_START,
+    custom_call_target,
+    is_on_its_way,
+)
 from transformer_jax.hlo.text import Computation, Instruction, Program, Shape
 
 # Name a value that is there already, or run others, which are counted themselves.
@@ -17,9 +21,7 @@ _FREE = frozenset({
     "domain", "get-tuple-element", "opt-barrier", "parameter", "partition-id",
     "replica-id", "tuple", "while",
 })  # fmt: skip
-_START, _DONE = "AsyncCollectiveStart", "AsyncCollectiveDone"
-_FREE_TARGETS = frozenset({"ConcatBitcast", "AllocateBuffer", _START, _DONE})
-_TARGET = re.compile(r'custom_call_target="([^"]*)"')
+_FREE_TARGETS = frozenset({"ConcatBitcast", "AllocateBuffer", ASYNC_START, ASYNC_DONE})
 
 Count = Callable[[Shape], int]
 """Bytes of an array, or 0 where the place it is kept does not count."""
@@ -51,11 +53,16 @@ def bytes_of(
     if opcode in ("copy-start", "slice-start"):
         copied = instruction.shapes[0 if opcode == "copy-start" else 1]
         return count(copied) + _resized(operands[0], copied, count)
+    if opcode in ("send", "recv"):  # One array, and what keeps the order.
+        return count((operands[0] if opcode == "send" else instruction).shapes[0])
+    if opcode in ("send-done", "recv-done"):
+        return 0
     if opcode.endswith("-start"):
         return sum(_sum(count, operand.shapes) for operand in operands)
     if opcode in ("copy-done", "slice-done"):
         # XLA counts such a copy again where it ends; the memory is not read again.
-        return 2 * result if count is anywhere else 0
+        again = 2 * result if opcode == "copy-done" else result
+        return again if count is anywhere else 0
     if opcode.endswith("-done"):
         return result
     if opcode == "fusion":
@@ -77,15 +84,9 @@ def bytes_of(
             for target, update in zip(operands, updates, strict=False)
         )
         return moved + _sum(count, operands[num_inputs].shapes)
-    if opcode == "custom-call" and _target(instruction) in _FREE_TARGETS:
+    if opcode == "custom-call" and custom_call_target(instruction) in _FREE_TARGETS:
         return 0
     return result + sum(_sum(count, operand.shapes) for operand in operands)
-
-
-def _target(instruction: Instruction) -> str:
-    """Returns what a custom call calls."""
-    found = _TARGET.search(instruction.attributes)
-    return found[1] if found else ""
 
 
 def _sum(count: Count, shapes: tuple[Shape, ...]) -> int:
@@ -100,9 +101,9 @@ def _resized(holder: Instruction, part: Shape, count: Count) -> int:
 def _fusion_bytes(program: Program, fused: Computation, count: Count) -> int:
     """Returns the bytes that go into a fusion and come out of it."""
     # A collective that runs beside fusions goes through all of them; it counts once.
-    if fused.root.opcode == "custom-call" and _target(fused.root) == _DONE:
+    if custom_call_target(fused.root) == ASYNC_DONE:
         return 0
-    if fused.root.opcode == "custom-call" and _target(fused.root) == _START:
+    if custom_call_target(fused.root) == ASYNC_START:
         return _sum(count, fused.root.shapes[:2])  # What is sent, what is received.
     read = sum(
         _parameter_bytes(program, fused, parameter, count)
@@ -122,7 +123,7 @@ def _result_bytes(fused: Computation, result: Instruction, count: Count) -> int:
         return _resized(result, update, count)
     if source.opcode in ("parameter", "get-tuple-element"):  # Handed through.
         return 0
-    if source is not fused.root and _is_on_its_way(fused, source):
+    if is_on_its_way(fused, source):
         return 0
     return _sum(count, result.shapes)
 
@@ -152,7 +153,7 @@ def _parts_read(
             continue  # Written in place; the update is counted with the result.
         elif user.opcode in ("bitcast", "get-tuple-element"):
             yield from _parts_read(program, fused, user)
-        elif user.opcode == "tuple" or _is_on_its_way(fused, user):
+        elif user.opcode == "tuple" or is_on_its_way(fused, user):
             continue
         elif user.opcode == "fusion":
             inner = program.computations[user.called["calls"]]
@@ -165,16 +166,6 @@ def _parts_read(
                     yield from _parts_read(program, inner, inner.parameters[index])
         else:
             yield None
-
-
-def _is_on_its_way(fused: Computation, instruction: Instruction) -> bool:
-    """Whether it is part of a collective that runs beside what a fusion does."""
-    if instruction.opcode == "custom-call":
-        return True
-    users = fused.users[instruction.name]
-    return instruction.opcode in KINDS and all(
-        user.opcode in ("custom-call", "tuple") for user in users
-    )
 
 
 def _is_handed_through(fused: Computation, parameter: Instruction) -> bool:

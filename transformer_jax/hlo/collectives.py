@@ -19,7 +19,12 @@ KINDS = (
     "ragged-all-to-all",
     "reduce-scatter",
 )
-_CHANNEL = re.compile(r"channel_id=(\d+)")
+BETWEEN_SLICES = "slices-"
+"""Begins the kind of a collective that hosts do for chips of several slices."""
+ASYNC_START, ASYNC_DONE = "AsyncCollectiveStart", "AsyncCollectiveDone"
+_CHAIN = "chain_id="  # Of a collective that is printed several times.
+_TARGET = re.compile(r'custom_call_target="([^"]*)"')
+_TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 _LISTED = re.compile(r"(?:replica_groups|source_target_pairs)=\{(\{[\d,{}\s]*\})\}")
 _IOTA = re.compile(r"replica_groups=(\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
 _MESH = re.compile(r"replica_groups=mesh\[([^\]]*)\]([^{]*)\{([^}]*)\}")
@@ -50,22 +55,14 @@ class Collective:
 def collectives_of(
     program: Program, computation: Computation, times: int
 ) -> Iterator[Collective]:
-    """Yields the collectives of a computation, those fused with others included.
-
-    One that runs beside others is printed up to three times, where it starts, passes
-    and ends; it counts once.
-    """
-    seen: set[str] = set()
+    """Yields the collectives of a computation, those fused with others included."""
     for holder, instruction in _found(program, computation):
         kind = instruction.opcode.removesuffix("-start")
-        channel = _CHANNEL.search(instruction.attributes)
-        if channel:
-            if channel[1] in seen:
-                continue
-            seen.add(channel[1])
-        operands = holder.operands(instruction)
-        operand_bytes = sum(operand.num_bytes for operand in operands)
+        operand_bytes = sum(o.num_bytes for o in holder.operands(instruction))
         result_bytes = instruction.num_bytes
+        if kind == "send":
+            kind = _between_slices(instruction)
+            result_bytes = operand_bytes
         if instruction.opcode.endswith("-start"):
             result_bytes = max(result_bytes - operand_bytes, 0) or operand_bytes
         if kind == "all-reduce" and _keeps_a_part(holder, instruction):
@@ -86,11 +83,46 @@ def _found(
 ) -> Iterator[tuple[Computation, Instruction]]:
     for instruction in computation.instructions.values():
         if instruction.opcode.removesuffix("-start") in KINDS:
+            if not is_on_its_way(computation, instruction):
+                yield computation, instruction
+        elif instruction.opcode == "send" and _TRANSFER.search(instruction.attributes):
             yield computation, instruction
         elif instruction.opcode in ("fusion", "async-start"):
-            yield from _found(
-                program, program.computations[instruction.called["calls"]]
-            )
+            inner = program.computations[instruction.called["calls"]]
+            if custom_call_target(inner.root) == ASYNC_START:
+                yield inner, inner.operands(inner.root)[0]
+            else:
+                yield from _found(program, inner)
+
+
+def custom_call_target(instruction: Instruction) -> str:
+    """Returns what a custom call calls, nothing of any other instruction."""
+    found = _TARGET.search(instruction.attributes)
+    return found[1] if found else ""
+
+
+def is_on_its_way(computation: Computation, instruction: Instruction) -> bool:
+    """Whether an instruction of a fusion is a collective that runs beside it.
+
+    One that does is printed where it starts, in every fusion it runs beside, and where
+    it ends. It counts where it starts.
+    """
+    if instruction.opcode not in KINDS or instruction.is_root:
+        return False
+    users = computation.users[instruction.name]
+    return bool(users) and all(
+        custom_call_target(user) in (ASYNC_START, ASYNC_DONE)
+        or (
+            user.opcode == "tuple" and user.is_root and _CHAIN in instruction.attributes
+        )
+        for user in users
+    )
+
+
+def _between_slices(send: Instruction) -> str:
+    found = _TRANSFER.search(send.attributes)
+    kind = found[1].lower().replace("_", "-") if found else "send"
+    return f"{BETWEEN_SLICES}{kind}"
 
 
 def _keeps_a_part(fused: Computation, reduction: Instruction) -> bool:
