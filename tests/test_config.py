@@ -247,8 +247,8 @@ def test_impossible_combinations_are_refused(kind, settings, message):
         (
             "training",
             {"prng": "rgb"},
-            "training.prng='rgb' must be one of 'threefry2x32', 'rbg', 'unsafe_rbg' "
-            "or left out (off).",
+            "training.prng='rgb' must be one of 'murmur', 'threefry2x32', 'rbg', "
+            "'unsafe_rbg'.",
         ),
         (
             "decoding",
