@@ -13,7 +13,8 @@ PACKAGE = "transformer_jax"
 # package named whole (model, data, decoding) may import each other, others of one row
 # may not.
 ROWS = (
-    "errors axes hardware hlo tpu_environment evaluation.__init__ training.__init__",
+    "errors axes hardware hlo tpu_environment host_memory evaluation.__init__ "
+    "training.__init__",
     "config_checks roofline workdir",
     "config_model",
     "config",
@@ -22,7 +23,7 @@ ROWS = (
     "checkpoint_options",
     "sharding distributed checkpoint",
     "reporting",
-    "training.state training.window training.allocator",
+    "training.state training.window",
     "training.step training.resume",
     "translation",
     "evaluation.evaluate benchmark plan",

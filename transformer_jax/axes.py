@@ -7,6 +7,7 @@ The model says what an axis of a parameter or an activation *is*;
 BATCH = "batch"
 LENGTH = "length"
 EMBED = "embed"
+VECTOR = "vector"  # The d_model of a scale or bias, too small to be worth spreading.
 HEADS = "heads"
 KV = "kv"
 MLP = "mlp"

@@ -23,6 +23,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from transformer_jax import axes
 from transformer_jax.config import MeshConfig
 from transformer_jax.errors import InputError
+from transformer_jax.host_memory import keep_freed_memory
 
 DATA, FSDP, TENSOR = MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -34,6 +35,7 @@ RULES = (
     (axes.HEADS, TENSOR),
     (axes.MLP, TENSOR),
     (axes.VOCAB, TENSOR),
+    (axes.VECTOR, None),
     (axes.LENGTH, None),
     (axes.KV, None),
     (axes.LAYERS, None),
@@ -53,7 +55,10 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     Raises:
         InputError: the devices cannot be arranged as the settings ask.
     """
-    devices = jax.devices() if devices is None else list(devices)
+    if devices is None:
+        keep_freed_memory()  # On CPUs, before JAX has started.
+        devices = jax.devices()
+    devices = list(devices)
     sizes = _sizes(config, len(devices))
     # Devices of one slice have no such attribute on every platform.
     num_slices = len({getattr(device, "slice_index", 0) for device in devices})

@@ -46,11 +46,13 @@ def _make_train(defaults: ExperimentConfig) -> Command:
             workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
         """
         processes.start()
+        from transformer_jax.distributed import is_primary
         from transformer_jax.training.loop import train
 
         result = train(settings, workdir, alone=processes.alone)
         lines = [line for line in result.history if line["kind"] == "validation"]
-        print_json(lines[-1] if lines else {"step": int(result.state.step)})
+        if is_primary():
+            print_json(lines[-1] if lines else {"step": int(result.state.step)})
 
     return train
 

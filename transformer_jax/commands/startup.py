@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from transformer_jax.errors import InputError
+from transformer_jax.host_memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Processes:
                 "--distributed: add it."
             )
         keep_compiled_programs()
+        keep_freed_memory()
         from transformer_jax import distributed
 
         if self.distributed:

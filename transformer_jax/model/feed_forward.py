@@ -51,24 +51,27 @@ class FeedForward(nn.Module):
         self, x: Float[Array, "*batch d_model"], *, deterministic: bool
     ) -> Float[Array, "*batch d_model"]:
         config = self.config
-        hidden = self._dense(config.d_ff, "inner", (axes.EMBED, axes.MLP))(x)
+        hidden = self._dense(config.d_ff, "inner", (axes.EMBED, axes.MLP), axes.MLP)(x)
         if config.activation != "relu":
             hidden = checkpoint_name(hidden, KEPT)
         hidden = ACTIVATIONS[config.activation](hidden)
         hidden = Dropout(config.activation_dropout_rate)(
             hidden, deterministic=deterministic
         )
-        return self._dense(config.d_model, "outer", (axes.MLP, axes.EMBED))(hidden)
+        outer = (axes.MLP, axes.EMBED)
+        return self._dense(config.d_model, "outer", outer, axes.VECTOR)(hidden)
 
-    def _dense(self, width: int, name: str, names: tuple[str, str]) -> nn.Dense:
+    def _dense(
+        self, width: int, name: str, kernel: tuple[str, str], bias: str
+    ) -> nn.Dense:
         return nn.Dense(
             width,
             name=name,
             dtype=self.config.compute_dtype,
             kernel_init=nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(), names
+                nn.initializers.xavier_uniform(), kernel
             ),
             bias_init=nn.with_logical_partitioning(
-                nn.initializers.zeros_init(), names[1:]
+                nn.initializers.zeros_init(), (bias,)
             ),
         )

@@ -72,7 +72,7 @@ class LayerNorm(nn.Module):
         self, x: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch d_model"]:
         def vector(name: str, initializer: Any) -> Any:
-            named = nn.with_logical_partitioning(initializer, (axes.EMBED,))
+            named = nn.with_logical_partitioning(initializer, (axes.VECTOR,))
             return self.param(name, named, (x.shape[-1],), jnp.float32)
 
         scale = vector("scale", nn.initializers.ones_init())

@@ -16,7 +16,6 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.losses import LossSums, label_smoothed_cross_entropy
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.optimizer import make_optimizer, make_schedule
-from transformer_jax.training.allocator import keep_freed_memory
 from transformer_jax.training.state import (
     TrainState,
     abstract_state,
@@ -85,13 +84,9 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     It is compiled for one shape of state and batch. A run whose shapes change would
     spend its time compiling, so another shape raises RecompilationError.
 
-    On CPUs the process keeps the memory a step frees, from here on.
-
     Paper: sections 5.3 and 5.4.
     """
     config = for_platform(config, mesh)
-    if mesh.devices.flat[0].platform == "cpu":
-        keep_freed_memory()
     run = config.optimizer, config.model.d_model, config.training.num_steps
     optimizer, schedule = make_optimizer(*run), make_schedule(*run)
     rng = make_rng(config.training, "dropout")
