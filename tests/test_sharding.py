@@ -60,11 +60,11 @@ def test_parameters_are_spread_over_the_axes_of_the_mesh():
     assert spec_of(specs, "inner/kernel") == (None, "fsdp", "tensor")
     assert spec_of(specs, "inner/bias") == (None, "tensor")
     assert spec_of(specs, "outer/kernel") == (None, "tensor", "fsdp")
-    assert spec_of(specs, "outer/bias") == (None, "fsdp")
     assert spec_of(specs, "embedding/matrix") == ("tensor", "fsdp")
     assert spec_of(specs, "position/table") == (None, "fsdp")
-    for ending in ("norm/scale", "norm/bias"):
-        assert spec_of(specs, *ending.split("/")) == (None, "fsdp")
+    # Too small to be worth gathering.
+    for ending in ("norm/scale", "norm/bias", "outer/bias"):
+        assert not any(spec_of(specs, *ending.split("/")))
 
 
 def test_a_device_keeps_its_part_of_the_state_alone():
@@ -75,8 +75,8 @@ def test_a_device_keeps_its_part_of_the_state_alone():
     for moments in (state.params, state.opt_state):
         whole = sum(x.size for x in jax.tree.leaves(moments))
         here = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(moments))
-        # Norms and biases are split by fsdp alone.
-        assert whole / 8 <= here < whole / 7
+        # Norms and biases are on every device.
+        assert whole / 8 <= here < whole / 6
 
 
 @pytest.mark.parametrize(
