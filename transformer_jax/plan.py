@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -94,7 +95,7 @@ def plan(
     except jax.errors.JaxRuntimeError as error:
         raise _too_large(error, topology) from error
     compile_seconds = time.perf_counter() - started
-    cost = program_cost(compiled.as_text())
+    cost = program_cost(_text_of(compiled))
     memory = compiled.memory_analysis()
     share = chip.devices_per_chip
     num_chips = len(devices) // share
@@ -138,6 +139,17 @@ def plan(
         compile_seconds=compile_seconds,
     )
     return found, cost
+
+
+def _text_of(compiled: Any) -> str:
+    try:
+        return compiled.as_text()
+    except jax.errors.JaxRuntimeError as error:
+        versions = [f"{n} {metadata.version(n)}" for n in ("libtpu", "jaxlib")]
+        raise InputError(
+            f"{' and '.join(versions)} do not understand each other: install the "
+            "libtpu that goes with this JAX, pip install 'transformer-jax[tpu]'."
+        ) from error
 
 
 def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
