@@ -41,7 +41,7 @@ class ModelConfig:
     """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
     scan_unroll: int | None = None
     """Layers in each iteration of the scan over them: more take longer to compile, and
-    move less memory. None = all of them on CPUs, 1 elsewhere."""
+    move less memory. None = all on CPUs where they are 4 or fewer, else 1."""
     remat: Literal["none", "cheap", "layer"] = "none"
     """What is computed again for the backward pass instead of kept: what costs little,
     as normalisation and attention weights; or all of a layer but its input."""

@@ -31,6 +31,8 @@ def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
     """Returns the settings with those that None leaves to the hardware decided."""
     model, device = config.model, mesh.devices.flat[0]
     num_layers = max(model.num_encoder_layers, model.num_decoder_layers)
+    # A tenth of a step's time; but more layers would keep the user waiting at first.
+    unroll_all = device.platform == "cpu" and num_layers <= 4
     # The first TPUs have no products of bfloat16 in kernels.
     has_kernel = device.platform == "tpu" and device.device_kind not in (
         "TPU v2",
@@ -40,7 +42,7 @@ def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
     return config.replace(
         model=_decided(
             model,
-            scan_unroll=num_layers if device.platform == "cpu" else 1,
+            scan_unroll=num_layers if unroll_all else 1,
             attention_kernel="pallas" if in_kernel else "xla",
         ),
         training=_decided(
