@@ -1,7 +1,9 @@
 """What is kept, what is found again, and what one checkpoint is enough for."""
 
 import dataclasses
+import os
 import shutil
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from tiny_runs import tiny_config, trained_run
 from transformer_jax import sharding
 from transformer_jax.checkpoint import (
     Checkpoints,
-    average_checkpoints,
     checkpoint_dir,
     load_checkpoint,
     load_params,
+    time_written,
 )
 from transformer_jax.config import MeshConfig, TrainingConfig
 from transformer_jax.errors import InputError
@@ -171,40 +173,26 @@ def test_one_directory_is_enough_to_translate(tmp_path):
 
 
 def test_half_a_checkpoint_is_never_taken(copied):
-    """Neither one still being written nor an average still being written."""
     checkpoints = copied / "checkpoints"
     partial = checkpoints / "45.orbax-checkpoint-tmp-123"
     shutil.copytree(checkpoints / "36" / "config", partial / "config")
     assert checkpoint_dir(copied).name == "36"
     with closing(Checkpoints(copied, settings())) as found:
         assert found.steps[-1] == 36
-    average_checkpoints(copied, 2)
-    (copied / "average" / "45.orbax-checkpoint-tmp-123").mkdir()
-    assert checkpoint_dir(copied, "average").name == "36"
 
 
-def test_an_average_is_the_mean_of_the_last_checkpoints(copied):
-    directory = average_checkpoints(copied, 2)
-    assert directory == checkpoint_dir(copied, "average")
-    params, config, tokenizer = load_checkpoint(directory)
-    members = [load_params(copied / "checkpoints" / step) for step in ("27", "36")]
-    jax.tree.map(
-        lambda mean, *each: np.testing.assert_allclose(
-            mean, np.mean([np.float64(x) for x in each], axis=0), rtol=1e-6, atol=1e-9
-        ),
-        params,
-        *members,
-    )
-    trained = trained_run()
-    assert config == trained.config
-    assert tokenizer == trained.result.translator.tokenizer
-    # Again, over other checkpoints: it takes the place of the one before.
-    average_checkpoints(copied, 1)
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        load_params(checkpoint_dir(copied, "average")),
-        members[1],
-    )
+def test_a_checkpoint_says_when_it_was_written_also_as_a_copy(tmp_path):
+    before = time.time()
+    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+        save(checkpoints, 1)
+    after = time.time()
+    copy = shutil.copytree(checkpoint_dir(tmp_path), tmp_path / "copy")
+    for path in (copy, *copy.rglob("*")):
+        os.utime(path, (0, 0))
+    assert before <= time_written(copy) <= after
+    (copy / "_CHECKPOINT_METADATA").unlink()
+    with pytest.raises(InputError, match="copy does not say when it was written"):
+        time_written(copy)
 
 
 def test_parameters_come_to_one_device_from_any_layout():
@@ -240,12 +228,3 @@ def test_directories_without_checkpoints_are_refused(tmp_path, copied):
         checkpoint_dir(tmp_path / "empty")
     with pytest.raises(InputError, match=r"empty is not a checkpoint"):
         load_checkpoint(tmp_path / "empty")
-
-
-@pytest.mark.parametrize(
-    ("last", "message"),
-    [(4, "has 3 checkpoints, fewer than the 4"), (0, "--last 0 must be at least 1")],
-)
-def test_an_average_of_too_many_or_none_is_refused(last, message):
-    with pytest.raises(InputError, match=message):
-        average_checkpoints(trained_run().workdir, last)

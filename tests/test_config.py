@@ -116,6 +116,7 @@ def test_values_below_a_minimum_are_refused(section):
         ("optimizer", "beta1"),
         ("optimizer", "beta2"),
         ("training", "label_smoothing"),
+        ("training", "ema_decay"),
     ],
 )
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])

@@ -44,20 +44,22 @@ def test_dictionary_and_json_give_the_configuration_back(config, tmp_path):
     assert load_config(path) == config
 
 
-def test_toml_gives_the_configuration_back(tmp_path):
-    # TOML and JSON write these values alike, except None, which TOML lacks. Where None
-    # is not the default it cannot be written.
-    training = TrainingConfig(prng="rbg", checkpoint_every_minutes=0.5, keep_best=0)
-    config = UNUSUAL.replace(training=training)
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_toml_gives_the_configuration_back(none, tmp_path):
+    # TOML and JSON write these values alike, except None, which TOML lacks.
     lines = []
-    for section, settings in config_to_dict(config).items():
+    for section, settings in config_to_dict(UNUSUAL).items():
         lines.append(f"[{section}]")
         for name, value in settings.items():
-            if value is not None:
-                lines.append(f"{name} = {json.dumps(value)}")
+            lines.append(f"{name} = {json.dumps(none if value is None else value)}")
     path = tmp_path / "unusual.toml"
     path.write_text("\n".join(lines))
-    assert load_config(path) == config
+    assert load_config(path) == UNUSUAL
+
+
+def test_none_is_refused_where_a_setting_must_have_a_value():
+    message = refusal({"training": {"keep_last": "none"}})
+    assert message == "training.keep_last='none' must be an integer."
 
 
 def test_what_is_left_out_has_its_default(tmp_path):

@@ -8,7 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformer_jax.checkpoint import average_checkpoints as average_checkpoints
+    from transformer_jax.alignment import align as align
+    from transformer_jax.averaging import average_checkpoints as average_checkpoints
     from transformer_jax.config import DataConfig as DataConfig
     from transformer_jax.config import DecodingConfig as DecodingConfig
     from transformer_jax.config import ExperimentConfig as ExperimentConfig
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from transformer_jax.evaluation.evaluate import evaluate as evaluate
     from transformer_jax.model.transformer import Transformer as Transformer
     from transformer_jax.reporting import read_metrics as read_metrics
+    from transformer_jax.scoring import score as score
+    from transformer_jax.scoring import score_tokens as score_tokens
     from transformer_jax.sharding import make_global as make_global
     from transformer_jax.sharding import make_mesh as make_mesh
     from transformer_jax.training.loop import TrainResult as TrainResult
@@ -47,7 +50,8 @@ if TYPE_CHECKING:
     from transformer_jax.translation import Translator as Translator
 
 _HOMES = {
-    "checkpoint": ["average_checkpoints"],
+    "alignment": ["align"],
+    "averaging": ["average_checkpoints"],
     "config": [
         "DataConfig", "DecodingConfig", "ExperimentConfig", "MeshConfig",
         "ModelConfig", "OptimizerConfig", "TokenizerConfig", "TrainingConfig",
@@ -64,6 +68,7 @@ _HOMES = {
     "evaluation.evaluate": ["evaluate"],
     "model.transformer": ["Transformer"],
     "reporting": ["read_metrics"],
+    "scoring": ["score", "score_tokens"],
     "sharding": ["make_global", "make_mesh"],
     "training.loop": ["TrainResult", "train"],
     "training.state": ["TrainState", "init_state"],

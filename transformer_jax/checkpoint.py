@@ -2,22 +2,24 @@
 
 A checkpoint `checkpoints/<step>/` has the items `params`, `training` (what else is
 needed to continue), `config` and `tokenizer`; the first and the last two are enough to
-translate. Averages have those three only and lie in `average/<last step>/`.
+translate. An average has those three and an item `average`, which says what it is of;
+it lies in `average/<last step>/`, or wherever it was asked for.
 """
 
-import base64
 import contextlib
-import logging
 import math
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
+from transformer_jax.checkpoint_contents import averaged_steps as averaged_steps
+from transformer_jax.checkpoint_contents import descriptions, is_checkpoint
+from transformer_jax.checkpoint_contents import load_checkpoint as load_checkpoint
+from transformer_jax.checkpoint_contents import load_params as load_params
+from transformer_jax.checkpoint_contents import time_written as time_written
 from transformer_jax.checkpoint_options import (
     item_handlers,
     manager_options,
@@ -25,7 +27,7 @@ from transformer_jax.checkpoint_options import (
     restore_args,
 )
 from transformer_jax.config import ExperimentConfig, TrainingConfig
-from transformer_jax.config_io import config_from_dict, config_to_dict
+from transformer_jax.config_io import config_from_dict
 from transformer_jax.data.tokenizer import Tokenizer
 from transformer_jax.errors import InputError
 from transformer_jax.workdir import StoredPath, work_directory
@@ -33,8 +35,6 @@ from transformer_jax.workdir import StoredPath, work_directory
 CHECKPOINTS, AVERAGE = "checkpoints", "average"
 
 Which = Literal["latest", "best", "average"] | int
-
-logger = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -93,7 +93,7 @@ class Checkpoints:
             args=ocp.args.Composite(
                 params=ocp.args.PyTreeSave(params),
                 training=ocp.args.PyTreeSave(training),
-                **_descriptions(config, tokenizer),
+                **descriptions(config, tokenizer),
             ),
             metrics=dict(validation or {}),
         )
@@ -123,18 +123,6 @@ class Checkpoints:
         self._manager.close()
 
 
-def _descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    return {
-        "config": ocp.args.JsonSave(config_to_dict(config)),
-        "tokenizer": ocp.args.JsonSave(
-            {
-                "source_model": base64.b64encode(tokenizer.source_model).decode(),
-                "target_model": base64.b64encode(tokenizer.target_model).decode(),
-            }
-        ),
-    }
-
-
 def checkpoint_dir(
     workdir: str | os.PathLike[str], which: Which = "latest"
 ) -> StoredPath:
@@ -147,22 +135,20 @@ def checkpoint_dir(
         InputError: there is none of that description, with those there are.
     """
     folder = work_directory(workdir)
-    if (folder / "params").is_dir() and (folder / "tokenizer").is_dir():
+    if is_checkpoint(folder):
         if which != "latest":
             raise InputError(
                 f"{workdir} is a single checkpoint: leave out the choice of {which}."
             )
         return folder
     if which == "average":
-        found = [path for path in (folder / AVERAGE).glob("*") if path.name.isdigit()]
-        # Not those that are being written.
-        steps = sorted(int(path.name) for path in found if is_finalized(path))
-        if not steps:
+        found = averages(folder)
+        if not found:
             raise InputError(
                 f"{workdir} has no averaged checkpoint: make one with "
                 f"`transformer-jax average {workdir} --last 5`."
             )
-        return folder / AVERAGE / str(steps[-1])
+        return found[-1]
     with contextlib.closing(Checkpoints(folder)) as checkpoints:
         step = _chosen(checkpoints, which, folder)
     return folder / CHECKPOINTS / str(step)
@@ -191,70 +177,8 @@ def _chosen(checkpoints: Checkpoints, which: Which, workdir: StoredPath) -> int:
     return int(which)
 
 
-def load_checkpoint(directory: StoredPath) -> tuple[Any, ExperimentConfig, Tokenizer]:
-    """Returns parameters, settings and tokenizer of one checkpoint directory.
-
-    The parameters come whole to this process's first device, whatever mesh they were
-    trained on.
-    """
-    try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            items = checkpointer.restore(
-                directory,
-                args=ocp.args.Composite(
-                    config=ocp.args.JsonRestore(), tokenizer=ocp.args.JsonRestore()
-                ),
-            )
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        raise InputError(f"{directory} is not a checkpoint ({error}).") from None
-    config = config_from_dict(items["config"])
-    models = {k: base64.b64decode(v) for k, v in items["tokenizer"].items()}
-    return load_params(directory), config, Tokenizer(**models)
-
-
-def load_params(directory: StoredPath) -> Any:
-    """Returns the parameters of one checkpoint directory, on the first device."""
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(directory / "params").item_metadata
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-            metadata.tree if hasattr(metadata, "tree") else metadata,
-        )
-        return checkpointer.restore(directory / "params", abstract)
-
-
-def average_checkpoints(workdir: str | os.PathLike[str], last: int = 5) -> StoredPath:
-    """Averages the parameters of the last checkpoints; returns the average's directory.
-
-    Raises:
-        InputError: there are not as many checkpoints.
-
-    Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
-    """
-    if last < 1:
-        raise InputError(f"--last {last} must be at least 1.")
-    folder = work_directory(workdir)
-    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
-        steps = checkpoints.steps[-last:]
-    if len(steps) < last:
-        raise InputError(
-            f"{workdir} has {len(steps)} checkpoints, fewer than the {last} to "
-            "average: ask for fewer, or train with a larger training.keep_last."
-        )
-    directories = [folder / CHECKPOINTS / str(step) for step in steps]
-    total, config, tokenizer = load_checkpoint(directories[0])
-    for directory in directories[1:]:
-        total = jax.tree.map(jnp.add, total, load_params(directory))
-    params = jax.tree.map(lambda x: x / len(directories), total)
-    destination = folder / AVERAGE / str(steps[-1])
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(
-            destination,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params), **_descriptions(config, tokenizer)
-            ),
-            force=True,
-        )
-    logger.info("averaged the checkpoints of steps %s", ", ".join(map(str, steps)))
-    return destination
+def averages(workdir: StoredPath) -> list[StoredPath]:
+    """Returns the directories of the averages in a work directory, the newest last."""
+    found = [path for path in (workdir / AVERAGE).glob("*") if path.name.isdigit()]
+    whole = [path for path in found if is_finalized(path) and averaged_steps(path)]
+    return sorted(whole, key=time_written)

@@ -17,7 +17,13 @@ from typing import Any
 
 import tyro
 
-from transformer_jax.commands import of_settings, of_workdir
+from transformer_jax.commands import (
+    of_settings,
+    of_workdir,
+    scores,
+    scoring,
+    translating,
+)
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
@@ -103,8 +109,10 @@ def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
         defaults = load_config(arguments[1])
     return {
         **of_settings.commands(defaults),
-        "translate": of_workdir.translate,
+        "translate": translating.translate,
         "evaluate": of_workdir.evaluate,
         "average": of_workdir.average,
+        "score": scoring.score,
+        "bleu": scores.bleu,
         "info": of_workdir.info,
     }

@@ -2,7 +2,7 @@
 
 Frozen dataclasses, checked when they are made, free of hardware, files and
 environment. Values that follow from others are properties. `None` means off, or
-"follows from the other settings" where the comment says so.
+"follows from the other settings" where the comment says so; TOML writes it "none".
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from transformer_jax.config_checks import (
     require_rates,
     require_types,
 )
+from transformer_jax.config_decoding import DecodingConfig as DecodingConfig
 from transformer_jax.config_model import ModelConfig as ModelConfig
 from transformer_jax.errors import InputError
 
@@ -152,11 +153,17 @@ class TrainingConfig:
     """Validation sentences translated for BLEU; None = all, 0 = none."""
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
+    """As the paper's; None = only by steps."""
     keep_last: int = 5
     keep_best: int = 1
     best_metric: Literal["bleu", "loss"] = "bleu"
     max_skipped_steps: int = 10
     """Updates in a row with a non-finite loss or gradient before the run ends."""
+    ema_decay: float | None = None
+    """Decay of a running average of the parameters, as 0.999; None = the paper, none.
+    The average is what is then evaluated and translated with; the parameters that
+    training goes on with lie beside it in a checkpoint. Turned on later, it begins with
+    the parameters of that moment; turned off, it is dropped."""
 
     def __post_init__(self) -> None:
         require_types("training", self)
@@ -166,33 +173,13 @@ class TrainingConfig:
             log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
         )  # fmt: skip
-        require_rates("training", self, "label_smoothing")
+        require_rates("training", self, "label_smoothing", "ema_decay")
         require_positive("training", self, "checkpoint_every_minutes")
         if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:
             raise InputError(
                 "training.best_metric='bleu' needs translations: set it to 'loss', or "
                 "training.validation_bleu_sentences above 0."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodingConfig:
-    """Beam search. Paper: section 6.1."""
-
-    beam_size: int = 4
-    length_penalty: Literal["gnmt", "length", "none"] = "gnmt"
-    length_penalty_alpha: float = 0.6
-    max_extra_length: int = 50
-    """An output has at most this many tokens more than its source."""
-    batch_tokens: int = 8_192
-    """Source tokens, padding included, translated together."""
-
-    def __post_init__(self) -> None:
-        require_types("decoding", self)
-        require_at_least(
-            "decoding", self,
-            beam_size=1, length_penalty_alpha=0, max_extra_length=1, batch_tokens=1,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,10 +24,10 @@ def require_positive(section: str, config: Any, *names: str) -> None:
 
 
 def require_rates(section: str, config: Any, *names: str) -> None:
-    """Raises InputError unless each named field is in [0, 1)."""
+    """Raises InputError unless each named field is None or in [0, 1)."""
     for name in names:
         value = getattr(config, name)
-        if not 0.0 <= value < 1.0:
+        if value is not None and not 0.0 <= value < 1.0:
             raise InputError(f"{section}.{name}={value} must be in [0, 1).")
 
 

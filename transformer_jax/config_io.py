@@ -47,12 +47,14 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
 def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
     """Returns the settings in a nested dictionary.
 
+    TOML has no word for None: "none" stands for it where a setting may be None.
+
     Raises:
         InputError: an unknown name, a value of another type, or values that do not go
             together, with the setting's full name.
     """
-    _check(mapping, ExperimentConfig, "")
-    return _CONVERTER.structure(mapping, ExperimentConfig)
+    checked = _checked(mapping, ExperimentConfig, "")
+    return _CONVERTER.structure(checked, ExperimentConfig)
 
 
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
@@ -73,12 +75,17 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
 
-def _check(mapping: Any, kind: type, prefix: str) -> None:
-    """Refuses unknown names and wrong types, before cattrs converts what is left."""
+def _checked(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
+    """Returns the mapping with None for "none", for cattrs to convert.
+
+    Raises:
+        InputError: unknown names or wrong types.
+    """
     if not isinstance(mapping, Mapping):
         where = prefix.rstrip(".") or "the configuration"
         raise InputError(f"{where}={mapping!r} must be a table of settings.")
     hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
     for name, value in mapping.items():
         if name not in hints:
             nearest = difflib.get_close_matches(name, hints, n=1)
@@ -89,9 +96,13 @@ def _check(mapping: Any, kind: type, prefix: str) -> None:
             )
             raise InputError(f"{prefix}{name} is not a setting; {hint}")
         if dataclasses.is_dataclass(hints[name]):
-            _check(value, hints[name], f"{prefix}{name}.")
-        else:
-            require_type(f"{prefix}{name}", value, hints[name])
+            values[name] = _checked(value, hints[name], f"{prefix}{name}.")
+            continue
+        may_be_none = type(None) in typing.get_args(hints[name])
+        is_none = may_be_none and str(value).lower() == "none"
+        values[name] = None if is_none else value
+        require_type(f"{prefix}{name}", values[name], hints[name])
+    return values
 
 
 def _reason(error: Exception) -> str:

@@ -170,6 +170,27 @@ def primary_first(name: str) -> Iterator[None]:
     _raise_together(f"{name} by all", failure)
 
 
+@contextlib.contextmanager
+def all_together(name: str) -> Iterator[None]:
+    """Runs a block in every process at once, and ends when the last has ended it.
+
+    Every process must enter it. Where it fails in one process it fails in all: in
+    the others with an InputError that tells the error and whose it is.
+
+    Args:
+        name: of the block, the same on every process.
+    """
+    failure = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if jax.process_count() > 1:
+        _raise_together(name, failure)
+    elif failure is not None:
+        raise failure
+
+
 def _raise_together(name: str, failure: Exception | None) -> None:
     """Waits for all processes; raises in all if one of them has failed.
 
@@ -219,6 +240,16 @@ def same_on_all_hosts(value: float) -> float:
     if jax.process_count() == 1:
         return value
     return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
+
+
+def sum_of_all_hosts(value: int) -> int:
+    """Returns the sum of the values of all processes, to every process.
+
+    Every process must call it.
+    """
+    if jax.process_count() == 1:
+        return value
+    return int(multihost_utils.process_allgather(np.int32(value)).sum(dtype=np.int64))
 
 
 def _gathered(name: str, text: str) -> list[str]:

@@ -260,9 +260,14 @@ def make_global(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(to_global, tree)
 
 
+def own_rows(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays `[rows, ...]` over all devices, `on_own_rows`."""
+    return NamedSharding(mesh, PartitionSpec(MESH_AXES))
+
+
 def make_own_rows(tree: Any, mesh: Mesh) -> Any:
     """Returns global arrays for `on_own_rows`, from rows every process has all of."""
-    sharding = NamedSharding(mesh, PartitionSpec(MESH_AXES))
+    sharding = own_rows(mesh)
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree
     )

@@ -1,17 +1,16 @@
 """Sentences in, translations out."""
 
-import bisect
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.sharding import Mesh
 
 from transformer_jax import sharding
@@ -22,12 +21,14 @@ from transformer_jax.config import (
     MeshConfig,
     ModelConfig,
 )
+from transformer_jax.continuous_batching import Hypothesis, Request, search_all
+from transformer_jax.data.sentence_ends import Parts, in_parts
 from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
-from transformer_jax.decoding.beam_search import BeamResult, beam_search
-from transformer_jax.decoding.scores import make_length_penalty
+from transformer_jax.decoding.beam_search import Search
 from transformer_jax.errors import InputError
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.search_programs import Programs, make_programs
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Translation:
 
     text: str
     score: float
-    """Log-probability over length penalty; nats."""
+    """Log-probability over length penalty, plus coverage penalty; nats."""
     is_finished: bool
     """Whether it ended by itself, not at the maximum length."""
+    pieces: list[str]
+    """What the model put out, end-of-sentence included if it has ended."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,10 @@ class Attention:
 
 
 class Translator:
-    """A trained model with its tokenizer, on the devices at hand.
+    """A trained model with its tokenizer, on the devices at hand; or an ensemble.
 
-    Sentences are sorted by length and translated in batches of few shapes, each
-    compiled once for a process; the output is in the order of the input.
+    Sentences are translated in batches of few sizes, each compiled once for a process;
+    the output is in the order of the input.
     """
 
     def __init__(
@@ -66,73 +69,129 @@ class Translator:
         params: Any,
         tokenizer: Tokenizer,
         mesh: Mesh | None = None,
+        *,
+        others: Sequence[tuple[ModelConfig, Any]] = (),
     ) -> None:
-        check_vocabulary(tokenizer, config.model)
+        """Takes a model, and the others of an ensemble with the same tokenizer."""
         self.config = config
         self.tokenizer = tokenizer
         self.mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
         self.params = params
+        self.models = ((config.model, params), *others)
+        """Settings and parameters of each; their probabilities are averaged."""
+        for model, _ in self.models:
+            check_vocabulary(tokenizer, model)
 
     @classmethod
     def from_checkpoint(
-        cls, workdir: str | os.PathLike[str], checkpoint: Which = "latest"
+        cls,
+        workdir: str | os.PathLike[str],
+        checkpoint: Which = "latest",
+        *,
+        ensemble: Iterable[tuple[str | os.PathLike[str], Which]] = (),
+        mesh: Mesh | None = None,
     ) -> "Translator":
         """Loads one checkpoint: latest, best, average or a step.
 
         Args:
             workdir: a work directory; or the directory of one checkpoint, which needs
                 nothing beside it.
+            ensemble: more of them, whose probabilities are averaged with the first's.
+            mesh: the devices to use; None = all.
 
         Raises:
-            InputError: no work directory, or no such checkpoint in it.
+            InputError: no work directory, or no such checkpoint in it; or models that
+                do not share a tokenizer.
         """
         params, config, tokenizer = load_checkpoint(checkpoint_dir(workdir, checkpoint))
         # How the devices were arranged in training says nothing about those here.
         config = config.replace(mesh=MeshConfig())
-        mesh = sharding.make_mesh(config.mesh)
-        params = jax.device_put(params, sharding.replicated(mesh))
-        return cls(config, params, tokenizer, mesh)
+        mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
+        others = []
+        for directory, which in ensemble:
+            found = load_checkpoint(checkpoint_dir(directory, which))
+            if found[2].digest != tokenizer.digest:
+                raise InputError(
+                    f"{directory} has another tokenizer than {workdir}: the models of "
+                    "an ensemble must be trained with the same."
+                )
+            others.append((found[1].model, found[0]))
+        params, others = jax.device_put((params, others), sharding.replicated(mesh))
+        return cls(config, params, tokenizer, mesh, others=others)
 
-    def translate(self, sentences: Sequence[str], **decoding: Any) -> list[str]:
+    def translate(
+        self,
+        sentences: Sequence[str],
+        *,
+        prefixes: Sequence[str] | None = None,
+        **decoding: Any,
+    ) -> list[str]:
         """Returns the best translation of each sentence; an empty one stays empty.
 
         Args:
+            prefixes: what the translation of each sentence begins with, "" for free.
             decoding: fields of `DecodingConfig` in place of the configured ones, as
                 `beam_size=1` for greedy search.
 
         Paper: section 6.1.
         """
-        return [best[0].text for best in self.n_best(sentences, 1, **decoding)]
+        found = self.n_best(sentences, 1, prefixes=prefixes, **decoding)
+        return [best[0].text for best in found]
 
     def n_best(
-        self, sentences: Sequence[str], n: int, **decoding: Any
+        self,
+        sentences: Sequence[str],
+        n: int,
+        *,
+        prefixes: Sequence[str] | None = None,
+        **decoding: Any,
     ) -> list[list[Translation]]:
         """Returns up to n translations of each sentence, best first, at least one.
 
+        In sampling n are drawn, whatever the size of the beam. A sentence that is too
+        long for the model is translated in parts, or refused, as
+        `decoding.too_long` says; the k-th translation of the whole is then made of
+        the k-th of each part, and its score the sum of theirs.
+
         Raises:
-            InputError: n is larger than the beam, a sentence is longer than a learned
-                table of positions, or there is one string in place of several.
+            InputError: n is larger than the beam, a sentence is too long and to be
+                refused, or there is one string in place of several.
         """
-        if isinstance(sentences, str):
-            raise InputError(
-                f"sentences={sentences!r:.40} is one string: give a list of sentences."
-            )
         settings = dataclasses.replace(self.config.decoding, **decoding)
-        if not 1 <= n <= settings.beam_size:
-            raise InputError(
-                f"n_best={n} must be between 1 and beam_size={settings.beam_size}: "
-                "the beam holds no more hypotheses."
-            )
-        results: list[list[Translation]] = [
-            [Translation("", 0.0, True)] for _ in sentences
-        ]
-        occupied = [i for i, sentence in enumerate(sentences) if sentence.strip()]
-        encoded = self.tokenizer.encode_source([sentences[i] for i in occupied])
-        for chosen, source, segments in self._batches(encoded, settings):
-            found = self._search(source, segments, settings)
-            for row, index in enumerate(chosen):
-                results[occupied[index]] = self._hypotheses(found, row, n)
+        if settings.sampling:
+            settings = dataclasses.replace(settings, beam_size=max(n, 1))
+        self._check(sentences, n, prefixes, settings)
+        parts = in_parts(
+            sentences, self.tokenizer, self._longest_source(settings), settings.too_long
+        )
+        requests = self._requests(parts, prefixes, settings)
+        found = self.search(requests, n, settings)
+        # An empty sentence has no part.
+        results = [[Translation("", 0.0, True, [])] for _ in sentences]
+        owned: dict[int, list[list[Translation]]] = {}
+        for owner, translations in zip(
+            parts.owners, self._translations(found), strict=True
+        ):
+            owned.setdefault(owner, []).append(translations)
+        for owner, lists in owned.items():
+            results[owner] = lists[0] if len(lists) == 1 else _joined(lists)
         return results
+
+    def search(
+        self, requests: Sequence[Request], n: int, settings: DecodingConfig
+    ) -> list[list[Hypothesis]]:
+        """Returns the n best outputs, in tokens, for sources in tokens."""
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        return search_all(
+            self._programs(n, settings),
+            tuple(params for _, params in self.models),
+            requests,
+            self.mesh,
+            batch_tokens=settings.batch_tokens or (2_048 if on_cpu else 32_768),
+            extra_length=settings.max_extra_length,
+            position_limit=self._position_limit,
+            pad_id=self.tokenizer.pad_id,
+        )
 
     def attention(self, source: str, target: str) -> Attention:
         """Returns what every head attends to, given a source and its translation.
@@ -163,126 +222,111 @@ class Translator:
             cross=weights("decoder", "cross_attention"),
         )
 
-    def _batches(
-        self, encoded: list[list[int]], settings: DecodingConfig
-    ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-        """Yields sentence numbers and their rows of tokens and segments, by length."""
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        lengths = [len(encoded[i]) for i in order]
-        limit = max_position(self.config.model)
-        if limit is not None and lengths and lengths[-1] > limit:
+    @property
+    def _position_limit(self) -> int | None:
+        limits = [max_position(config) for config, _ in self.models]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _longest_source(self, settings: DecodingConfig) -> int:
+        longest = settings.max_source_tokens or self.config.data.source_length
+        return min(longest, self._position_limit or longest)
+
+    def _check(
+        self,
+        sentences: Sequence[str],
+        n: int,
+        prefixes: Sequence[str] | None,
+        settings: DecodingConfig,
+    ) -> None:
+        if isinstance(sentences, str):
             raise InputError(
-                f"a sentence has {lengths[-1]} tokens, but the model was trained with "
-                f"model.max_length={limit} positions: split it."
+                f"sentences={sentences!r:.40} is one string: give a list of sentences."
             )
-        devices = self.mesh.size
-        first = 0
-        while first < len(order):
-            width = _bucket(lengths[first])
-            most = max(1, settings.batch_tokens // width // devices) * devices
-            end = bisect.bisect_right(lengths, width, hi=min(first + most, len(order)))
-            chosen, first = order[first:end], end
-            rows = devices * min(most // devices, _power(-(-len(chosen) // devices)))
-            # A bucket may be wider than a learned position table.
-            shape = (rows, width if limit is None else min(width, limit))
-            source = np.full(shape, self.tokenizer.pad_id, np.int32)
-            segments = np.zeros(shape, np.int32)
-            for row, index in enumerate(chosen):
-                source[row, : len(encoded[index])] = encoded[index]
-                segments[row, : len(encoded[index])] = 1
-            yield chosen, source, segments
+        if not 1 <= n <= settings.beam_size:
+            raise InputError(
+                f"n_best={n} must be between 1 and beam_size={settings.beam_size}: "
+                "the beam holds no more hypotheses."
+            )
+        if prefixes is not None and len(prefixes) != len(sentences):
+            raise InputError(
+                f"{len(prefixes)} prefixes for {len(sentences)} sentences: give one "
+                'for each, "" where there is none.'
+            )
 
-    def _search(
-        self, source: np.ndarray, segments: np.ndarray, settings: DecodingConfig
-    ) -> BeamResult:
-        rows = sharding.make_own_rows((source, segments), self.mesh)
-        search = _make_search(
-            self.config.model, settings, *_special(self.tokenizer), self.mesh
-        )
-        result = search(self.params, *rows)
-        return jax.tree.map(np.asarray, result)
+    def _requests(
+        self, parts: Parts, prefixes: Sequence[str] | None, settings: DecodingConfig
+    ) -> list[Request]:
+        forced: list[list[int]] = [[] for _ in parts.encoded]
+        if prefixes is not None:
+            encoded = self.tokenizer.encode_target(prefixes)
+            firsts = {owner: i for i, owner in reversed(list(enumerate(parts.owners)))}
+            for owner, first in firsts.items():
+                forced[first] = encoded[owner][:-1]  # Without the end of sentence.
+        requests = []
+        for source, prefix in zip(parts.encoded, forced, strict=True):
+            limit = len(source) + settings.max_extra_length
+            if len(prefix) >= limit:
+                raise InputError(
+                    f"a prefix has {len(prefix)} tokens, but its output may have "
+                    f"{limit}: raise decoding.max_extra_length."
+                )
+            # What is drawn for a sentence follows from the sentence, not from its
+            # place in a file or a batch.
+            seed = zlib.crc32(np.asarray(source, np.int32).tobytes())
+            requests.append(Request(source, limit, seed, prefix))
+        return requests
 
-    def _hypotheses(self, found: BeamResult, row: int, n: int) -> list[Translation]:
-        kept = [k for k in range(n) if found.lengths[row, k] > 0]
-        texts = self.tokenizer.decode_target(
-            [found.sequences[row, k, : found.lengths[row, k]].tolist() for k in kept]
+    def _programs(self, n: int, settings: DecodingConfig) -> Programs:
+        dtype = settings.compute_dtype
+        models = [
+            config
+            if dtype is None
+            else dataclasses.replace(config, compute_dtype=dtype)
+            for config, _ in self.models
+        ]
+        # Programs do not depend on these.
+        settings = dataclasses.replace(
+            settings,
+            max_extra_length=1,
+            batch_tokens=None,
+            max_source_tokens=None,
+            too_long="split",
+            compute_dtype=None,
         )
+        search = Search(
+            settings=settings,
+            eos_id=self.tokenizer.eos_id,
+            pad_id=self.tokenizer.pad_id,
+            num_results=n,
+        )
+        return make_programs(tuple(models), search, self.tokenizer.bos_id, self.mesh)
+
+    def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
+        flat = [hypothesis for hypotheses in found for hypothesis in hypotheses]
+        texts = iter(self.tokenizer.decode_target([each.tokens for each in flat]))
         return [
-            Translation(text, float(found.scores[row, k]), bool(found.finished[row, k]))
-            for k, text in zip(kept, texts, strict=True)
-        ] or [Translation("", float("-inf"), False)]
+            [
+                Translation(
+                    next(texts),
+                    hypothesis.score,
+                    hypothesis.is_finished,
+                    self.tokenizer.target_pieces(hypothesis.tokens),
+                )
+                for hypothesis in hypotheses
+            ]
+            or [Translation("", float("-inf"), False, [])]
+            for hypotheses in found
+        ]
 
 
-@functools.lru_cache(maxsize=16)
-def _make_search(
-    config: ModelConfig,
-    settings: DecodingConfig,
-    bos_id: int,
-    eos_id: int,
-    pad_id: int,
-    mesh: Mesh,
-) -> Any:
-    """Returns `(params, source, segments) -> BeamResult`, compiled once for a shape."""
-    model = Transformer(config)
-    penalty = make_length_penalty(
-        settings.length_penalty, settings.length_penalty_alpha
-    )
-
-    def search(params: Any, source: Array, segments: Array) -> BeamResult:
-        variables = {"params": params}
-        limit = max_position(config)
-        max_length = source.shape[1] + settings.max_extra_length
-        if limit is not None:
-            max_length = min(max_length, limit)
-        memory: Any = model.apply(
-            variables, source, segments=segments, deterministic=True, method="encode"
+def _joined(parts: list[list[Translation]]) -> list[Translation]:
+    """Returns translations of a sentence from those of its parts."""
+    return [
+        Translation(
+            text=" ".join(part.text for part in of_parts),
+            score=sum(part.score for part in of_parts),
+            is_finished=all(part.is_finished for part in of_parts),
+            pieces=[piece for part in of_parts for piece in part.pieces],
         )
-        initial: Any = model.apply(
-            variables,
-            memory,
-            segments,
-            beam_size=settings.beam_size,
-            max_length=max_length,
-            method="init_cache",
-        )
-
-        def step(tokens: Array, cache: Any, position: Array) -> tuple[Array, Any]:
-            whole = dataclasses.replace(initial, self_attention=cache)
-            stepped: Any = model.apply(
-                variables, tokens, whole, position, method="decode_step"
-            )
-            logits, whole = stepped
-            return jax.nn.log_softmax(logits), whole.self_attention
-
-        lengths = jnp.sum(segments != 0, axis=1)
-        return beam_search(
-            step,
-            initial.self_attention,
-            jnp.full((source.shape[0],), bos_id, jnp.int32),
-            beam_size=settings.beam_size,
-            max_length=max_length,
-            eos_id=eos_id,
-            pad_id=pad_id,
-            length_penalty=penalty,
-            # Rows that only fill up the batch have no source and cost no step.
-            max_lengths=jnp.where(lengths > 0, lengths + settings.max_extra_length, 0),
-        )
-
-    return jax.jit(
-        sharding.on_own_rows(search, mesh), out_shardings=sharding.replicated(mesh)
-    )
-
-
-def _special(tokenizer: Tokenizer) -> tuple[int, int, int]:
-    return tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
-
-
-def _bucket(length: int) -> int:
-    """Returns the width of a batch for sentences of this length: 16, 24, 32, 48, ..."""
-    power = max(16, _power(length))
-    return 3 * power // 4 if power > 16 and length <= 3 * power // 4 else power
-
-
-def _power(number: int) -> int:
-    """Returns the smallest power of two that is at least `number`."""
-    return 1 << max(0, number - 1).bit_length()
+        for of_parts in zip(*parts, strict=False)
+    ]

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from tiny_runs import tiny_config, trained_run
 
+from transformer_jax.averaging import average_checkpoints
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.errors import InputError
-from transformer_jax.evaluation.bleu import corpus_bleu
+from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
 from transformer_jax.evaluation.evaluate import check_lengths, evaluate
+from transformer_jax.evaluation.quality import translation_quality
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.translation import Translator
 
 # Its target is longer than a row of training.
 LONG = ("ba be bi", " ".join(["bi", "be", "ba"] * 13))
@@ -86,16 +89,50 @@ def test_every_pair_is_translated_and_scored(result, pairs):
     assert (scores["step"], scores["checkpoint"]) == (36, "latest")
     translations = trained_run().result.translator.translate([s for s, _ in pairs])
     assert result.translations == translations
-    expected = corpus_bleu(translations, [target for _, target in pairs])
-    assert (scores["bleu"], scores["chrf"]) == (expected.bleu, expected.chrf)
+    references = [target for _, target in pairs]
+    expected = translation_quality(translations, [references])
     assert scores["bleu_signature"] == expected.signature
-    assert "paper_bleu" in scores  # English to German, as the defaults say
+    for name in ("bleu", "chrf", "chrf_signature", "ter", "ter_signature"):
+        assert scores[name] == getattr(expected, name)
+    paper = paper_bleu(translations, references)  # As the defaults are English-German.
+    assert scores["paper_bleu"] == paper.bleu
+    assert scores["paper_bleu_signature"] == paper.signature
+
+
+def test_scores_say_what_they_are_of(result):
+    expected = {
+        "model": "trained",
+        "checkpoint": "latest",
+        "step": 36,
+        "averaged_steps": [],
+        "ema_decay": None,
+        "beam_size": 4,
+        "length_penalty": "gnmt",
+        "length_penalty_alpha": 0.6,
+        "max_extra_length": 50,
+        "compute_dtype": "float32",
+        "batch_tokens": 128,  # Of what is not the default.
+    }
+    assert expected.items() <= result.scores.items()
+    assert not {"temperature", "coverage_penalty"} & result.scores.keys()
+
+
+def test_an_average_says_which_steps_it_is_of(tmp_path):
+    average = average_checkpoints(trained_run().workdir, 2, output=tmp_path / "mean")
+    pairs = trained_run().validation_pairs[:3]
+    result = evaluate(average, pairs=pairs, max_extra_length=1)
+    origin = {"model": "mean", "step": 36, "averaged_steps": [27, 36]}
+    assert (origin | {"max_extra_length": 1}).items() <= result.scores.items()
+    translator = Translator.from_checkpoint(average)
+    sources = [source for source, _ in pairs]
+    assert result.translations == translator.translate(sources, max_extra_length=1)
+    assert result.translations != translator.translate(sources)
 
 
 def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_path):
     shutil.copytree(trained_run().workdir / "checkpoints" / "36", tmp_path / "model")
     elsewhere = evaluate(tmp_path / "model", pairs=pairs)
-    assert elsewhere.scores == result.scores | {"step": None}
+    assert elsewhere.scores == result.scores | {"step": None, "model": "model"}
 
 
 @pytest.mark.parametrize(

@@ -1,72 +1,22 @@
-"""Commands that take a work directory: translate, evaluate, average, info."""
+"""Commands that take a work directory: evaluate, average, info."""
 
+import contextlib
 import dataclasses
-import itertools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from transformer_jax.commands.output import print_json, print_note
-from transformer_jax.commands.startup import Joined, Processes, keep_compiled_programs
+from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
-from transformer_jax.text_streams import open_lines, open_output
+from transformer_jax.text_streams import open_output
+from transformer_jax.workdir import StoredPath, work_directory
 
 if TYPE_CHECKING:
     from transformer_jax.evaluation.evaluate import EvaluationResult
-
-# Lines translated together: enough to sort by length, few enough to wait for.
-_CHUNK_LINES = 4_096
-
-
-def translate(
-    workdir: tyro.conf.Positional[str],
-    /,
-    input: Path | None = None,
-    output: Path | None = None,
-    checkpoint: str = "latest",
-    beam_size: int | None = None,
-    n_best: int = 1,
-    format: Literal["text", "jsonl"] = "text",
-) -> None:
-    """Translate lines of text: one line in, one line out.
-
-    Args:
-        workdir: a trained work directory, or one checkpoint in it.
-        input: file to read, one sentence a line; default standard input.
-        output: file to write; default standard output.
-        checkpoint: latest, best, average or a step.
-        beam_size: hypotheses kept in the search; default as trained, 1 is greedy.
-        n_best: translations of each line, best first.
-        format: text, or one JSON object a line with scores.
-    """
-    keep_compiled_programs()
-    from transformer_jax.translation import Translator
-
-    translator = Translator.from_checkpoint(workdir, _which(checkpoint))
-    decoding = {} if beam_size is None else {"beam_size": beam_size}
-    with open_lines(input) as lines, open_output(output) as out:
-        number = 0
-        while chunk := list(itertools.islice(lines, _CHUNK_LINES)):
-            for source, found in zip(
-                chunk, translator.n_best(chunk, n_best, **decoding), strict=True
-            ):
-                number += 1
-                for rank, hypothesis in enumerate(found, start=1):
-                    record = {"line": number, "rank": rank, "source": source}
-                    record |= dataclasses.asdict(hypothesis)
-                    out.write(_formatted(record, format, n_best) + "\n")
-            out.flush()
-
-
-def _formatted(record: dict[str, Any], format: str, n_best: int) -> str:
-    if format == "jsonl":
-        return json.dumps(record, ensure_ascii=False)
-    if n_best == 1:
-        return record["text"]
-    return f"{record['line']}\t{record['score']:.4f}\t{record['text']}"
 
 
 def evaluate(
@@ -77,10 +27,13 @@ def evaluate(
     source: Path | None = None,
     target: Path | None = None,
     output: Path | None = None,
+    beam_size: int | None = None,
+    length_penalty: Literal["gnmt", "length", "none"] | None = None,
+    length_penalty_alpha: float | None = None,
     examples: int = 0,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
-    """Score a model: loss, perplexity, BLEU, chrF, as one JSON object.
+    """Score a model: loss, perplexity, BLEU, chrF and TER, as one JSON object.
 
     Args:
         workdir: a trained work directory.
@@ -89,6 +42,9 @@ def evaluate(
         source: sentences in place of a split, one a line; needs --target.
         target: their references.
         output: file for the translations.
+        beam_size: hypotheses kept in the search; default as trained, 1 is greedy.
+        length_penalty: by which they are ranked; default as trained.
+        length_penalty_alpha: its exponent; default as trained.
         examples: this many translations, evenly spaced, shown with their references.
     """
     processes.start()
@@ -98,7 +54,18 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    result = evaluate(workdir, split=split, checkpoint=_which(checkpoint), pairs=pairs)
+    decoding = {
+        "beam_size": beam_size,
+        "length_penalty": length_penalty,
+        "length_penalty_alpha": length_penalty_alpha,
+    }
+    result = evaluate(
+        workdir,
+        split=split,
+        checkpoint=_which(checkpoint),
+        pairs=pairs,
+        **{name: value for name, value in decoding.items() if value is not None},
+    )
     if output is not None:
         with open_output(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)
@@ -115,27 +82,54 @@ def _show_examples(result: "EvaluationResult", number: int) -> None:
         print_note(f"translation  {result.translations[index]}\n")
 
 
-def average(workdir: tyro.conf.Positional[str], /, last: int = 5) -> None:
-    """Average the parameters of the last checkpoints into one more checkpoint.
+def average(
+    workdir: tyro.conf.Positional[str],
+    /,
+    last: int | None = None,
+    minutes: float | None = None,
+    steps: tuple[int, ...] = (),
+    output: str | None = None,
+) -> None:
+    """Average the parameters of several checkpoints into one more checkpoint.
 
     Args:
         workdir: a trained work directory.
-        last: how many; the paper takes 5 for base and 20 for big.
+        last: how many, counted back from the newest; the default is 5, which the paper
+            takes for base; it takes 20 for big.
+        minutes: only checkpoints written at least so long before the next one taken;
+            10 in the paper. By default every one.
+        steps: those of these steps, in place of the last ones.
+        output: directory for the average, to use in place of a work directory; by
+            default in this one, for --checkpoint average.
     """
-    from transformer_jax.checkpoint import average_checkpoints
+    from transformer_jax.averaging import average_checkpoints
+    from transformer_jax.checkpoint_contents import averaged_steps
 
-    directory = average_checkpoints(workdir, last)
-    print_json({"checkpoint": "average", "directory": str(directory), "last": last})
+    directory = average_checkpoints(
+        workdir, last, minutes=minutes, steps=steps, output=output
+    )
+    print_json(
+        {
+            "checkpoint": "average" if output is None else None,
+            "directory": str(directory),
+            "steps": averaged_steps(directory),
+        }
+    )
 
 
 def info(path: tyro.conf.Positional[str], /) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
+    Of a work directory also its checkpoints, and of averages the steps they are of.
+
     Args:
-        path: TOML file with settings, or a work directory.
+        path: TOML file with settings, a work directory, or one checkpoint.
     """
-    is_file = path.endswith((".toml", ".json"))
-    config = load_config(path if is_file else f"{path}/config.json")
+    stored: dict[str, Any] = {}
+    if path.endswith((".toml", ".json")):
+        config = load_config(path)
+    else:
+        config, stored = _stored(work_directory(path))
     from transformer_jax.model.size import flops_per_target_token, parameter_counts
 
     counts = parameter_counts(config.model)
@@ -144,9 +138,29 @@ def info(path: tyro.conf.Positional[str], /) -> None:
             "num_parameters": sum(counts.values()),
             "parameters": counts,
             "flops_per_target_token": flops_per_target_token(config.model),
+            **stored,
             "config": dataclasses.asdict(config),
         }
     )
+
+
+def _stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
+    """Returns the settings in a directory, and what there is beside them."""
+    from transformer_jax import checkpoint
+    from transformer_jax.checkpoint_contents import is_checkpoint, load_description
+
+    if is_checkpoint(folder):
+        steps = checkpoint.averaged_steps(folder)
+        return load_description(folder)[0], {"averaged_steps": steps}
+    config, steps = load_config(folder / "config.json"), []
+    if (folder / checkpoint.CHECKPOINTS).is_dir():
+        with contextlib.closing(checkpoint.Checkpoints(folder)) as checkpoints:
+            steps = checkpoints.steps
+    averages = {
+        directory.name: checkpoint.averaged_steps(directory)
+        for directory in checkpoint.averages(folder)
+    }
+    return config, {"checkpoints": steps, "averages": averages}
 
 
 def _which(checkpoint: str) -> Any:

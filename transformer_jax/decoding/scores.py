@@ -64,3 +64,21 @@ def make_length_penalty(name: str, alpha: float = 0.6) -> LengthPenalty:
         return _PENALTIES[name](jnp.asarray(length, jnp.float32), alpha)
 
     return length_penalty
+
+
+def coverage_penalty(
+    coverage: Float[Array, "*batch source"], beta: float
+) -> Float[Array, "*batch"]:
+    """Returns GNMT's penalty for source tokens left out: at most 0, added to a score.
+
+    `beta * sum over source tokens of log(min(attention to it, 1))`.
+
+    Args:
+        coverage: what each source token has got of attention over all output tokens,
+            end-of-sentence included; 1 where there is padding. Attention is that of
+            the last decoder layer, the mean over its heads.
+
+    Differs from the paper: it has none. It is of Wu et al. 2016, section 7.
+    """
+    least = jnp.finfo(jnp.float32).tiny
+    return beta * jnp.sum(jnp.log(jnp.clip(coverage, least, 1.0)), axis=-1)

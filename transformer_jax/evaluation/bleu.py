@@ -5,28 +5,15 @@ every score carries a signature that says how it was made.
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from transformer_jax.errors import InputError
+from transformer_jax.evaluation.moses import MosesRules
+from transformer_jax.evaluation.protocols import PAPER_EN_DE, Protocol, prepare
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics.bleu import BLEUScore
-
-Punctuation = Literal["unicode", "moses"]
-
-# multi-bleu reads bytes, to which only ASCII white space separates tokens. Python, and
-# so sacreBLEU, also splits at the others, the no-break space above all. They become
-# code points that Unicode reserves for a program's own use.
-_OTHER_SPACES = [
-    code
-    for code in range(0x3001)
-    if chr(code).isspace() and chr(code) not in " \t\n\v\f\r"
-]
-_KEEP_INSIDE_TOKENS = {
-    space: 0xFDD0 + index for index, space in enumerate(_OTHER_SPACES)
-}
+    from sacrebleu.metrics import BLEU
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +53,11 @@ def corpus_bleu(
     Raises:
         InputError: where the counts differ or there is nothing to score.
     """
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics import CHRF
 
-    _check(hypotheses, references)
-    metric = BLEU(lowercase=lowercase)
-    score = metric.corpus_score(list(hypotheses), [list(references)])
+    score = bleu(hypotheses, [references], Protocol(lowercase=lowercase))
     chrf = CHRF(lowercase=lowercase).corpus_score(list(hypotheses), [list(references)])
-    return _bleu_score(score, str(metric.get_signature()), chrf=chrf.score)
+    return dataclasses.replace(score, chrf=chrf.score)
 
 
 def paper_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScore:
@@ -87,10 +72,7 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScor
 
     Paper: section 6.1, Table 2. The procedure is the reference's.
     """
-    return tokenized_bleu(
-        hypotheses, references,
-        language="de", punctuation="unicode", split_compounds=True,
-    )  # fmt: skip
+    return bleu(hypotheses, [references], PAPER_EN_DE)
 
 
 def tokenized_bleu(
@@ -98,103 +80,51 @@ def tokenized_bleu(
     references: Sequence[str],
     *,
     language: str,
-    punctuation: Punctuation | None = "moses",
+    punctuation: Literal["unicode", "moses"] | None = "moses",
     lowercase: bool = False,
     split_compounds: bool = False,
 ) -> BleuScore:
-    """Returns multi-bleu of detokenised text, after `moses_tokenize` of both sides.
+    """Returns multi-bleu of detokenised text, after Moses tokenised both sides.
 
     With `lowercase` it is the protocol of published Multi30k scores; with
-    `punctuation="unicode"` and `split_compounds` that of the paper.
+    `punctuation="unicode"` and `split_compounds` that of the paper. The arguments are
+    those of `MosesRules`.
 
     Raises:
         InputError: where the counts differ or there is nothing to score.
     """
-    _check(hypotheses, references)
-    sides = [
-        moses_tokenize(
-            side, language=language, punctuation=punctuation, lowercase=lowercase,
-            split_compounds=split_compounds,
-        )
-        for side in (hypotheses, references)
-    ]  # fmt: skip
-    score = multi_bleu(*sides)
-    import sacremoses
-
-    made_by = (
-        f"tok:moses-{language}|punct:{punctuation or 'as-is'}"
-        f"|compounds:{'split' if split_compounds else 'whole'}"
-        f"|sacremoses:{sacremoses.__version__}"
+    rules = MosesRules(
+        language=language, punctuation=punctuation, split_compounds=split_compounds
     )
-    signature = score.signature.replace("tok:none", made_by)
-    if lowercase:
-        signature = signature.replace("case:mixed", "case:lc")
-    return dataclasses.replace(score, signature=signature)
+    protocol = Protocol(tokenizer=None, lowercase=lowercase, moses=rules)
+    return bleu(hypotheses, [references], protocol)
 
 
 def multi_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScore:
     """Returns BLEU of text that is tokenised already: what multi-bleu prints.
 
-    Tokens are what white space separates. There is no smoothing: without a matching
-    4-gram the score is 0.
+    Raises:
+        InputError: where the counts differ or there is nothing to score.
+    """
+    return bleu(hypotheses, [references], Protocol(tokenizer=None))
+
+
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], protocol: Protocol
+) -> BleuScore:
+    """Returns BLEU by a protocol, against one or several sets of references.
 
     Raises:
         InputError: where the counts differ or there is nothing to score.
     """
-    from sacrebleu.metrics import BLEU
-
-    _check(hypotheses, references)
-    # force: the warning about tokenised text is meant for others.
-    metric = BLEU(tokenize="none", smooth_method="none", force=True)
-    score = metric.corpus_score(
-        [line.translate(_KEEP_INSIDE_TOKENS) for line in hypotheses],
-        [[line.translate(_KEEP_INSIDE_TOKENS) for line in references]],
+    check_counts(hypotheses, references)
+    metric = bleu_metric(protocol)
+    score: Any = metric.corpus_score(
+        prepare(hypotheses, protocol), [prepare(side, protocol) for side in references]
     )
-    return _bleu_score(score, str(metric.get_signature()))
-
-
-def moses_tokenize(
-    lines: Sequence[str],
-    *,
-    language: str,
-    punctuation: Punctuation | None = "moses",
-    lowercase: bool = False,
-    split_compounds: bool = False,
-) -> list[str]:
-    """Returns lines tokenised by the rules of Moses, tokens separated by spaces.
-
-    Args:
-        lines: detokenised text.
-        language: two-letter code, for abbreviations and apostrophes.
-        punctuation: `unicode` replaces full-width and typographic marks
-            (replace-unicode-punctuation), `moses` normalises quotes, spaces and
-            numbers (normalize-punctuation), None leaves all as it is.
-        lowercase: before all else.
-        split_compounds: put `##AT##-##AT##` for a hyphen inside a token.
-    """
-    from sacremoses import MosesPunctNormalizer, MosesTokenizer
-
-    normalizer = MosesPunctNormalizer(language)
-    tokenizer = MosesTokenizer(language)
-    tokenized = []
-    for line in lines:
-        if lowercase:
-            line = line.lower()
-        if punctuation == "unicode":
-            line = normalizer.replace_unicode_punct(line)
-        elif punctuation == "moses":
-            # The original sees the newline too, which decides what becomes of a
-            # period before the last quote.
-            line = normalizer.normalize(line + "\n")
-        line = tokenizer.tokenize(line, return_str=True)
-        if split_compounds:
-            # As the original: of two hyphens one letter apart, only the first.
-            line = re.sub(r"(\S)-(\S)", r"\1 ##AT##-##AT## \2", line)
-        tokenized.append(line)
-    return tokenized
-
-
-def _bleu_score(score: "BLEUScore", signature: str, **more: Any) -> BleuScore:
+    signature = str(metric.get_signature())
+    if protocol.moses is not None:
+        signature = signature.replace("tok:none", protocol.moses.signature)
     return BleuScore(
         bleu=score.score,
         signature=signature,
@@ -202,20 +132,42 @@ def _bleu_score(score: "BLEUScore", signature: str, **more: Any) -> BleuScore:
         brevity_penalty=score.bp,
         hypothesis_length=score.sys_len,
         reference_length=score.ref_len,
-        **more,
     )
 
 
-def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    counts = f"{len(hypotheses)} hypotheses and {len(references)} references"
-    if isinstance(hypotheses, str) or isinstance(references, str):
+def bleu_metric(protocol: Protocol) -> "BLEU":
+    """Returns sacreBLEU's metric, for text that went through `prepare`."""
+    from sacrebleu.metrics import BLEU
+
+    if protocol.tokenizer is not None:
+        return BLEU(lowercase=protocol.lowercase, tokenize=protocol.tokenizer)
+    # force: the warning about tokenised text is meant for others.
+    return BLEU(
+        lowercase=protocol.lowercase, tokenize="none", smooth_method="none", force=True
+    )
+
+
+def check_counts(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> None:
+    """Checks that every hypothesis has its references, and that there is one.
+
+    Raises:
+        InputError: with the counts.
+    """
+    if isinstance(hypotheses, str) or any(isinstance(side, str) for side in references):
         raise InputError(
             "Hypotheses and references must be lists of sentences, not one string."
         )
-    if len(hypotheses) != len(references):
+    sizes = [len(side) for side in references]
+    counts = (
+        f"{len(hypotheses)} hypotheses and "
+        f"{' and '.join(map(str, sizes)) or 'no'} references"
+    )
+    if any(size != len(hypotheses) for size in sizes):
         raise InputError(
             f"{counts}: there must be one reference for each hypothesis, in the same "
             "order, and an empty line for an empty translation."
         )
-    if len(hypotheses) == 0:
+    if len(hypotheses) == 0 or not sizes:
         raise InputError(f"{counts}: there is nothing to score.")

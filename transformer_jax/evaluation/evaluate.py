@@ -11,8 +11,19 @@ import jax
 from jax.sharding import Mesh
 
 from transformer_jax import metrics, sharding
-from transformer_jax.checkpoint import Which, checkpoint_dir
-from transformer_jax.config import DataConfig, ExperimentConfig, ModelConfig
+from transformer_jax.checkpoint import (
+    AVERAGE,
+    CHECKPOINTS,
+    Which,
+    averaged_steps,
+    checkpoint_dir,
+)
+from transformer_jax.config import (
+    DataConfig,
+    DecodingConfig,
+    ExperimentConfig,
+    ModelConfig,
+)
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
@@ -20,9 +31,15 @@ from transformer_jax.data.source import from_list, load_pairs
 from transformer_jax.data.tokenizer import Tokenizer
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
+from transformer_jax.evaluation.quality import translation_quality
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.training.step import EvaluationStep, make_evaluation_step
 from transformer_jax.translation import Translator
+from transformer_jax.workdir import StoredPath
+
+# Settings of decoding that are told of whatever they are; the others are where they
+# have been changed.
+_TOLD = ("beam_size", "length_penalty", "length_penalty_alpha", "max_extra_length")
 
 
 @dataclass(frozen=True)
@@ -43,11 +60,15 @@ def evaluate(
     pairs: Iterable[tuple[str, str]] | None = None,
     **decoding: Any,
 ) -> EvaluationResult:
-    """Returns loss, perplexity, BLEU and chrF of a trained model; no pair is left out.
+    """Returns the scores of a trained model on sentence pairs; none is left out.
 
-    Scores: `loss`, `nll`, `perplexity` (per subword), `bleu` (sacreBLEU) with
-    `bleu_signature`, `chrf`, for English-German `paper_bleu` (tokenised, compounds
-    split), `num_sentences`, `step`, `checkpoint`.
+    Scores: `loss`, `nll` and `perplexity` per subword; `bleu` (sacreBLEU), `chrf`,
+    `chrf_plus_plus` and `ter`, for English-German `paper_bleu` (tokenised, compounds
+    split), each with its signature, as `bleu_signature`; `num_sentences`. What they are
+    of: `model`, the name of its directory; `checkpoint`, as asked for; `step`;
+    `averaged_steps`, those that an average is of; `ema_decay`. How it translated:
+    `beam_size`, `length_penalty`, `length_penalty_alpha`, `max_extra_length`,
+    `compute_dtype`, and what other settings of decoding were not the default.
 
     Args:
         split: which of the data of the run.
@@ -61,8 +82,9 @@ def evaluate(
     """
     directory = checkpoint_dir(workdir, checkpoint)
     translator = Translator.from_checkpoint(directory)
-    data = translator.config.data
-    found = load_pairs(data, split) if pairs is None else from_list(pairs)
+    config = translator.config
+    config = config.replace(decoding=dataclasses.replace(config.decoding, **decoding))
+    found = load_pairs(config.data, split) if pairs is None else from_list(pairs)
     if found is None:
         raise InputError(
             f"the run in {workdir} has no {split} data: set data.{split}_source_path "
@@ -70,22 +92,57 @@ def evaluate(
         )
     sources, references = map(list, zip(*found, strict=True))
     translations = translator.translate(sources, **decoding)
-    scores = corpus_bleu(translations, references)
-    results: dict[str, Any] = {
+    scores = {
         **_loss_of(translator, sources, references),
-        "bleu": scores.bleu,
-        "bleu_signature": scores.signature,
-        "chrf": scores.chrf,
-    }
-    if (data.source_language, data.target_language) == ("en", "de"):
-        results["paper_bleu"] = paper_bleu(translations, references).bleu
-    results |= {
+        **_scores_of_text(translations, references, config.data),
         "num_sentences": len(sources),
-        # A checkpoint that was copied may have any name.
-        "step": int(directory.name) if directory.name.isdecimal() else None,
-        "checkpoint": checkpoint,
+        **_origin(directory, checkpoint, config),
+        **_said_of_decoding(config.decoding, config.model),
     }
-    return EvaluationResult(results, sources, references, translations)
+    return EvaluationResult(scores, sources, references, translations)
+
+
+def _scores_of_text(
+    translations: list[str], references: list[str], data: DataConfig
+) -> dict[str, Any]:
+    quality = translation_quality(translations, [references])
+    scores: dict[str, Any] = {
+        "bleu": quality.bleu,
+        "bleu_signature": quality.signature,
+    }
+    for metric in ("chrf", "chrf_plus_plus", "ter"):
+        for name in (metric, f"{metric}_signature"):
+            scores[name] = getattr(quality, name)
+    if (data.source_language, data.target_language) == ("en", "de"):
+        paper = paper_bleu(translations, references)
+        scores |= {"paper_bleu": paper.bleu, "paper_bleu_signature": paper.signature}
+    return scores
+
+
+def _origin(
+    directory: StoredPath, checkpoint: Which, config: ExperimentConfig
+) -> dict[str, Any]:
+    """Returns which parameters were evaluated."""
+    averaged = averaged_steps(directory)
+    in_workdir = directory.parent.name in (CHECKPOINTS, AVERAGE)
+    # A checkpoint that was copied may have any name.
+    step = int(directory.name) if directory.name.isdecimal() else None
+    return {
+        "model": directory.parent.parent.name if in_workdir else directory.name,
+        "checkpoint": checkpoint,
+        "step": averaged[-1] if averaged else step,
+        "averaged_steps": averaged,
+        "ema_decay": config.training.ema_decay,
+    }
+
+
+def _said_of_decoding(decoding: DecodingConfig, model: ModelConfig) -> dict[str, Any]:
+    said = {
+        field.name: getattr(decoding, field.name)
+        for field in dataclasses.fields(decoding)
+        if field.name in _TOLD or getattr(decoding, field.name) != field.default
+    }
+    return said | {"compute_dtype": decoding.compute_dtype or model.compute_dtype}
 
 
 def _loss_of(

@@ -164,22 +164,36 @@ class MultiHeadAttention(nn.Module):
             scaled_dot_product_attention(*heads, pattern.mask(), rate, rng)
         )
 
-    def project(self, memory: Float[Array, "*batch key d_model"]) -> KeyValue:
+    def project(self, memory: Float[Array, "batch key d_model"]) -> KeyValue:
         """Returns the keys and values of `memory`, to be attended to many times."""
-        key, value = self.key(memory), self.value(memory)
-        return KeyValue(key=self._heads(key), value=self._heads(value))
+        key, value = self._heads(self.key(memory)), self._heads(self.value(memory))
+        return KeyValue(
+            key=jnp.einsum("bkhd->bhdk", key), value=jnp.einsum("bkhd->bhkd", value)
+        )
 
     def attend(
         self,
-        x: Float[Array, "*batch query d_model"],
+        x: Float[Array, "batch query d_model"],
         memory: KeyValue,
-        mask: Bool[Array, "*#batch #query key"],
-    ) -> Float[Array, "*batch query d_model"]:
-        """Attends from `x` to keys and values that are already projected."""
-        query = self._heads(self.query(x))
-        return self._joined(
-            scaled_dot_product_attention(query, memory.key, memory.value, mask)
+        mask: Bool[Array, "batch #query key"],
+    ) -> tuple[
+        Float[Array, "batch query d_model"], Float[Array, "batch heads query key"]
+    ]:
+        """Attends from `x` to keys and values that are already projected.
+
+        Returns the weights too.
+        """
+        query = self._heads(self.query(x)) * self.config.key_size**-0.5
+        scores = jnp.einsum(
+            "bqhd,bhdk->bhqk", query, memory.key, preferred_element_type=jnp.float32
         )
+        least = jnp.finfo(jnp.float32).min
+        weights = jax.nn.softmax(jnp.where(mask[:, None], scores, least))
+        # Left and right as they stand: transposed products of few queries are slow.
+        heads = jnp.einsum(
+            "bhqk,bhkd->bhqd", weights.astype(memory.value.dtype), memory.value
+        )
+        return self._joined(jnp.einsum("bhqd->bqhd", heads)), weights
 
     def _heads(self, projected: Array) -> Array:
         return projected.reshape(*projected.shape[:-1], self.config.num_heads, -1)

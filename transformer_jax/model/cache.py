@@ -10,19 +10,20 @@ from transformer_jax.config import ModelConfig
 
 @flax.struct.dataclass
 class KeyValue:
-    """Projected keys and values of one attention."""
+    """Projected keys and values of one attention, laid out for its matrix products.
 
-    key: Array  # [*batch, length, num_heads, d_k]
-    value: Array  # [*batch, length, num_heads, d_v]
+    So no step has to transpose what it only reads.
+    """
 
-    def updated(self, new: "KeyValue", position: Array) -> "KeyValue":
-        """Returns a copy with `new` written from `position` on, along length."""
+    key: Array  # [batch, num_heads, d_k, length]
+    value: Array  # [batch, num_heads, length, d_v]
 
-        def write(old: Array, part: Array) -> Array:
-            return jax.lax.dynamic_update_slice_in_dim(old, part, position, axis=-3)
-
+    def updated(self, new: "KeyValue", first: Array) -> "KeyValue":
+        """Returns a copy with `new` written from place `first` on, along length."""
+        write = jax.lax.dynamic_update_slice_in_dim
         return KeyValue(
-            key=write(self.key, new.key), value=write(self.value, new.value)
+            key=write(self.key, new.key, first, axis=3),
+            value=write(self.value, new.value, first, axis=2),
         )
 
 
@@ -30,26 +31,26 @@ class KeyValue:
 class DecoderCache:
     """Keys and values of every decoder layer.
 
-    `self_attention` grows by one position a step and belongs to a hypothesis: beam
-    search reorders its leaves. `cross_attention` is computed once from the encoder's
-    output and belongs to a sentence: it is never copied for the beams.
+    `self_attention` has a slot for each step, with a place for each hypothesis of the
+    beam: place `slot * beam + hypothesis`. Which of them a hypothesis sees, a mask
+    says. `cross_attention` is computed once from the encoder's output and belongs to a
+    sentence: all hypotheses share it.
     """
 
-    self_attention: tuple[KeyValue, ...]  # leaves [batch, beam, max_length, heads, d]
-    cross_attention: tuple[KeyValue, ...]  # leaves [batch, source_length, heads, d]
+    self_attention: tuple[KeyValue, ...]  # length: slots * beam
+    cross_attention: tuple[KeyValue, ...]  # length: source_length
     source_segments: Array  # [batch, source_length]
 
 
-def empty_self_attention(
-    config: ModelConfig, batch: int, beam: int, max_length: int
+def empty_key_values(
+    config: ModelConfig, batch: int, length: int
 ) -> tuple[KeyValue, ...]:
     """Returns zeros for every decoder layer, in the dtype the model computes in."""
-
-    def zeros(width: int) -> Array:
-        shape = (batch, beam, max_length, config.num_heads, width)
-        return jnp.zeros(shape, config.compute_dtype)
-
+    heads = batch, config.num_heads
     return tuple(
-        KeyValue(key=zeros(config.key_size), value=zeros(config.value_size))
+        KeyValue(
+            key=jnp.zeros((*heads, config.key_size, length), config.compute_dtype),
+            value=jnp.zeros((*heads, length, config.value_size), config.compute_dtype),
+        )
         for _ in range(config.num_decoder_layers)
     )

@@ -109,32 +109,39 @@ class DecoderLayer(nn.Module):
         x: Float[Array, "batch beam d_model"],
         past: KeyValue,
         memory: KeyValue,
-        self_mask: Bool[Array, "1 1 max_length"],
+        self_mask: Bool[Array, "batch beam places"],
         cross_mask: Bool[Array, "batch 1 source"],
-        position: Int[Array, ""],
-    ) -> tuple[Float[Array, "batch beam d_model"], KeyValue]:
+        place: Int[Array, ""],
+    ) -> tuple[
+        Float[Array, "batch beam d_model"],
+        KeyValue,
+        Float[Array, "batch heads beam source"],
+    ]:
         """Advances every hypothesis by one position.
 
-        The hypotheses of a sentence attend to its memory as if they were positions of
-        one sequence, so that the memory need not be copied for each of them.
+        The hypotheses of a sentence attend to its memory, and to each other's past as
+        far as the mask lets them, as if they were positions of one sequence: so neither
+        need be copied for each of them. Returns the weights of cross-attention too.
         """
-        present = past
+        present, cross_weights = past, None
 
         def self_attention(x: Array) -> Array:
             nonlocal present
-            x = x[:, :, None]  # [batch, beam, 1, d_model]: a sequence of one position
-            present = past.updated(self.self_attention.project(x), position)
-            return self.self_attention.attend(x, present, self_mask[None])[:, :, 0]
+            present = past.updated(self.self_attention.project(x), place)
+            return self.self_attention.attend(x, present, self_mask)[0]
 
         def cross_attention(x: Array) -> Array:
-            return self.cross_attention.attend(x, memory, cross_mask)
+            nonlocal cross_weights
+            x, cross_weights = self.cross_attention.attend(x, memory, cross_mask)
+            return x
 
         def feed_forward(x: Array) -> Array:
             return self.feed_forward(x, deterministic=True)
 
         x = self.self_attention_residual(x, self_attention, True)
         x = self.cross_attention_residual(x, cross_attention, True)
-        return self.feed_forward_residual(x, feed_forward, True), present
+        x = self.feed_forward_residual(x, feed_forward, True)
+        return x, present, cross_weights
 
     def project_memory(self, memory: Float[Array, "batch source d_model"]) -> KeyValue:
         """Returns the keys and values for every `step` over this memory."""

@@ -58,14 +58,3 @@ def window_mask(length: int, window: int) -> Bool[Array, "1 length length"]:
     positions = jnp.arange(length)
     distance = jnp.abs(positions[:, None] - positions[None, :])
     return (distance <= window)[None]
-
-
-def cached_mask(
-    position: Int[Array, ""], length: int, window: int | None
-) -> Bool[Array, "1 1 length"]:
-    """Returns the row of the causal mask for one position of the decoder."""
-    keys = jnp.arange(length)
-    mask = keys <= position
-    if window is not None:
-        mask &= keys >= position - window
-    return mask[None, None]

@@ -6,12 +6,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
 from transformer_jax.model import masks
-from transformer_jax.model.cache import DecoderCache, empty_self_attention
+from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.embedding import Embedding
 from transformer_jax.model.layer_norm import LayerNorm
@@ -167,58 +167,77 @@ class Transformer(nn.Module):
             preferred_element_type=jnp.float32,
         )
 
+    def project_memory(
+        self, memory: Float[Array, "batch source d_model"]
+    ) -> tuple[KeyValue, ...]:
+        """Returns the keys and values of cross-attention, of every decoder layer."""
+        return tuple(
+            layer.apply({"params": params}, memory, method="project_memory")
+            for layer, params in self._decoder_layers()
+        )
+
     def init_cache(
         self,
         memory: Float[Array, "batch source d_model"],
         source_segments: Int[Array, "batch source"] | None = None,
         *,
         beam_size: int,
-        max_length: int,
+        slots: int,
     ) -> DecoderCache:
-        """Returns the cache for at most `max_length` steps of `decode_step`."""
-        self_attention = empty_self_attention(
-            self.config, memory.shape[0], beam_size, max_length
+        """Returns the cache for at most `slots` steps of `decode_step`."""
+        places = slots * beam_size
+        return DecoderCache(
+            self_attention=empty_key_values(self.config, memory.shape[0], places),
+            cross_attention=self.project_memory(memory),
+            source_segments=_or_one_sentence(source_segments, memory[..., 0]),
         )
-        cross_attention: Any = tuple(
-            layer.apply({"params": params}, memory, method="project_memory")
-            for layer, params in self._decoder_layers()
-        )
-        segments = _or_one_sentence(source_segments, memory[..., 0])
-        return DecoderCache(self_attention, cross_attention, segments)
 
     def decode_step(
         self,
         tokens: Int[Array, "batch beam"],
         cache: DecoderCache,
-        position: Int[Array, ""],
-    ) -> tuple[Float[Array, "batch beam vocab"], DecoderCache]:
+        positions: Int[Array, " batch"],
+        slot: Int[Array, ""],
+        visible: Bool[Array, "batch beam places"],
+    ) -> tuple[
+        Float[Array, "batch beam vocab"],
+        DecoderCache,
+        Float[Array, "batch beam source"],
+    ]:
         """Returns the float32 logits of the tokens that follow `tokens`.
 
+        And the cache with this position, and the attention to the source: of the last
+        layer, the mean over its heads.
+
         Args:
-            tokens: the token at `position` of every hypothesis.
+            tokens: one for every hypothesis.
             cache: of the positions before it.
-            position: 0 for the first token, the beginning of the sentence.
+            positions: of the tokens of each sentence; 0 for the beginning of sentence.
+            slot: where in the cache this step is written.
+            visible: which places of the cache a hypothesis sees, its own in this slot
+                among them. A model with an attention window sees no more than that.
         """
-        config = self.config
-        max_length = cache.self_attention[0].key.shape[-3]
-        self_mask = masks.cached_mask(position, max_length, config.attention_window)
+        beam = tokens.shape[1]
         cross_mask = (cache.source_segments != 0)[:, None, :]
-        x = self._embed_target(tokens, jnp.full_like(tokens, position))
+        x = self._embed_target(
+            tokens, jnp.broadcast_to(positions[:, None], tokens.shape)
+        )
         presents: list[Any] = []
+        weights: Any = None
         for (layer, params), past, memory in zip(
             self._decoder_layers(),
             cache.self_attention,
             cache.cross_attention,
             strict=True,
         ):
-            arguments = (x, past, memory, self_mask, cross_mask, position)
-            x, present = layer.apply({"params": params}, *arguments, method="step")
+            arguments = (x, past, memory, visible, cross_mask, slot * beam)
+            stepped: Any = layer.apply({"params": params}, *arguments, method="step")
+            x, present, weights = stepped
             presents.append(present)
-        if config.norm == "pre":
+        if self.config.norm == "pre":
             x = self.decoder_norm(x)
-        return self.logits(x), dataclasses.replace(
-            cache, self_attention=tuple(presents)
-        )
+        cache = dataclasses.replace(cache, self_attention=tuple(presents))
+        return self.logits(x), cache, jnp.mean(weights, axis=1)
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:
         shared = self.config.share_embeddings == "all"

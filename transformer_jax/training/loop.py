@@ -27,7 +27,7 @@ from transformer_jax.evaluation.evaluate import (
 )
 from transformer_jax.reporting import Reporter
 from transformer_jax.training.resume import begin, starting_state, write_config
-from transformer_jax.training.state import TrainState
+from transformer_jax.training.state import TrainState, checkpoint_items
 from transformer_jax.training.step import make_evaluation_step, make_train_step
 from transformer_jax.training.window import Window
 from transformer_jax.translation import Translator
@@ -111,7 +111,7 @@ def train(
             reporter.close()
     finally:
         checkpoints.close()  # Waits for what is being written, also when interrupted.
-    translator = Translator(config, state.params, data.tokenizer, mesh)
+    translator = Translator(config, state.final_params, data.tokenizer, mesh)
     return TrainResult(state, reporter.history, config, translator)
 
 
@@ -241,13 +241,13 @@ class _Run:
         started = time.perf_counter()
         batches = split_batches(self._data.validation, self._config, self._mesh)
         results: dict[str, Any] = mean_loss(
-            self._evaluation_step, state.params, batches, self._mesh
+            self._evaluation_step, state.final_params, batches, self._mesh
         )
         limit = self._settings.validation_bleu_sentences
         if limit != 0:
             pairs = list(itertools.islice(self._data.validation_pairs, limit))
             translator = Translator(
-                self._config, state.params, self._data.tokenizer, self._mesh
+                self._config, state.final_params, self._data.tokenizer, self._mesh
             )
             sources, references = zip(*pairs, strict=True)
             results |= translation_scores(translator, sources, references)
@@ -273,12 +273,7 @@ class _Run:
         self._reporter.flush()
         self._checkpoints.save(
             step,
-            state.params,
-            {
-                "step": state.step,
-                "batches": state.batches,
-                "opt_state": state.opt_state,
-            },
+            *checkpoint_items(state),
             self._config,
             self._data.tokenizer,
             numbers or None,

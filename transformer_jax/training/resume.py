@@ -1,12 +1,14 @@
 """Where a run begins: with its data, and at its last checkpoint if it has one."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import time
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from transformer_jax import sharding
@@ -24,7 +26,13 @@ from transformer_jax.distributed import (
     same_on_all_hosts,
 )
 from transformer_jax.errors import InputError
-from transformer_jax.training.state import TrainState, abstract_state, init_state
+from transformer_jax.training.state import (
+    TrainState,
+    abstract_state,
+    checkpoint_items,
+    init_state,
+    state_of_items,
+)
 from transformer_jax.workdir import StoredPath, write_whole
 
 CONFIG_FILE = "config.json"
@@ -143,16 +151,26 @@ def check_continues(config: ExperimentConfig, workdir: StoredPath) -> None:
 def starting_state(
     config: ExperimentConfig, mesh: Mesh, checkpoints: Checkpoints
 ) -> TrainState:
-    """Returns the state of the last checkpoint, or a new one where there is none."""
+    """Returns the state of the last checkpoint, or a new one where there is none.
+
+    A running average that the checkpoint lacks begins with its parameters; one that is
+    no longer asked for is dropped.
+    """
     steps = checkpoints.steps
     require_agreement("work directory", {"its checkpoints": str(steps)})
     if not steps:
         return init_state(config, mesh)
     start = steps[-1]
-    abstract = abstract_state(config, mesh)
-    rest = {"batches": abstract.batches, "opt_state": abstract.opt_state}
-    params, training = checkpoints.restore(
-        start, abstract.params, {"step": abstract.step, **rest}
-    )
+    decay = checkpoints.config(start).training.ema_decay
+    training = dataclasses.replace(config.training, ema_decay=decay)
+    abstract = abstract_state(config.replace(training=training), mesh)
+    items = checkpoints.restore(start, *checkpoint_items(abstract))
     logger.info("continuing from the checkpoint of step %d", start)
-    return TrainState(params=params, **training)
+    state = state_of_items(*items)
+    if config.training.ema_decay is None:
+        return dataclasses.replace(state, averaged_params=None)
+    if state.averaged_params is None:
+        # Not the same arrays, as an update takes the memory of both.
+        copy = jax.tree.map(jnp.copy, state.params)
+        return dataclasses.replace(state, averaged_params=copy)
+    return state

@@ -25,6 +25,12 @@ class TrainState:
     batches: Array  # int32 [], global batches taken; more than `step` by those skipped
     params: Any  # float32
     opt_state: Any  # float32
+    averaged_params: Any = None  # float32; None without `training.ema_decay`
+
+    @property
+    def final_params(self) -> Any:
+        """What to evaluate and translate with: the average where there is one."""
+        return self.params if self.averaged_params is None else self.averaged_params
 
 
 def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
@@ -66,23 +72,45 @@ def make_rng(config: TrainingConfig, stream: str) -> Array:
     return jax.random.fold_in(rng, streams[stream])
 
 
+def checkpoint_items(state: TrainState) -> tuple[Any, dict[str, Any]]:
+    """Returns the parts of a checkpoint: what to translate with, and all the rest."""
+    rest = {
+        "step": state.step,
+        "batches": state.batches,
+        "opt_state": state.opt_state,
+    }
+    if state.averaged_params is None:
+        return state.params, rest
+    return state.averaged_params, {**rest, "params": state.params}
+
+
+def state_of_items(final_params: Any, rest: dict[str, Any]) -> TrainState:
+    """Returns the state that `checkpoint_items` has taken apart."""
+    if "params" in rest:
+        return TrainState(**rest, averaged_params=final_params)
+    return TrainState(**rest, params=final_params)
+
+
 def _make_state(
-    rng: Array, model: Transformer, optimizer: optax.GradientTransformation
+    rng: Array,
+    config: ExperimentConfig,
+    optimizer: optax.GradientTransformation,
 ) -> TrainState:
     tokens = jnp.zeros((1, 1), jnp.int32)
+    model = Transformer(config.model)
     params = model.init(rng, tokens, tokens, deterministic=True)["params"]
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, zero, params, optimizer.init(params))
+    averaged = None if config.training.ema_decay is None else params
+    return TrainState(zero, zero, params, optimizer.init(params), averaged)
 
 
 def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     """Returns shapes, dtypes and shardings of the state, without making any of it."""
-    model = Transformer(config.model)
     optimizer = make_optimizer(
         config.optimizer, config.model.d_model, config.training.num_steps
     )
     boxed = jax.eval_shape(
-        lambda rng: _make_state(rng, model, optimizer),
+        lambda rng: _make_state(rng, config, optimizer),
         make_rng(config.training, "init"),
     )
     return jax.tree.map(
@@ -94,14 +122,13 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
 
 def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     """Returns the state before the first update, born on the devices that keep it."""
-    model = Transformer(config.model)
     optimizer = make_optimizer(
         config.optimizer, config.model.d_model, config.training.num_steps
     )
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
 
     def make(rng: Array) -> TrainState:
-        return sharding.unboxed(_make_state(rng, model, optimizer))
+        return sharding.unboxed(_make_state(rng, config, optimizer))
 
     rng = make_rng(config.training, "init")
     return jax.jit(make, out_shardings=shardings)(rng)

@@ -78,6 +78,9 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     whose loss or gradient is not finite is not applied: `step`, parameters and
     optimizer stay, `batches` advances, and the metrics say `skipped` = 1.
 
+    With `training.ema_decay` the state carries a running average of its parameters
+    too, see `running_average`.
+
     Metrics are scalars: the sums of `transformer_jax.metrics`, `gradient_norm` (before
     clipping), `learning_rate`, `skipped`.
 
@@ -109,6 +112,9 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
         finite = jnp.isfinite(gradient_norm) & jnp.isfinite(sums.loss)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        averaged = running_average(
+            state.averaged_params, params, state.step, config.training.ema_decay
+        )
 
         def if_finite(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
@@ -125,6 +131,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
             batches=state.batches + 1,
             params=if_finite(params, state.params),
             opt_state=if_finite(opt_state, state.opt_state),
+            averaged_params=if_finite(averaged, state.averaged_params),
         )
         return state, report
 
@@ -135,6 +142,26 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
     )
+
+
+def running_average(average: Any, params: Any, step: Array, decay: float | None) -> Any:
+    """Returns the exponential average after one more update; None if it is off.
+
+    It begins as a copy of the parameters. So that these, which were random, soon weigh
+    nothing, the decay after update t is min(decay, (1 + t) / (10 + t)).
+
+    Args:
+        step: updates applied before this one.
+
+    Differs from the paper: it averages checkpoints once training has ended.
+    """
+    if decay is None:
+        return None
+    # One minus the decay, exact for decays near 1.
+    weight = jnp.maximum(1.0 - decay, 9.0 / (11.0 + step))
+    # Not `decay * a + weight * p`: their sum is not 1 to the last bit, and would pull
+    # the average towards or away from 0 at every update.
+    return jax.tree.map(lambda a, p: a + weight * (p - a), average, params)
 
 
 def _gradients(

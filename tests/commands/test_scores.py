@@ -1,0 +1,94 @@
+"""The command `bleu`: one JSON object, or one line that says what is wrong."""
+
+import dataclasses
+import json
+
+import pytest
+
+from transformer_jax.cli import main
+from transformer_jax.evaluation.quality import translation_quality
+
+# A line separator and a form feed do not end a line; a carriage return before the
+# newline belongs to it.
+HYPOTHESES = ["Ein\u2028Haus am\fSee ist schön.", "", "Das ist ein Test."]
+REFERENCES = ["Ein Haus am See ist schön.", "ja", "Das war ein Test."]
+
+
+def write(path, lines, newline="\n"):
+    path.write_bytes("".join(line + newline for line in lines).encode())
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return {
+        "--hypothesis": write(tmp_path / "hypothesis", HYPOTHESES, "\r\n"),
+        "--reference": write(tmp_path / "reference", REFERENCES),
+    }
+
+
+def run(files, *arguments):
+    return main(
+        ["bleu", *(word for pair in files.items() for word in pair), *arguments]
+    )
+
+
+def scores(capsys, files, *arguments):
+    assert run(files, *arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+def as_json(quality):
+    found = json.loads(json.dumps(dataclasses.asdict(quality)))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def test_scores_are_those_of_the_function(files, capsys):
+    found = scores(capsys, files)
+    assert found == as_json(translation_quality(HYPOTHESES, [REFERENCES]))
+    keys = {"bleu", "signature", "chrf", "chrf_signature", "ter", "ter_signature"}
+    assert keys <= found.keys()
+    assert found["num_sentences"] == 3
+    assert "comparison" not in found
+
+
+def test_every_option_reaches_the_function(files, tmp_path, capsys):
+    baseline = ["Ein Haus ist schön.", "nein", "Das ist gut."]
+    other = write(tmp_path / "other", HYPOTHESES[::-1])
+    named = write(tmp_path / "baseline", baseline)
+    options = ["--tokenizer", "intl", "--lowercase", "--baseline", named]
+    found = scores(capsys, files, other, *options, "--resamples", "9", "--seed", "5")
+    expected = translation_quality(
+        HYPOTHESES, [REFERENCES, HYPOTHESES[::-1]],
+        tokenizer="intl", lowercase=True, baseline=baseline, resamples=9, seed=5,
+    )  # fmt: skip
+    assert found == as_json(expected)
+    assert found["comparison"]["ter"].keys() == {
+        "score", "baseline", "difference", "interval", "p_value"
+    }  # fmt: skip
+    multi30k = scores(capsys, files, "--protocol", "multi30k", "--language", "de")
+    assert "tok:moses-de" in multi30k["signature"]
+
+
+def test_bad_files_are_named_in_one_line(files, tmp_path, capsys):
+    def complaint(*arguments, **changes):
+        assert run(files | changes, *arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.splitlines()
+        return line
+
+    short = write(tmp_path / "short", ["a"])
+    empty = write(tmp_path / "empty", [])
+    (tmp_path / "latin1").write_bytes(b"a\nsch\xf6n\nb\n")
+    told = complaint(**{"--reference": short})
+    assert f"{tmp_path}/hypothesis has 3 lines and {short} has 1" in told
+    assert f"hypothesis has 3 lines and {short} has 1" in complaint("--baseline", short)
+    told = complaint(**{"--reference": empty, "--hypothesis": empty})
+    assert f"{empty} is empty" in told
+    told = complaint(**{"--hypothesis": f"{tmp_path}/latin1"})
+    assert f"{tmp_path}/latin1: line 2 is not valid UTF-8" in told
+    assert f"{tmp_path}/no: cannot be read" in complaint("--baseline", f"{tmp_path}/no")
+    assert "needs the language" in complaint("--protocol", "multi30k")

@@ -1,0 +1,145 @@
+"""What was written in whole chunks outlives an interruption, and nothing else does."""
+
+import contextlib
+import json
+
+import pytest
+
+from transformer_jax.errors import InputError
+from transformer_jax.output_parts import check_other_parts, join_parts, part_path
+from transformer_jax.resumable_output import finish, open_resumable, read_journal
+
+SETTINGS = {"beam_size": 4, "prefixes": False, "alpha": 0.6, "top_k": None}
+
+
+class Interruption(BaseException):
+    """As a signal's."""
+
+
+def interrupted(path, chunks, settings=SETTINGS, resume=False):
+    """Writes chunks, each of one more line, and is interrupted."""
+    with (
+        contextlib.suppress(Interruption),
+        open_resumable(path, settings, resume) as out,
+    ):
+        for chunk in chunks:
+            lines = out.journal.lines + 1
+            out.append(chunk, lines, f"digest of {lines}")
+        raise Interruption
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_was_written_is_gone_on_with(tmp_path):
+    path = tmp_path / "out.partial"
+    interrupted(path, ["ä\n", "b\nb\n"])
+    with open_resumable(path, SETTINGS, resume=True) as out:
+        assert (out.journal.lines, out.journal.input_digest) == (2, "digest of 2")
+        out.append("c\n", 3, "digest of 3")
+    assert path.read_text(encoding="utf-8") == "ä\nb\nb\nc\n"
+    finish(path, tmp_path / "out")
+    assert files(tmp_path) == ["out"]
+
+
+def test_what_no_journal_speaks_of_is_cut_off(tmp_path):
+    """A job may be killed after it wrote bytes and before it wrote of them."""
+    path = tmp_path / "out.partial"
+    interrupted(path, ["a\n"])
+    with path.open("ab") as file:
+        file.write("b\nhalf a line, half a sign ä".encode()[:-1])
+    with open_resumable(path, SETTINGS, resume=True) as out:
+        out.append("B\n", 2, "")
+    assert path.read_text() == "a\nB\n"
+
+
+def test_what_was_written_is_not_overwritten(tmp_path):
+    path = tmp_path / "out.partial"
+    interrupted(path, ["a\n", "b\n"])
+    with pytest.raises(InputError, match=r"out\.partial holds 2 lines .*--continue"):
+        interrupted(path, ["c\n"])
+    assert path.read_text() == "a\nb\n"
+    path.unlink()  # As the message says.
+    interrupted(path, ["c\n"])
+    assert path.read_text() == "c\n"
+
+
+def test_where_nothing_was_done_nothing_is_left(tmp_path):
+    path = tmp_path / "out.partial"
+    interrupted(path, [])
+    assert files(tmp_path) == []
+    # Killed, it could not clean up; nothing is lost with that.
+    path.touch()
+    path.with_name("out.partial.json").write_text(json.dumps({"settings": {}}))
+    interrupted(path, ["a\n"])
+    assert path.read_text() == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (SETTINGS | {"beam_size": 5}, "begun with beam_size=4, not 5"),
+        (SETTINGS | {"more": 1}, "begun with more=None, not 1"),
+    ],
+)
+def test_only_the_same_job_is_gone_on_with(tmp_path, settings, expected):
+    path = tmp_path / "out.partial"
+    interrupted(path, ["a\n"])
+    with pytest.raises(InputError, match=expected):
+        interrupted(path, ["b\n"], settings, resume=True)
+    assert path.read_text() == "a\n"
+    assert read_journal(path).settings == SETTINGS
+
+
+@pytest.mark.parametrize("damage", ["no journal", "half a journal", "too short"])
+def test_what_cannot_be_trusted_is_refused_and_kept(tmp_path, damage):
+    path, journal = tmp_path / "out.partial", tmp_path / "out.partial.json"
+    interrupted(path, ["a\n", "b\n"])
+    if damage == "no journal":
+        journal.unlink()
+    elif damage == "half a journal":
+        journal.write_text(journal.read_text()[:20])
+    else:
+        path.write_text("a\n")
+    before = path.read_text()
+    for resume in (True, False):
+        with pytest.raises(InputError, match=r"out\.partial is left .* delete it"):
+            interrupted(path, ["c\n"], resume=resume)
+    assert path.read_text() == before
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(InputError, match="nope/out: cannot be written"):
+        interrupted(tmp_path / "nope" / "out", [])
+
+
+def test_parts_are_joined_in_order_and_deleted(tmp_path):
+    output = tmp_path / "out[1].de"
+    for index in (2, 0, 1):
+        interrupted(part_path(output, (index, 3)), [f"{index}\n"])
+    join_parts(output, 3)
+    assert output.read_text() == "0\n1\n2\n"
+    assert files(tmp_path) == ["out[1].de"]
+
+
+def test_a_part_that_is_not_there_is_named_before_anything_is_joined(tmp_path):
+    output = tmp_path / "out"
+    interrupted(part_path(output, (0, 2)), ["0\n"])
+    with pytest.raises(InputError, match="part-00001-of-00002 is not there"):
+        join_parts(output, 2)
+    assert "out" not in files(tmp_path)
+
+
+def test_parts_of_a_job_of_other_size_are_not_mixed(tmp_path):
+    output = tmp_path / "out"
+    check_other_parts(output, 2)
+    interrupted(part_path(output, (1, 2)), ["0\n"])
+    interrupted(part_path(tmp_path / "output", (0, 1)), ["another's\n"])
+    check_other_parts(output, 2)
+    for count in (1, 3):
+        with pytest.raises(InputError, match=r"part-00001-of-00002 .* 2 processes"):
+            check_other_parts(output, count)
+    interrupted(part_path(output, (0, 1)), ["0\n"])
+    with pytest.raises(InputError, match=r"out\.partial .* 1 process"):
+        check_other_parts(output, 2)

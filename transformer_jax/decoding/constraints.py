@@ -1,0 +1,70 @@
+"""Tokens that a hypothesis must not, or must, be continued by."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from transformer_jax.config import DecodingConfig
+
+
+def constrained(
+    logits: Float[Array, "batch beam vocab"],
+    sequences: Int[Array, "batch beam max_length"],
+    positions: Int[Array, " batch"],
+    prefixes: Int[Array, "batch prefix"] | None,
+    settings: DecodingConfig,
+    eos_id: int,
+) -> Float[Array, "batch beam vocab"]:
+    """Returns the logits, minus infinity for what the settings or a prefix forbid.
+
+    Args:
+        sequences: what the hypotheses consist of so far.
+        positions: how many tokens that is.
+        prefixes: what each output begins with, filled up with -1. A prefix goes before
+            the other constraints.
+    """
+    if settings.min_length:
+        too_short = (positions < settings.min_length)[:, None, None]
+        is_eos = jnp.arange(logits.shape[-1])[None, None] == eos_id
+        logits_then = jnp.where(too_short & is_eos, -jnp.inf, logits)
+    else:
+        logits_then = logits
+    if settings.no_repeat_ngram_size is not None:
+        logits_then = _without_repetition(
+            logits_then, sequences, positions, settings.no_repeat_ngram_size
+        )
+    if prefixes is not None:
+        place = jnp.minimum(positions, prefixes.shape[1] - 1)[:, None]
+        forced = jnp.take_along_axis(prefixes, place, axis=1)
+        forced = jnp.where(positions[:, None] < prefixes.shape[1], forced, -1)
+        forced = forced[:, :, None]
+        is_forced = jnp.arange(logits.shape[-1])[None, None] == forced
+        only_forced = jnp.where(is_forced, logits, -jnp.inf)
+        logits_then = jnp.where(forced >= 0, only_forced, logits_then)
+    return logits_then
+
+
+def _without_repetition(
+    logits: Float[Array, "batch beam vocab"],
+    sequences: Int[Array, "batch beam max_length"],
+    positions: Int[Array, " batch"],
+    size: int,
+) -> Float[Array, "batch beam vocab"]:
+    """Forbids tokens that would end an n-gram the hypothesis has already."""
+    batch, beam, max_length = sequences.shape
+    if size > max_length:
+        return logits
+    # Of every n-gram: do its first tokens equal the last ones of the hypothesis?
+    number = max_length - size + 1
+    first = jnp.arange(number)[None]
+    same = first + size <= positions[:, None]
+    same = jnp.broadcast_to(same[:, None], (batch, beam, number))
+    for offset in range(size - 1):
+        last = jnp.maximum(positions - size + 1 + offset, 0)[:, None, None]
+        last = jnp.take_along_axis(sequences, last, axis=2)
+        same &= sequences[:, :, offset : offset + number] == last
+    ends = sequences[:, :, size - 1 :]
+    rows = jnp.arange(batch)[:, None, None]
+    places = jnp.arange(beam)[None, :, None]
+    # What is not to be forbidden is aimed beside the vocabulary.
+    ends = jnp.where(same, ends, logits.shape[-1])
+    return logits.at[rows, places, ends].set(-jnp.inf, mode="drop")

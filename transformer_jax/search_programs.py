@@ -1,0 +1,316 @@
+"""What the devices run to translate: programs over a batch that sentences come and go.
+
+Each device searches for its own rows and knows of no others. A batch begins empty;
+`admit` puts sentences into free rows, `advance` goes on until enough rows are done for
+the host to have something to do, `resize` changes the sizes of everything.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import Mesh
+
+from transformer_jax import sharding
+from transformer_jax.config import ModelConfig
+from transformer_jax.decoding.beam_search import Search, advance, ranked
+from transformer_jax.decoding.history import History, visible
+from transformer_jax.decoding.search_state import BeamResult, SearchState, empty_state
+from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
+from transformer_jax.model.random_bits import MURMUR
+from transformer_jax.model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a batch that is being translated; programs are compiled for each."""
+
+    rows: int
+    """Sentences, on each device."""
+    width: int
+    """Source tokens."""
+    slots: int
+    """Steps the cache has room for."""
+    max_length: int
+    """Output tokens."""
+    prefix: int
+    """Tokens of forced prefixes; 0 = there are none."""
+
+
+class Sentences(NamedTuple):
+    """Sentences to put into rows of a batch, arrays `[number, ...]`."""
+
+    rows: Any  # int32: the row on its device; one that does not exist for none
+    source: Any  # int32 [number, width]
+    segments: Any  # int32 [number, width]: 1, and 0 for padding
+    limits: Any  # int32: most output tokens
+    prefixes: Any  # int32 [number, prefix], filled up with -1
+    seeds: Any  # uint32: what a sentence's random numbers follow from
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Compiled programs, for any sizes; `params` are those of each model."""
+
+    start: Callable[..., SearchState]
+    """`(params, anything of one row a device, sizes) -> state`, with all rows free."""
+    encode: Callable[..., Any]
+    """`(params, source, segments) -> keys and values of cross-attention`."""
+    admit: Callable[..., SearchState]
+    """`(params, state, sentences, encoded) -> state`; takes the state's memory."""
+    advance: Callable[..., tuple[SearchState, Array, BeamResult]]
+    """`(params, state, enough) -> state, done [rows], results`; takes the state's
+    memory. Stops when `enough` rows of a device are done or a cache is full."""
+    resize: Callable[..., SearchState]
+    """`(params, state, kept rows, sizes) -> state`."""
+
+
+@functools.lru_cache(maxsize=16)
+def make_programs(
+    models: tuple[ModelConfig, ...],
+    search: Search,
+    bos_id: int,
+    mesh: Mesh,
+) -> Programs:
+    """Returns the programs of a search with one model or an ensemble."""
+    device = _Device(models, search, bos_id)
+    own = functools.partial(sharding.on_own_rows, mesh=mesh)
+    rows, whole = sharding.own_rows(mesh), sharding.replicated(mesh)
+
+    @functools.partial(jax.jit, static_argnums=2, out_shardings=rows)
+    def start(params: Any, one: Array, sizes: Sizes) -> SearchState:
+        return own(functools.partial(device.start, sizes=sizes))(params, one)
+
+    @functools.partial(jax.jit, static_argnums=3, out_shardings=rows)
+    def resize(params: Any, state: Any, kept: Array, sizes: Sizes) -> SearchState:
+        return own(functools.partial(device.resize, sizes=sizes))(params, state, kept)
+
+    return Programs(
+        start=start,
+        encode=jax.jit(own(device.encode), out_shardings=rows),
+        admit=jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
+        advance=jax.jit(
+            own(device.advance), donate_argnums=1, out_shardings=(rows, whole, whole)
+        ),
+        resize=resize,
+    )
+
+
+@dataclass(frozen=True)
+class _Device:
+    """What each device does with its rows."""
+
+    models: tuple[ModelConfig, ...]
+    search: Search
+    bos_id: int
+
+    def start(self, params: Any, one: Array, sizes: Sizes) -> SearchState:
+        del params, one
+        settings = self.search.settings
+        segments = jnp.zeros((sizes.rows, sizes.width), jnp.int32)
+        caches = tuple(
+            DecoderCache(
+                self_attention=empty_key_values(
+                    config, sizes.rows, sizes.slots * settings.beam_size
+                ),
+                cross_attention=empty_key_values(config, sizes.rows, sizes.width),
+                source_segments=segments,
+            )
+            for config in self.models
+        )
+        nothing = Sentences(
+            rows=jnp.arange(sizes.rows),
+            source=segments,
+            segments=segments,
+            limits=jnp.zeros((sizes.rows,), jnp.int32),
+            prefixes=jnp.full((sizes.rows, sizes.prefix), -1, jnp.int32),
+            seeds=jnp.zeros((sizes.rows,), jnp.uint32),
+        )
+        return self._fresh(nothing, sizes.slots, sizes.max_length)._replace(
+            cache=caches
+        )
+
+    def _fresh(self, new: Sentences, slots: int, max_length: int) -> SearchState:
+        """Returns the state of sentences of which nothing is read; without a cache."""
+        settings = self.search.settings
+        rng = None
+        if settings.sampling:
+            key = jax.random.key(settings.seed, impl=MURMUR)
+            rng = jax.vmap(functools.partial(jax.random.fold_in, key))(new.seeds)
+        return empty_state(
+            None,
+            jnp.full(new.limits.shape, self.bos_id, jnp.int32),
+            new.limits,
+            settings,
+            self.search.pad_id,
+            slots=slots,
+            max_length=max_length,
+            prefixes=new.prefixes if new.prefixes.shape[1] else None,
+            coverage=(
+                jnp.where(new.segments == 0, 1.0, 0.0)
+                if settings.coverage_penalty
+                else None
+            ),
+            rng=rng,
+        )
+
+    def encode(
+        self, params: Any, source: Array, segments: Array
+    ) -> tuple[tuple[KeyValue, ...], ...]:
+        memories = []
+        for config, own_params in zip(self.models, params, strict=True):
+            model = functools.partial(Transformer(config).apply, {"params": own_params})
+            memory: Any = model(
+                source, segments=segments, deterministic=True, method="encode"
+            )
+            memories.append(model(memory, method="project_memory"))
+        return tuple(memories)
+
+    def admit(
+        self, params: Any, state: SearchState, new: Sentences, memory: Any
+    ) -> SearchState:
+        del params
+        slots = state.history.ancestors.shape[-1]
+        max_length = state.live.sequences.shape[-1]
+        fresh = self._fresh(new, slots, max_length)
+        slot = jnp.full(new.limits.shape, state.history.slot[0])
+        fresh = fresh._replace(history=fresh.history._replace(slot=slot))
+
+        def put(old: Array, part: Array) -> Array:
+            return old.at[new.rows].set(part, mode="drop")
+
+        admitted = jax.tree.map(put, state._replace(cache=None), fresh)
+        # What the rows' former sentences wrote stays, out of sight.
+        caches = tuple(
+            dataclasses.replace(
+                cache,
+                cross_attention=jax.tree.map(put, cache.cross_attention, key_values),
+                source_segments=put(cache.source_segments, new.segments),
+            )
+            for cache, key_values in zip(state.cache, memory, strict=True)
+        )
+        return admitted._replace(cache=caches)
+
+    def advance(
+        self, params: Any, state: SearchState, enough: Array
+    ) -> tuple[SearchState, Array, BeamResult]:
+        slots = state.history.ancestors.shape[-1]
+
+        def goes_on(state: SearchState) -> Array:
+            is_full = jnp.any(~state.done & (state.positions >= slots))
+            return (jnp.sum(state.done) < enough[0]) & ~is_full
+
+        step = functools.partial(self._step, params)
+        final = lax.while_loop(
+            goes_on, lambda state: advance(state, step, self.search), state
+        )
+        return final, final.done, ranked(final, self.search)
+
+    def _step(
+        self,
+        params: Any,
+        tokens: Array,
+        positions: Array,
+        history: History,
+        caches: tuple[DecoderCache, ...],
+    ) -> tuple[Array, tuple[DecoderCache, ...], Array | None]:
+        stepped = []
+        for config, own_params, cache in zip(self.models, params, caches, strict=True):
+            stepped.append(
+                Transformer(config).apply(
+                    {"params": own_params},
+                    tokens,
+                    cache,
+                    positions,
+                    history.slot[0],
+                    visible(history, config.attention_window),
+                    method="decode_step",
+                )
+            )
+        logits, new_caches, attention = zip(*stepped, strict=True)
+        covers = self.search.settings.coverage_penalty > 0
+        return (
+            mean_of_probabilities(logits),
+            new_caches,
+            sum(attention) / len(attention) if covers else None,
+        )
+
+    def resize(
+        self, params: Any, state: SearchState, kept: Array, sizes: Sizes
+    ) -> SearchState:
+        del params
+        beam = self.search.settings.beam_size
+        slots = state.history.ancestors.shape[-1]
+        if kept.shape[0] != state.done.shape[0]:
+            state = jax.tree.map(lambda leaf: leaf[kept], state)
+
+        def wider(leaf: Array, axis: int, size: int, fill: Any = 0) -> Array:
+            padding = [(0, 0)] * leaf.ndim
+            padding[axis] = (0, size - leaf.shape[axis])
+            return jnp.pad(leaf, padding, constant_values=fill)
+
+        def unrolled(leaf: Array, axis: int, each: int, fill: Any) -> Array:
+            # The oldest slot comes first, so that the ring can be cut open there.
+            length, first = slots * each, state.history.slot[0] * each
+            twice = jnp.concatenate([leaf, leaf], axis)
+            twice = lax.dynamic_update_slice_in_dim(twice, leaf, length - first, axis)
+            place = lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
+            left = lax.slice_in_dim(twice, 0, length, axis=axis)
+            right = lax.slice_in_dim(twice, length, 2 * length, axis=axis)
+            leaf = jnp.where(place < length - first, right, left)
+            return wider(leaf, axis, sizes.slots * each, fill)
+
+        def resized(cache: DecoderCache) -> DecoderCache:
+            own, cross = cache.self_attention, cache.cross_attention
+            if sizes.slots != slots:
+                own = tuple(
+                    layer.replace(
+                        key=unrolled(layer.key, 3, beam, 0),
+                        value=unrolled(layer.value, 2, beam, 0),
+                    )
+                    for layer in own
+                )
+            cross = tuple(
+                layer.replace(
+                    key=wider(layer.key, 3, sizes.width),
+                    value=wider(layer.value, 2, sizes.width),
+                )
+                for layer in cross
+            )
+            segments = wider(cache.source_segments, 1, sizes.width)
+            return DecoderCache(own, cross, segments)
+
+        history = state.history
+        if sizes.slots != slots:
+            history = History(
+                slot=jnp.full_like(history.slot, slots),
+                ancestors=unrolled(history.ancestors, 2, 1, -1),
+            )
+
+        def lengthened(hypotheses: Any) -> Any:
+            sequences = wider(
+                hypotheses.sequences, 2, sizes.max_length, self.search.pad_id
+            )
+            return hypotheses._replace(sequences=sequences)
+
+        coverage = state.coverage
+        return state._replace(
+            live=lengthened(state.live),
+            finished=lengthened(state.finished),
+            coverage=None if coverage is None else wider(coverage, 2, sizes.width, 1.0),
+            history=history,
+            cache=tuple(resized(cache) for cache in state.cache),
+        )
+
+
+def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:
+    """Returns logits whose softmax is the mean of the softmax of each."""
+    if len(logits) == 1:
+        return logits[0]
+    stacked = jnp.stack([jax.nn.log_softmax(each) for each in logits])
+    return jax.nn.logsumexp(stacked, axis=0)
