@@ -131,8 +131,13 @@ def test_evaluate_and_average_print_one_json_object(folder, capsys):
 def test_evaluate_takes_any_two_files(folder, tmp_path, capsys):
     write_files(tmp_path, [("ba be", "be ba"), ("", "")], "any")
     files = ["--source", f"{tmp_path}/any.source", "--target", f"{tmp_path}/any.target"]
-    assert main(["evaluate", f"{folder}/run", *files]) == 0
-    assert json.loads(capsys.readouterr().out)["num_sentences"] == 2
+    penalty = ["--length-penalty", "length", "--length-penalty-alpha", "0.5"]
+    assert (
+        main(["evaluate", f"{folder}/run", *files, "--beam-size", "2", *penalty]) == 0
+    )
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["num_sentences"], scores["beam_size"]) == (2, 2)
+    assert (scores["length_penalty"], scores["length_penalty_alpha"]) == ("length", 0.5)
 
 
 def test_info_counts_parameters(folder, capsys):

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 from tiny_runs import reversed_pairs, trained_run
 
@@ -23,7 +24,7 @@ STRANGE = [
     " \t ",
     "ba\x00be\x07\x1b[1m",
     "ko\u2028ku\u2029ki\x85ka\x0bke\x0cko\rku\x1c\x1d\x1eba",
-    "שלום \u202eעולם\u202c مرحبا",
+    "שלום \u202eעולם\u202c مرحبا",  # noqa: RUF001
     "\U0001f469\u200d\U0001f52c ba \U0001f600",
     "e\u0301" * 50,
     "ba be. " * 1_500,
@@ -85,7 +86,7 @@ def test_strange_lines_each_come_out_as_one(translator, tmp_path, format):
         read = [line.removesuffix("\r") for line in STRANGE]
         assert [r["source"] for r in records] == read
         lines = [record["text"] for record in records]
-    assert lines[0] == lines[1] == lines[9] == ""
+    assert lines[0] == lines[1] == ""
     # As long as the parts together, so that none was left out.
     assert len(lines[7].split()) > 100
     assert lines[10] == translator.translate(["mi"], beam_size=2)[0]
@@ -149,7 +150,10 @@ def killed_while_writing(source, output, after_bytes):
         "translate_file(translator, source, output, chunk_lines=2, n_best=2)\n"
     )
     arguments = [str(trained_run().workdir), str(source), str(output)]
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    compiled = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], env=os.environ | compiled
+    )
     partial = part_path(output, (0, 1))
     while not partial.exists() or partial.stat().st_size < after_bytes:
         assert process.poll() is None
@@ -162,15 +166,15 @@ def test_a_job_killed_while_writing_continues_to_the_same_file(
     translator, sources, tmp_path
 ):
     # So many lines that it cannot be done before it is killed.
-    source, output = write(tmp_path / "in", sources * 40), tmp_path / "out"
+    source, output = write(tmp_path / "in", sources * 6), tmp_path / "out"
     killed_while_writing(source, output, 500)
     partial = part_path(output, (0, 1))
     done = len({line.split("\t")[0] for line in lines_of(partial)})
-    assert 0 < done < 22 * 40
-    write(source, sources)
+    assert 0 < done < 22 * 6
+    write(source, [*reversed(sources)] * 6)
     with pytest.raises(InputError, match="does not begin with the"):
         translate_file(translator, source, output, resume=True, n_best=2)
-    write(source, sources * 40)
+    write(source, sources * 6)
     with pytest.raises(InputError, match="begun with n_best=2, not 1"):
         translate_file(translator, source, output, resume=True)
     with pytest.raises(InputError, match="add --continue"):
@@ -181,7 +185,7 @@ def test_a_job_killed_while_writing_continues_to_the_same_file(
     taken = translate_file(
         translator, source, output, resume=True, n_best=2, chunk_lines=2
     )
-    assert 22 * 40 - done <= taken.lines < 22 * 40
+    assert 22 * 6 - done <= taken.lines < 22 * 6
     whole = tmp_path / "whole"
     translate_file(translator, source, whole, n_best=2, chunk_lines=2)
     assert output.read_bytes() == whole.read_bytes()

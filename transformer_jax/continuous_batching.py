@@ -15,11 +15,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from transformer_jax import sharding
-from transformer_jax.search_programs import Programs, Sentences, Sizes
+from transformer_jax.search_programs import Programs, Sentences
+from transformer_jax.search_sizes import Sizes
 
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16
-# The rows are filled in so many parts. When there is nothing left to fill them with, the
-# last sentences go on in a batch that is smaller by a factor, if it was large.
+# The rows are filled in so many parts. When there is nothing left to fill them with,
+# the last sentences go on in a batch that is smaller by a factor, if it was large.
 _PARTS, _SHRINK, _LARGE = 8, 4, 32
 
 

@@ -24,22 +24,7 @@ from transformer_jax.decoding.search_state import BeamResult, SearchState, empty
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.random_bits import MURMUR
 from transformer_jax.model.transformer import Transformer
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a batch that is being translated; programs are compiled for each."""
-
-    rows: int
-    """Sentences, on each device."""
-    width: int
-    """Source tokens."""
-    slots: int
-    """Steps the cache has room for."""
-    max_length: int
-    """Output tokens."""
-    prefix: int
-    """Tokens of forced prefixes; 0 = there are none."""
+from transformer_jax.search_sizes import Sizes, resized
 
 
 class Sentences(NamedTuple):
@@ -205,7 +190,11 @@ class _Device:
             is_full = jnp.any(~state.done & (state.positions >= slots))
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
-        step = functools.partial(self._step, params)
+        weights = tuple(
+            Transformer(config).apply({"params": own}, method="step_weights")
+            for config, own in zip(self.models, params, strict=True)
+        )
+        step = functools.partial(self._step, params, weights)
         final = lax.while_loop(
             goes_on, lambda state: advance(state, step, self.search), state
         )
@@ -214,16 +203,20 @@ class _Device:
     def _step(
         self,
         params: Any,
+        weights: Any,
         tokens: Array,
         positions: Array,
         history: History,
         caches: tuple[DecoderCache, ...],
     ) -> tuple[Array, tuple[DecoderCache, ...], Array | None]:
         stepped = []
-        for config, own_params, cache in zip(self.models, params, caches, strict=True):
+        for config, own, own_weights, cache in zip(
+            self.models, params, weights, caches, strict=True
+        ):
             stepped.append(
                 Transformer(config).apply(
-                    {"params": own_params},
+                    {"params": own},
+                    own_weights,
                     tokens,
                     cache,
                     positions,
@@ -244,68 +237,7 @@ class _Device:
         self, params: Any, state: SearchState, kept: Array, sizes: Sizes
     ) -> SearchState:
         del params
-        beam = self.search.settings.beam_size
-        slots = state.history.ancestors.shape[-1]
-        if kept.shape[0] != state.done.shape[0]:
-            state = jax.tree.map(lambda leaf: leaf[kept], state)
-
-        def wider(leaf: Array, axis: int, size: int, fill: Any = 0) -> Array:
-            padding = [(0, 0)] * leaf.ndim
-            padding[axis] = (0, size - leaf.shape[axis])
-            return jnp.pad(leaf, padding, constant_values=fill)
-
-        def unrolled(leaf: Array, axis: int, each: int, fill: Any) -> Array:
-            # The oldest slot comes first, so that the ring can be cut open there.
-            length, first = slots * each, state.history.slot[0] * each
-            twice = jnp.concatenate([leaf, leaf], axis)
-            twice = lax.dynamic_update_slice_in_dim(twice, leaf, length - first, axis)
-            place = lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
-            left = lax.slice_in_dim(twice, 0, length, axis=axis)
-            right = lax.slice_in_dim(twice, length, 2 * length, axis=axis)
-            leaf = jnp.where(place < length - first, right, left)
-            return wider(leaf, axis, sizes.slots * each, fill)
-
-        def resized(cache: DecoderCache) -> DecoderCache:
-            own, cross = cache.self_attention, cache.cross_attention
-            if sizes.slots != slots:
-                own = tuple(
-                    layer.replace(
-                        key=unrolled(layer.key, 3, beam, 0),
-                        value=unrolled(layer.value, 2, beam, 0),
-                    )
-                    for layer in own
-                )
-            cross = tuple(
-                layer.replace(
-                    key=wider(layer.key, 3, sizes.width),
-                    value=wider(layer.value, 2, sizes.width),
-                )
-                for layer in cross
-            )
-            segments = wider(cache.source_segments, 1, sizes.width)
-            return DecoderCache(own, cross, segments)
-
-        history = state.history
-        if sizes.slots != slots:
-            history = History(
-                slot=jnp.full_like(history.slot, slots),
-                ancestors=unrolled(history.ancestors, 2, 1, -1),
-            )
-
-        def lengthened(hypotheses: Any) -> Any:
-            sequences = wider(
-                hypotheses.sequences, 2, sizes.max_length, self.search.pad_id
-            )
-            return hypotheses._replace(sequences=sequences)
-
-        coverage = state.coverage
-        return state._replace(
-            live=lengthened(state.live),
-            finished=lengthened(state.finished),
-            coverage=None if coverage is None else wider(coverage, 2, sizes.width, 1.0),
-            history=history,
-            cache=tuple(resized(cache) for cache in state.cache),
-        )
+        return resized(state, kept, sizes, self.search)
 
 
 def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:

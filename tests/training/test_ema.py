@@ -118,14 +118,22 @@ def test_training_goes_on_as_without_an_average(states):
         assert_same_bits(state.replace(averaged_params=None), plain)
 
 
-def test_a_constant_is_its_own_average():
-    """After any number of updates, however near 1 the decay is."""
-    params = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    update = jax.jit(lambda a, step: running_average(a, params, step, 0.9999))
-    average = params
-    for step in range(100_000, 100_300):
-        average = update(average, step)
-    np.testing.assert_array_equal(average, params)
+def test_rounding_does_not_add_up():
+    """Over many updates with a decay near 1, where all of them could go one way."""
+    decay, rng = 0.9998, np.random.default_rng(0)
+    values = 3 + 0.1 * rng.standard_normal((6_000, 200)).astype(np.float32)
+
+    @jax.jit
+    def average_of(values):
+        def update(average, value):
+            return running_average(average, value, np.int32(10**6), decay), None
+
+        return jax.lax.scan(update, values[0], values)[0]
+
+    expected = values[0].astype(np.float64)
+    for value in values.astype(np.float64):
+        expected = decay * expected + (1 - decay) * value
+    np.testing.assert_allclose(average_of(values), expected, rtol=2e-5)
 
 
 def test_the_decay_may_be_very_near_to_1():

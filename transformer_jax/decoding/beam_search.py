@@ -21,7 +21,6 @@ the worst of the n best finished scores, no later hypothesis can enter the n bes
 sentence is done. Until n have finished, that worst score is minus infinity.
 """
 
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -30,18 +29,16 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.config import DecodingConfig
-from transformer_jax.decoding.constraints import constrained
+from transformer_jax.decoding.continuations import continuations
 from transformer_jax.decoding.history import History, followed, gather, with_own_place
-from transformer_jax.decoding.sampling import draw
-from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Hypotheses,
+    Search,
     SearchState,
     concatenate,
     empty_state,
 )
-from transformer_jax.decoding.top_k import top_k
 from transformer_jax.errors import InputError
 
 Cache = Any
@@ -65,32 +62,6 @@ class Step(Protocol):
         history: History,
         cache: Cache,
     ) -> tuple[Float[Array, "batch beam vocab"], Cache, Array | None]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is the same at every position of a search."""
-
-    settings: DecodingConfig
-    eos_id: int
-    """The token that ends a hypothesis."""
-    pad_id: int
-    """What fills sequences after their end."""
-    num_results: int
-    """How many of the hypotheses matter: the search ends when these are certain."""
-
-    def score(
-        self, totals: Array, lengths: Array, coverage: Array | None
-    ) -> Float[Array, "batch n"]:
-        """Returns what hypotheses are compared by."""
-        settings = self.settings
-        penalty = make_length_penalty(
-            settings.length_penalty, settings.length_penalty_alpha
-        )
-        scores = totals / penalty(jnp.maximum(lengths, 1))
-        if coverage is not None:
-            scores += coverage_penalty(coverage, settings.coverage_penalty)
-        return scores
 
 
 def beam_search(
@@ -169,7 +140,7 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
     """The state one position later; sentences that are done keep their hypotheses."""
     history = with_own_place(state.history)
     logits, cache, attention = step(state.tokens, state.positions, history, state.cache)
-    totals, parents, tokens = _continuations(state, logits, search)
+    totals, parents, tokens = continuations(state, logits, search)
     coverage = None
     if state.coverage is not None and attention is not None:
         coverage = state.coverage + attention
@@ -202,41 +173,6 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
         history=followed(history, live_parents),
         cache=cache,
     )
-
-
-def _continuations(
-    state: SearchState, logits: Float[Array, "batch beam vocab"], search: Search
-) -> tuple[Float[Array, "batch n"], Int[Array, "batch n"], Int[Array, "batch n"]]:
-    """Log-probability, parent and token of what the live hypotheses become.
-
-    The 2 * beam best, best first (n is less where the vocabulary has one token, but
-    never below beam); or, in sampling, one for each hypothesis.
-    """
-    settings = search.settings
-    logits = logits.astype(jnp.float32)
-    # Of all tokens: what is forbidden leaves the others' probabilities as they are.
-    normalizer = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    logits = constrained(
-        logits, state.live.sequences, state.positions, state.prefixes, settings,
-        search.eos_id,
-    )  # fmt: skip
-    batch_size, beam_size, vocab_size = logits.shape
-    if settings.sampling:
-        tokens = draw(state.rng, logits, state.positions, settings)
-        drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2) - normalizer
-        parents = jnp.broadcast_to(jnp.arange(beam_size)[None], tokens.shape)
-        return state.live.scores + drawn[:, :, 0], parents, tokens
-    # Each hypothesis proposes its own best before its log-probability is added: the
-    # large selection is many small independent ones, and rounding the sum cannot make
-    # two tokens equal that the model tells apart.
-    num_proposed = min(2 * beam_size, vocab_size)
-    proposed, tokens = top_k(logits, num_proposed)
-    totals = state.live.scores[:, :, None] + (proposed - normalizer)
-    totals, index = lax.top_k(
-        totals.reshape(batch_size, -1), min(2 * beam_size, beam_size * num_proposed)
-    )
-    tokens = jnp.take_along_axis(tokens.reshape(batch_size, -1), index, axis=1)
-    return totals, index // num_proposed, tokens
 
 
 def _extended(

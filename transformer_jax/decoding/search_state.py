@@ -1,13 +1,41 @@
 """What a search knows of each sentence while it runs, and what it returns."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from transformer_jax.config import DecodingConfig
 from transformer_jax.decoding.history import History, empty_history
+from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is the same at every position of a search."""
+
+    settings: DecodingConfig
+    eos_id: int
+    """The token that ends a hypothesis."""
+    pad_id: int
+    """What fills sequences after their end."""
+    num_results: int
+    """How many of the hypotheses matter: the search ends when these are certain."""
+
+    def score(
+        self, totals: Array, lengths: Array, coverage: Array | None
+    ) -> Float[Array, "batch n"]:
+        """Returns what hypotheses are compared by."""
+        settings = self.settings
+        penalty = make_length_penalty(
+            settings.length_penalty, settings.length_penalty_alpha
+        )
+        scores = totals / penalty(jnp.maximum(lengths, 1))
+        if coverage is not None:
+            scores += coverage_penalty(coverage, settings.coverage_penalty)
+        return scores
 
 
 class Hypotheses(NamedTuple):

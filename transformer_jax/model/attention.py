@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
@@ -118,6 +118,10 @@ class MultiHeadAttention(nn.Module):
         self.key = _Projection(config, config.key_size)
         self.value = _Projection(config, config.value_size)
         self.output = _Output(config)
+        # For steps of decoding only: see `model.step_weights`.
+        self.query_key_value = _Projection(
+            config, 2 * config.key_size + config.value_size
+        )
 
     def __call__(
         self,
@@ -166,10 +170,27 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, memory: Float[Array, "batch key d_model"]) -> KeyValue:
         """Returns the keys and values of `memory`, to be attended to many times."""
-        key, value = self._heads(self.key(memory)), self._heads(self.value(memory))
-        return KeyValue(
-            key=jnp.einsum("bkhd->bhdk", key), value=jnp.einsum("bkhd->bhkd", value)
+        return _key_value(
+            self._heads(self.key(memory)), self._heads(self.value(memory))
         )
+
+    def step(
+        self,
+        x: Float[Array, "batch query d_model"],
+        past: KeyValue,
+        mask: Bool[Array, "batch #query key"],
+        place: Int[Array, ""],
+    ) -> tuple[Float[Array, "batch query d_model"], KeyValue]:
+        """Writes `x` into the cache from `place` on, and attends from it to the cache.
+
+        The parameters are those of `model.step_weights`.
+        """
+        size = self.config.key_size
+        query, key, value = jnp.split(
+            self._heads(self.query_key_value(x)), [size, 2 * size], axis=-1
+        )
+        present = past.updated(_key_value(key, value), place)
+        return self._attend(query, present, mask)[0], present
 
     def attend(
         self,
@@ -183,7 +204,12 @@ class MultiHeadAttention(nn.Module):
 
         Returns the weights too.
         """
-        query = self._heads(self.query(x)) * self.config.key_size**-0.5
+        return self._attend(self._heads(self.query(x)), memory, mask)
+
+    def _attend(
+        self, query: Array, memory: KeyValue, mask: Array
+    ) -> tuple[Array, Array]:
+        query *= self.config.key_size**-0.5
         scores = jnp.einsum(
             "bqhd,bhdk->bhqk", query, memory.key, preferred_element_type=jnp.float32
         )
@@ -201,3 +227,11 @@ class MultiHeadAttention(nn.Module):
     def _joined(self, heads: Array) -> Array:
         attended = heads.reshape(*heads.shape[:-2], -1)
         return self.output(checkpoint_name(attended, KEPT))
+
+
+def _key_value(
+    key: Float[Array, "batch key heads d_k"], value: Float[Array, "batch key heads d_v"]
+) -> KeyValue:
+    return KeyValue(
+        key=jnp.einsum("bkhd->bhdk", key), value=jnp.einsum("bkhd->bhkd", value)
+    )

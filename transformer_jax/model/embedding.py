@@ -36,3 +36,15 @@ class Embedding(nn.Module):
     def __call__(self, tokens: Int[Array, "*shape"]) -> Float[Array, "*shape d_model"]:
         """Returns the rows of the tokens, times sqrt(d_model), in float32."""
         return jnp.take(self.matrix, tokens, axis=0) * self.config.d_model**0.5
+
+
+def projected(
+    hidden: Float[Array, "*batch d_model"], matrix: Float[Array, "vocab d_model"]
+) -> Float[Array, "*batch vocab"]:
+    """Returns float32 logits: the pre-softmax projection, in the matrix's dtype."""
+    return jnp.einsum(
+        "...d,vd->...v",
+        hidden.astype(matrix.dtype),
+        matrix,
+        preferred_element_type=jnp.float32,
+    )

@@ -127,8 +127,8 @@ class DecoderLayer(nn.Module):
 
         def self_attention(x: Array) -> Array:
             nonlocal present
-            present = past.updated(self.self_attention.project(x), place)
-            return self.self_attention.attend(x, present, self_mask)[0]
+            x, present = self.self_attention.step(x, past, self_mask, place)
+            return x
 
         def cross_attention(x: Array) -> Array:
             nonlocal cross_weights

@@ -13,11 +13,12 @@ from transformer_jax.config import ModelConfig
 from transformer_jax.model import masks
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.embedding import Embedding
+from transformer_jax.model.embedding import Embedding, projected
 from transformer_jax.model.layer_norm import LayerNorm
 from transformer_jax.model.layers import DecoderLayer, EncoderLayer
 from transformer_jax.model.positional_encoding import PositionalEncoding
 from transformer_jax.model.rematerialisation import POLICIES
+from transformer_jax.model.step_weights import StepWeights, make_step_weights
 
 
 def _stack(
@@ -159,13 +160,7 @@ class Transformer(nn.Module):
         self, hidden: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch vocab"]:
         """Returns float32 logits. Paper: section 3.4."""
-        matrix = self.output_matrix().astype(self.config.compute_dtype)
-        return jnp.einsum(
-            "...d,vd->...v",
-            hidden.astype(matrix.dtype),
-            matrix,
-            preferred_element_type=jnp.float32,
-        )
+        return projected(hidden, self.output_matrix().astype(self.config.compute_dtype))
 
     def project_memory(
         self, memory: Float[Array, "batch source d_model"]
@@ -192,8 +187,16 @@ class Transformer(nn.Module):
             source_segments=_or_one_sentence(source_segments, memory[..., 0]),
         )
 
+    def step_weights(self) -> StepWeights:
+        """Returns what every `decode_step` reads, to be made once, before the loop."""
+        layers = (params for _, params in self._decoder_layers())
+        return make_step_weights(
+            layers, self.output_matrix(), self.config.compute_dtype
+        )
+
     def decode_step(
         self,
+        weights: StepWeights,
         tokens: Int[Array, "batch beam"],
         cache: DecoderCache,
         positions: Int[Array, " batch"],
@@ -210,6 +213,7 @@ class Transformer(nn.Module):
         layer, the mean over its heads.
 
         Args:
+            weights: of `step_weights`.
             tokens: one for every hypothesis.
             cache: of the positions before it.
             positions: of the tokens of each sentence; 0 for the beginning of sentence.
@@ -222,22 +226,24 @@ class Transformer(nn.Module):
         x = self._embed_target(
             tokens, jnp.broadcast_to(positions[:, None], tokens.shape)
         )
+        layer = DecoderLayer(self.config, parent=None)
         presents: list[Any] = []
-        weights: Any = None
-        for (layer, params), past, memory in zip(
-            self._decoder_layers(),
+        attention: Any = None
+        for params, past, memory in zip(
+            weights.layers,
             cache.self_attention,
             cache.cross_attention,
             strict=True,
         ):
             arguments = (x, past, memory, visible, cross_mask, slot * beam)
             stepped: Any = layer.apply({"params": params}, *arguments, method="step")
-            x, present, weights = stepped
+            x, present, attention = stepped
             presents.append(present)
         if self.config.norm == "pre":
             x = self.decoder_norm(x)
         cache = dataclasses.replace(cache, self_attention=tuple(presents))
-        return self.logits(x), cache, jnp.mean(weights, axis=1)
+        logits = projected(x, weights.output_matrix)
+        return logits, cache, jnp.mean(attention, axis=1)
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:
         shared = self.config.share_embeddings == "all"

@@ -159,8 +159,8 @@ def running_average(average: Any, params: Any, step: Array, decay: float | None)
         return None
     # One minus the decay, exact for decays near 1.
     weight = jnp.maximum(1.0 - decay, 9.0 / (11.0 + step))
-    # Not `decay * a + weight * p`: their sum is not 1 to the last bit, and would pull
-    # the average towards or away from 0 at every update.
+    # Not `decay * a + weight * p`: rounded, their sum is not 1, which would pull the
+    # average a little towards or away from 0 at every update, always the same way.
     return jax.tree.map(lambda a, p: a + weight * (p - a), average, params)
 
 
