@@ -116,7 +116,10 @@ def test_translate_lists_the_n_best_as_json(folder, tmp_path, capsys):
 
 def test_evaluate_and_average_print_one_json_object(folder, capsys):
     assert main(["average", f"{folder}/run", "--last", "2"]) == 0
-    assert json.loads(capsys.readouterr().out)["checkpoint"] == "average"
+    told = json.loads(capsys.readouterr().out)
+    assert (told["checkpoint"], told["steps"]) == ("average", [1, 2])
+    assert main(["info", f"{folder}/run"]) == 0
+    assert json.loads(capsys.readouterr().out)["averages"] == {"2": told["steps"]}
     arguments = ["evaluate", f"{folder}/run", "--checkpoint", "average"]
     assert main([*arguments, "--split", "validation", "--examples", "2"]) == 0
     captured = capsys.readouterr()
@@ -145,7 +148,13 @@ def test_info_counts_parameters(folder, capsys):
     from_file = json.loads(capsys.readouterr().out)
     assert from_file["num_parameters"] == sum(from_file["parameters"].values())
     assert main(["info", f"{folder}/run"]) == 0
-    assert json.loads(capsys.readouterr().out) == from_file
+    found = json.loads(capsys.readouterr().out)
+    kept = {"checkpoints": found["checkpoints"], "averages": found["averages"]}
+    assert found == from_file | kept
+    assert kept["checkpoints"][-1] == 2
+    # Of a checkpoint by itself.
+    assert main(["info", f"{folder}/run/checkpoints/2"]) == 0
+    assert json.loads(capsys.readouterr().out) == from_file | {"averaged_steps": []}
 
 
 def test_missing_and_damaged_files_are_named(folder, tmp_path, capsys):

@@ -1,13 +1,20 @@
 """What a run tells is told once, and survives being cut short."""
 
+import io
 import json
 import logging
+import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from transformer_jax.reporting import CompileCounter, Reporter, read_metrics
+from transformer_jax.reporting import (
+    CompileCounter,
+    Reporter,
+    read_metrics,
+    sentence_bar,
+)
 
 TRAIN = {"loss": 2.0, "learning_rate": 1e-3, "target_tokens_per_second": 100.0}
 
@@ -86,3 +93,21 @@ def test_compilations_are_counted_while_the_counter_is_open():
     counter.close()
     jax.jit(lambda x: x * 3.5)(arrays[0])
     assert counter.count == before + 2
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_bar_of_sentences_is_shown_on_a_terminal_only(
+    monkeypatch, is_terminal, progress
+):
+    screen = io.StringIO()
+    screen.isatty = lambda: is_terminal
+    monkeypatch.setattr(sys, "stderr", screen)
+    with sentence_bar(10, 4, progress) as bar:
+        bar.update(6)
+    shown = screen.getvalue()
+    if is_terminal and progress:
+        assert "10/10" in shown
+        assert "sentences/s" in shown
+    else:
+        assert shown == ""

@@ -147,7 +147,7 @@ sys.modules |= {"google.cloud": cloud, "google.cloud.storage": cloud.storage}
 import jax
 from test_workdir import RUN
 from tiny_runs import reversed_pairs, tiny_config
-from transformer_jax.checkpoint import average_checkpoints
+from transformer_jax.averaging import average_checkpoints
 from transformer_jax.training.loop import train
 from transformer_jax.translation import Translator
 

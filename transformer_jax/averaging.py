@@ -120,8 +120,9 @@ def _last(
     if len(found) < number:
         ending = "" if len(found) == 1 else "s"
         raise InputError(
-            f"{workdir} has {len(found)} checkpoint{ending}{apart}, fewer than the {number} "
-            "to average: ask for fewer, or train with a larger training.keep_last."
+            f"{workdir} has {len(found)} checkpoint{ending}{apart}, fewer than the "
+            f"{number} to average: ask for fewer, or train with a larger "
+            "training.keep_last."
         )
     return found
 

@@ -169,9 +169,8 @@ class _Batch:
         if self._waiting and self._next_length > sizes.width:
             wanted = self._sizer.sizes(self._next_length, sizes.rows, sizes.prefix)
             if self._num_occupied <= wanted.rows:
-                if sizes.slots > wanted.slots:
-                    wanted = dataclasses.replace(wanted, slots=wanted.max_length)
-                self._resize(wanted)
+                slots = max(wanted.slots, sizes.slots)
+                self._resize(dataclasses.replace(wanted, slots=slots))
         elif not self._waiting and self._num_occupied <= self._last_rows:
             self._resize(dataclasses.replace(sizes, rows=self._last_rows))
 
@@ -243,7 +242,8 @@ class _Batch:
         is_live = self._occupants.reshape(-1) >= 0
         if (results.num_steps[is_live] >= self._sizes.slots).any():
             sizes = self._sizes
-            self._resize(dataclasses.replace(sizes, slots=sizes.max_length))
+            slots = min(sizes.slots * 3 // 2, sizes.max_length)
+            self._resize(dataclasses.replace(sizes, slots=slots))
 
     def _enough(self) -> int:
         """Returns at how many rows done, the free ones among them, to stop."""

@@ -58,12 +58,17 @@ class Programs:
 @functools.lru_cache(maxsize=16)
 def make_programs(
     models: tuple[ModelConfig, ...],
+    weight_dtypes: tuple[str, ...],
     search: Search,
     bos_id: int,
     mesh: Mesh,
 ) -> Programs:
-    """Returns the programs of a search with one model or an ensemble."""
-    device = _Device(models, search, bos_id)
+    """Returns the programs of a search with one model or an ensemble.
+
+    Args:
+        weight_dtypes: for each model, what products with its weights are computed in.
+    """
+    device = _Device(models, weight_dtypes, search, bos_id)
     own = functools.partial(sharding.on_own_rows, mesh=mesh)
     rows, whole = sharding.own_rows(mesh), sharding.replicated(mesh)
 
@@ -91,6 +96,7 @@ class _Device:
     """What each device does with its rows."""
 
     models: tuple[ModelConfig, ...]
+    weight_dtypes: tuple[str, ...]
     search: Search
     bos_id: int
 
@@ -191,8 +197,10 @@ class _Device:
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
         weights = tuple(
-            Transformer(config).apply({"params": own}, method="step_weights")
-            for config, own in zip(self.models, params, strict=True)
+            Transformer(config).apply({"params": own}, dtype, method="step_weights")
+            for config, dtype, own in zip(
+                self.models, self.weight_dtypes, params, strict=True
+            )
         )
         step = functools.partial(self._step, params, weights)
         final = lax.while_loop(

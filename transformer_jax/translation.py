@@ -1,7 +1,6 @@
 """Sentences in, translations out."""
 
 import dataclasses
-import functools
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -26,8 +24,8 @@ from transformer_jax.data.sentence_ends import Parts, in_parts
 from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
 from transformer_jax.decoding.beam_search import Search
 from transformer_jax.errors import InputError
+from transformer_jax.model.attention_maps import attention_weights_of
 from transformer_jax.model.positional_encoding import max_position
-from transformer_jax.model.transformer import Transformer
 from transformer_jax.search_programs import Programs, make_programs
 
 
@@ -107,7 +105,7 @@ class Translator:
         # How the devices were arranged in training says nothing about those here.
         config = config.replace(mesh=MeshConfig())
         mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
-        others = []
+        everywhere, others = sharding.replicated(mesh), []
         for directory, which in ensemble:
             found = load_checkpoint(checkpoint_dir(directory, which))
             if found[2].digest != tokenizer.digest:
@@ -115,8 +113,8 @@ class Translator:
                     f"{directory} has another tokenizer than {workdir}: the models of "
                     "an ensemble must be trained with the same."
                 )
-            others.append((found[1].model, found[0]))
-        params, others = jax.device_put((params, others), sharding.replicated(mesh))
+            others.append((found[1].model, jax.device_put(found[0], everywhere)))
+        params = jax.device_put(params, everywhere)
         return cls(config, params, tokenizer, mesh, others=others)
 
     def translate(
@@ -181,13 +179,13 @@ class Translator:
         self, requests: Sequence[Request], n: int, settings: DecodingConfig
     ) -> list[list[Hypothesis]]:
         """Returns the n best outputs, in tokens, for sources in tokens."""
-        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         return search_all(
             self._programs(n, settings),
             tuple(params for _, params in self.models),
             requests,
             self.mesh,
-            batch_tokens=settings.batch_tokens or (2_048 if on_cpu else 32_768),
+            batch_tokens=settings.batch_tokens
+            or (2_048 if self._is_on_cpu else 32_768),
             extra_length=settings.max_extra_length,
             position_limit=self._position_limit,
             pad_id=self.tokenizer.pad_id,
@@ -201,26 +199,15 @@ class Translator:
         source_ids = self.tokenizer.encode_source([source])[0]
         target_ids = self.tokenizer.encode_target([target])[0]
         inputs = [self.tokenizer.bos_id, *target_ids[:-1]]
-        apply = functools.partial(
-            Transformer(self.config.model).apply,
-            deterministic=True,
-            mutable=["intermediates"],
-        )
-        _, variables = jax.jit(apply)(
-            {"params": self.params}, jnp.asarray([source_ids]), jnp.asarray([inputs])
-        )
-        found = variables["intermediates"]
-
-        def weights(stack: str, attention: str) -> np.ndarray:
-            return np.asarray(found[stack][attention]["attention_weights"][0][:, 0])
-
         return Attention(
-            source_pieces=self.tokenizer.source_pieces(source_ids),
-            target_pieces=self.tokenizer.target_pieces(inputs),
-            encoder=weights("encoder", "self_attention"),
-            decoder=weights("decoder", "self_attention"),
-            cross=weights("decoder", "cross_attention"),
+            self.tokenizer.source_pieces(source_ids),
+            self.tokenizer.target_pieces(inputs),
+            *attention_weights_of(self.config.model, self.params, source_ids, inputs),
         )
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return self.mesh.devices.flat[0].platform == "cpu"
 
     @property
     def _position_limit(self) -> int | None:
@@ -277,13 +264,13 @@ class Translator:
         return requests
 
     def _programs(self, n: int, settings: DecodingConfig) -> Programs:
-        dtype = settings.compute_dtype
-        models = [
-            config
-            if dtype is None
-            else dataclasses.replace(config, compute_dtype=dtype)
-            for config, _ in self.models
-        ]
+        models, weight_dtypes = [], []
+        for config, _ in self.models:
+            dtype = settings.compute_dtype or config.compute_dtype
+            weight_dtypes.append(dtype)
+            # CPUs are slow in all that is bfloat16 but large products.
+            dtype = "float32" if self._is_on_cpu else dtype
+            models.append(dataclasses.replace(config, compute_dtype=dtype))
         # Programs do not depend on these.
         settings = dataclasses.replace(
             settings,
@@ -299,7 +286,13 @@ class Translator:
             pad_id=self.tokenizer.pad_id,
             num_results=n,
         )
-        return make_programs(tuple(models), search, self.tokenizer.bos_id, self.mesh)
+        return make_programs(
+            tuple(models),
+            tuple(weight_dtypes),
+            search,
+            self.tokenizer.bos_id,
+            self.mesh,
+        )
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         flat = [hypothesis for hypotheses in found for hypothesis in hypotheses]

@@ -97,6 +97,20 @@ def test_packed_files_are_read(files, tmp_path, capsys):
     assert capsys.readouterr().out == plain
 
 
+def test_models_of_an_ensemble_are_named_by_their_directories(files, capsys):
+    other = str(trained_run().workdir / "checkpoints" / "27")
+    printed = []
+    for options in ([], ["--ensemble", other], ["--checkpoint", "27"]):
+        assert run(*files, *options) == 0
+        lines = capsys.readouterr().out.splitlines()
+        printed.append([float(line.split("\t")[0]) for line in lines])
+    one, both, another = printed
+    for mean, *each in zip(both, one, another, strict=True):
+        # The logarithm of a mean is at least the mean of the logarithms.
+        assert mean > sum(each) / 2 - 1e-3
+    assert both != one != another
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -70,7 +70,7 @@ def test_an_ensemble_of_a_model_and_itself_is_the_model(source, capsys):
     alone, _ = run(capsys, "--input", source)
     itself, _ = run(capsys, "--input", source, "--ensemble", workdir, workdir)
     assert itself == alone
-    other, _ = run(capsys, "--input", source, "--ensemble", f"{workdir}/checkpoints/18")
+    other, _ = run(capsys, "--input", source, "--ensemble", f"{workdir}/checkpoints/27")
     assert len(other) == len(alone)
 
 

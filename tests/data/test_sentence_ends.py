@@ -56,6 +56,7 @@ def bare(text):
         ("Play J. Bach now. Then run", 5, ["Play J. Bach now.", "Then run"]),
         ("Am 3. Mai ging. Wer ist", 5, ["Am 3. Mai ging.", "Wer ist"]),
         ("See fig. 3 now then. Was there", 6, ["See fig. 3 now then.", "Was there"]),
+        ("Now. One etc.  and so. Go", 5, ["Now.", "One etc.  and so.", "Go"]),
         # Signs that belong to the sentence they close.
         ('He said "run (now.)" They went', 5, ['He said "run (now.)"', "They went"]),
         # No end of a sentence in reach: a clause, then words; the rest is whole.

@@ -8,31 +8,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from transformer_jax.config import DecodingConfig
 from transformer_jax.decoding.beam_search import beam_search
-from transformer_jax.decoding.scores import make_length_penalty
 from transformer_jax.errors import InputError
 
 PAD, EOS, A, B = 0, 1, 2, 3
 BOS = PAD
-NO_PENALTY = make_length_penalty("none")
 
 
-def search_chain(transitions, *, batch_size=1, **settings):
-    """Searches where the next token depends on the last one only."""
+def search_chain(transitions, *, batch_size=1, length_penalty="none", **options):
+    """Searches where the next token depends on the last one only.
+
+    `options` are those of `beam_search`, and settings of the search.
+    """
     with np.errstate(divide="ignore"):
         table = jnp.asarray(np.log(np.array(transitions)), jnp.float32)
-    settings = {
-        "length_penalty": NO_PENALTY, "eos_id": EOS, "pad_id": PAD, **settings
-    }  # fmt: skip
+    names = ("beam_size", "length_penalty_alpha", "early_stopping")
+    settings = {name: options.pop(name) for name in names if name in options}
+    settings = DecodingConfig(length_penalty=length_penalty, **settings)
+    options = {"eos_id": EOS, "pad_id": PAD, **options}
 
     @jax.jit
     def search(initial_tokens):
         return beam_search(
-            lambda tokens, cache, position: (table[tokens], cache),
-            {},
-            initial_tokens,
-            **settings,
-        )
+            lambda tokens, positions, history, cache: (table[tokens], cache, None),
+            {}, initial_tokens, settings, **options,
+        )  # fmt: skip
 
     return jax.device_get(search(jnp.full((batch_size,), BOS)))
 
@@ -91,7 +92,7 @@ def test_length_penalty_changes_the_second_best(
 ):
     result = search_chain(
         MISLEADING, beam_size=2, max_length=max_length,
-        length_penalty=make_length_penalty(name, 1.0),
+        length_penalty=name, length_penalty_alpha=1.0,
     )  # fmt: skip
     assert result.sequences[0, :, :3].tolist() == [[B, EOS, PAD], second]
     np.testing.assert_allclose(result.scores[0], scores, atol=1e-4)
@@ -110,7 +111,9 @@ BETTER_WHEN_LONGER = [
 
 def test_beam_of_one_ends_at_its_first_end_whatever_would_score_better():
     # log .55 = -.598 at length 1, log .45 / 2 = -.399 at length 2.
-    chain = {"max_length": 5, "length_penalty": make_length_penalty("length", 1.0)}
+    chain = {
+        "max_length": 5, "length_penalty": "length", "length_penalty_alpha": 1.0
+    }  # fmt: skip
     greedy = search_chain(BETTER_WHEN_LONGER, beam_size=1, **chain)
     assert greedy.sequences[0, 0].tolist() == [EOS, PAD, PAD, PAD, PAD]
     assert greedy.num_steps.max() == 1
@@ -181,69 +184,97 @@ def test_a_batch_without_anything_to_do_takes_no_step():
     assert (result.scores == -math.inf).all()
 
 
-def test_cache_follows_its_hypothesis():
-    # The prefix the step has written into the cache must be the hypothesis itself.
-    rng = np.random.default_rng(0)
-    table = jnp.asarray(rng.normal(0, 2, (50, 3, 4, 6)), jnp.float32)
+# At the second step nothing is a number any more.
+ENDS_OR_BREAKS = [
+    [0.0, 0.3, 0.7],
+    [math.nan] * 3,
+    [math.nan] * 3,
+]
+
+
+def test_log_probabilities_that_are_not_numbers_leave_what_has_ended():
+    result = search_chain(ENDS_OR_BREAKS, beam_size=2, max_length=6)
+    assert result.sequences[0].tolist() == [[EOS] + [PAD] * 5, [PAD] * 6]
+    np.testing.assert_allclose(np.exp(result.scores), [[0.3, 0.0]], rtol=1e-6)
+    assert result.finished.tolist() == [[True, False]]
+    assert result.num_steps.max() == 2
+
+
+@pytest.mark.parametrize("no_number", [math.nan, -math.nan, 0.0])
+def test_what_follows_a_hypothesis_that_does_not_exist_is_never_looked_at(no_number):
+    # The beam is wider than what is possible; its idle places hold <pad> and </s>.
+    chain = [row if any(row) else [no_number] * 4 for row in NEVER_ENDING]
+    found = search_chain(chain, beam_size=4, max_length=5)
+    expected = search_chain(
+        [row if any(row) else [0.25] * 4 for row in NEVER_ENDING],
+        beam_size=4, max_length=5,
+    )  # fmt: skip
+    for part, of_expected in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(part, of_expected)
+
+
+def test_logits_need_not_be_normalised():
+    # 3 and 5 times the probabilities of the misleading chain.
+    unnormalised = [
+        [3 * p for p in row] if i % 2 else [5 * p for p in row]
+        for i, row in enumerate(MISLEADING)
+    ]
+    search = functools.partial(search_chain, beam_size=2, max_length=6)
+    np.testing.assert_allclose(
+        search(unnormalised).scores, search(MISLEADING).scores, rtol=1e-6
+    )
+
+
+def test_a_step_reads_the_cache_it_has_written_where_it_has_written_it():
+    # The cache is never moved: after the search it holds what each step was given.
+    settings = DecodingConfig(beam_size=2, length_penalty="none")
     seen = []
 
-    def step(tokens, cache, position):
-        (prefix,) = cache
-        prefix = prefix.at[:, :, 0, position].set(tokens)
-        jax.debug.callback(lambda *values: seen.append(values), position, prefix)
-        # Depends on a hash of the whole prefix, so that parents change at each step.
-        digest = jnp.einsum("bkt,t->bk", prefix[:, :, 0, :], 7 ** jnp.arange(6)) % 50
-        logits = table[digest, :, 0, :].sum(axis=2)
-        return jax.nn.log_softmax(logits.at[:, :, EOS].set(-1e9)), (prefix,)
+    def step(tokens, positions, history, cache):
+        cache = cache.at[:, history.slot[0]].set(tokens)
+        jax.debug.callback(
+            lambda *values: seen.append(values), positions, history.slot, tokens, cache
+        )
+        return jnp.log(jnp.asarray(MISLEADING))[tokens], cache, None
 
-    search = functools.partial(
-        beam_search, step, beam_size=3, max_length=6, eos_id=EOS, pad_id=PAD,
-        length_penalty=NO_PENALTY,
+    jax.block_until_ready(
+        beam_search(
+            step, jnp.full((1, 3, 2), -1), jnp.full((1,), BOS), settings,
+            max_length=3, eos_id=EOS, pad_id=PAD, num_results=2,
+        )
     )  # fmt: skip
-    prefixes = jnp.zeros((2, 3, 1, 6), jnp.int32)
-    result = jax.jit(search)((prefixes,), jnp.array([2, 3]))
     jax.effects_barrier()
-    prefixes = {int(position): prefix[:, :, 0, :] for position, prefix in seen}
-    # Unfinished hypotheses keep the order of the last step's live ones, so that what
-    # the last step read, by parent, is all but the last token of what is returned.
-    for sentence, first in enumerate((2, 3)):
-        read = {tuple(row.tolist()) for row in prefixes[5][sentence]}
-        for tokens in np.asarray(result.sequences[sentence]):
-            assert (first, *tokens[:-1].tolist()) in read
+    assert len(seen) >= 2
+    for number, (positions, slot, _, cache) in enumerate(seen):
+        assert positions.tolist() == slot.tolist() == [number]
+        for earlier, (_, _, tokens, _) in enumerate(seen[: number + 1]):
+            assert cache[:, earlier].tolist() == tokens.tolist()
+        assert (cache[:, number + 1 :] == -1).all()
 
 
 def test_two_searches_trace_the_step_once():
     traces = []
 
-    @functools.partial(jax.jit, static_argnames="length_penalty")
-    def search(table, tokens, max_lengths, length_penalty):
-        def step(tokens, cache, position):
-            traces.append(position)
-            return table[tokens], cache
+    @functools.partial(jax.jit, static_argnames="settings")
+    def search(table, tokens, max_lengths, settings):
+        def step(tokens, positions, history, cache):
+            traces.append(positions)
+            return table[tokens], cache, None
 
         return beam_search(
-            step, {}, tokens, max_lengths=max_lengths, length_penalty=length_penalty,
-            beam_size=2, max_length=5, eos_id=EOS, pad_id=PAD,
+            step, {}, tokens, settings, max_lengths=max_lengths, max_length=5,
+            eos_id=EOS, pad_id=PAD,
         )  # fmt: skip
 
     for seed in range(2):
-        table = jax.nn.log_softmax(jax.random.normal(jax.random.key(seed), (4, 4)))
+        table = jax.random.normal(jax.random.key(seed), (4, 4))
         limits = jnp.array([5, 2 + seed])
-        search(table, jnp.zeros((2,), jnp.int32), limits, make_length_penalty("gnmt"))
+        search(table, jnp.zeros((2,), jnp.int32), limits, DecodingConfig(beam_size=2))
     assert len(traces) == 1
 
 
 def test_wrong_sizes_are_refused():
-    chain = {"beam_size": 2, "max_length": 3}
     with pytest.raises(InputError, match="beam_size=0 must be at least 1"):
-        search_chain(MISLEADING, **{**chain, "beam_size": 0})
+        search_chain(MISLEADING, beam_size=0, max_length=3)
     with pytest.raises(InputError, match="max_length=0 must be at least 1"):
-        search_chain(MISLEADING, **{**chain, "max_length": 0})
-    with pytest.raises(
-        InputError, match=r"cache\['key'\] of shape \(1, 7\) .*\(batch, beam_size\)="
-    ):
-        beam_search(
-            lambda tokens, cache, position: (cache["key"], cache),
-            {"key": jnp.zeros((1, 7))}, jnp.zeros((1,), jnp.int32),
-            eos_id=EOS, pad_id=PAD, length_penalty=NO_PENALTY, **chain,
-        )  # fmt: skip
+        search_chain(MISLEADING, beam_size=2, max_length=0)

@@ -1,11 +1,11 @@
-"""Length penalties against numbers worked out by hand."""
+"""Length and coverage penalties against numbers worked out by hand."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transformer_jax.decoding.scores import make_length_penalty
+from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
 from transformer_jax.errors import InputError
 
 
@@ -42,3 +42,18 @@ def test_unknown_name_and_negative_alpha_are_refused():
         make_length_penalty("google")
     with pytest.raises(InputError, match=r"length_penalty_alpha=-0\.5 must be"):
         make_length_penalty("length", -0.5)
+
+
+def test_coverage_penalty_by_hand():
+    # log .5 + log 1, as more than 1 counts as 1; log .25 + log .5; padding counts 1.
+    coverage = jnp.asarray([[[0.5, 1.7, 1.0], [0.25, 0.5, 1.0]]])
+    np.testing.assert_allclose(
+        coverage_penalty(coverage, 0.5),
+        [[0.5 * np.log(0.5), 0.5 * np.log(0.125)]],
+        rtol=1e-6,
+    )
+
+
+def test_coverage_penalty_of_what_got_no_attention_is_finite_and_large():
+    (penalty,) = coverage_penalty(jnp.zeros((1, 1)), 1.0)
+    assert -100 < penalty < -50

@@ -1,4 +1,4 @@
-"""Decoding with a cache gives the logits of teacher forcing."""
+"""Decoding with a cache gives the logits and the attention of teacher forcing."""
 
 import functools
 
@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 
 from transformer_jax.config import ModelConfig
+from transformer_jax.decoding.history import (
+    empty_history,
+    followed,
+    visible,
+    with_own_place,
+)
 from transformer_jax.model.transformer import Transformer
 
 BATCH, BEAM, SOURCE, TARGET, VOCAB = 2, 3, 6, 7, 20
+# The second sentence begins later. Of the cache's ring it uses some slots anew that
+# the first has written.
+BEGINS = np.array([0, 4])
+NUM_STEPS, SLOTS = TARGET + 4, TARGET + 1
 TINY = {
     "vocab_size": VOCAB, "d_model": 16, "d_ff": 24, "num_heads": 2,
     "num_encoder_layers": 1, "num_decoder_layers": 2,
@@ -28,48 +38,104 @@ VARIANTS = {
 }  # fmt: skip
 
 
+def positions_at(step):
+    """Of each sentence; before and after it the row is idle."""
+    return np.clip(step - BEGINS, 0, TARGET - 1)
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def both_ways(config, params, source, source_segments, hypotheses):
-    """Returns logits `[batch, beam, target, vocab]` by steps and by teacher forcing."""
+def stepped(config, params, source, source_segments, tokens, parents):
+    """Logits `[step, batch, beam, vocab]` and attention to the source.
+
+    `tokens` and `parents` are `[step, batch, beam]`: the parents after each step.
+    """
     apply = functools.partial(Transformer(config).apply, {"params": params})
     memory = apply(
         source, segments=source_segments, deterministic=True, method="encode"
     )
     cache = apply(
-        memory, source_segments, beam_size=BEAM, max_length=TARGET + 2,
-        method="init_cache",
-    )  # fmt: skip
-
-    def step(cache, inputs):
-        tokens, position = inputs
-        logits, cache = apply(tokens, cache, position, method="decode_step")
-        return cache, logits
-
-    inputs = (jnp.moveaxis(hypotheses, -1, 0), jnp.arange(TARGET))
-    _, stepped = jax.lax.scan(step, cache, inputs)
-
-    hidden = apply(
-        hypotheses.reshape(BATCH * BEAM, TARGET),
-        jnp.repeat(memory, BEAM, axis=0),
-        source_segments=jnp.repeat(source_segments, BEAM, axis=0),
-        deterministic=True,
-        method="decode",
+        memory, source_segments, beam_size=BEAM, slots=SLOTS, method="init_cache"
     )
-    forced = apply(hidden, method="logits")
-    return jnp.moveaxis(stepped, 0, 2), forced.reshape(BATCH, BEAM, TARGET, -1)
+    weights = apply(method="step_weights")
+
+    def step(carry, inputs):
+        cache, history = carry
+        tokens, positions, parents = inputs
+        begins = (positions == 0)[:, None, None]
+        ancestors = jnp.where(begins, -1, history.ancestors)
+        history = with_own_place(history._replace(ancestors=ancestors))
+        logits, cache, attention = apply(
+            weights, tokens, cache, positions, history.slot[0],
+            visible(history, config.attention_window), method="decode_step",
+        )  # fmt: skip
+        return (cache, followed(history, parents)), (logits, attention)
+
+    positions = np.stack([positions_at(step) for step in range(NUM_STEPS)])
+    initial = cache, empty_history(BATCH, BEAM, SLOTS)
+    return jax.lax.scan(step, initial, (tokens, jnp.asarray(positions), parents))[1]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def forced(config, params, source, source_segments, sequences):
+    """The same of whole sequences, `[batch, n, target]`, at every position."""
+    number = sequences.shape[1]
+    source, source_segments = (
+        jnp.repeat(rows, number, axis=0) for rows in (source, source_segments)
+    )
+    model = Transformer(config)
+    hidden, kept = model.apply(
+        {"params": params}, source, sequences.reshape(-1, TARGET),
+        source_segments=source_segments, deterministic=True, mutable="intermediates",
+    )  # fmt: skip
+    logits = model.apply({"params": params}, hidden, method="logits")
+    weights = kept["intermediates"]["decoder"]["cross_attention"]["attention_weights"]
+    last_layer = jnp.mean(weights[0][-1], axis=1)
+    return tuple(
+        part.reshape(BATCH, number, TARGET, -1) for part in (logits, last_layer)
+    )
+
+
+def hypotheses_of(tokens, parents):
+    """What each hypothesis has read after each step, by walking from each to parents.
+
+    Returns `[batch, step * beam, target]`, filled up with 0.
+    """
+    sequences = np.zeros((BATCH, NUM_STEPS, BEAM, TARGET), np.int32)
+    for row in range(BATCH):
+        lines = [[] for _ in range(BEAM)]
+        for step in range(BEGINS[row], BEGINS[row] + TARGET):
+            lines = [[*lines[i], tokens[step, row, i]] for i in range(BEAM)]
+            for place, line in enumerate(lines):
+                sequences[row, step, place, : len(line)] = line
+            lines = [lines[parent] for parent in parents[step, row]]
+    return sequences.reshape(BATCH, -1, TARGET)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_steps_with_a_cache_give_the_logits_of_teacher_forcing(variant, random_params):
+def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_params):
     config = ModelConfig(**{**TINY, **VARIANTS[variant]})
     rng = np.random.default_rng(0)
     source = jnp.asarray(rng.integers(0, VOCAB, (BATCH, SOURCE)))
     segments = jnp.asarray([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
-    hypotheses = rng.integers(0, config.output_vocab_size, (BATCH, BEAM, TARGET))
-    stepped, forced = both_ways(
-        config, random_params(config), source, segments, jnp.asarray(hypotheses)
-    )
-    assert stepped.dtype == forced.dtype == jnp.float32
-    assert forced.std() > 0.3
+    beams = (NUM_STEPS, BATCH, BEAM)
+    tokens = rng.integers(0, config.output_vocab_size, beams)
+    parents = rng.integers(0, BEAM, beams)
+    inputs = config, random_params(config), source, segments
+    of_steps = stepped(*inputs, jnp.asarray(tokens), jnp.asarray(parents))
+    of_whole = forced(*inputs, jnp.asarray(hypotheses_of(tokens, parents)))
+
     atol = 0.1 if variant == "bfloat16" else 1e-5
-    np.testing.assert_allclose(stepped, forced, rtol=1e-5, atol=atol)
+    for found, expected in zip(of_steps, of_whole, strict=True):
+        assert found.dtype == expected.dtype == jnp.float32
+        expected = np.reshape(expected, (BATCH, NUM_STEPS, BEAM, TARGET, -1))
+        for row, begin in enumerate(BEGINS):
+            for step in range(begin, begin + TARGET):
+                np.testing.assert_allclose(
+                    found[step, row], expected[row, step, :, step - begin],
+                    rtol=1e-5, atol=atol,
+                )  # fmt: skip
+    logits, attention = of_whole
+    assert logits.std() > 0.3
+    assert attention.std() > 0.01
+    # Nobody attends to padding.
+    assert (np.asarray(of_steps[1])[BEGINS[1] :, 1, :, 3:] == 0).all()

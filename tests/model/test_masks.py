@@ -36,13 +36,3 @@ def test_self_attention_mask(causal, window, expected):
     pattern = masks.AttentionPattern(segments, segments, causal=causal, window=window)
     mask = pattern.mask()
     np.testing.assert_array_equal(mask, matrix(expected + " ........")[None])
-
-
-@pytest.mark.parametrize("window", [None, 1, 3])
-def test_cached_mask_is_a_row_of_the_causal_mask(window):
-    length = 6
-    segments = jnp.ones((1, length), jnp.int32)
-    whole = masks.AttentionPattern(segments, segments, True, window).mask()
-    for position in range(length):
-        row = masks.cached_mask(jnp.asarray(position), length, window)
-        np.testing.assert_array_equal(row[0, 0], whole[0, position])

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from transformer_jax.commands.output import print_json, print_note
-from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.commands.startup import (
+    Joined,
+    Processes,
+    translate_on_all_cores,
+)
 from transformer_jax.config import ExperimentConfig
 from transformer_jax.config_io import load_config
 from transformer_jax.errors import InputError
@@ -47,6 +51,7 @@ def evaluate(
         length_penalty_alpha: its exponent; default as trained.
         examples: this many translations, evenly spaced, shown with their references.
     """
+    translate_on_all_cores()
     processes.start()
     from transformer_jax.data.source import from_files
     from transformer_jax.evaluation.evaluate import evaluate

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -62,12 +62,9 @@ def score(
             averaged with those of the first.
     """
     processes.start()
-    from transformer_jax.checkpoint_contents import is_checkpoint
     from transformer_jax.data.source import from_files
     from transformer_jax.distributed import is_primary
     from transformer_jax.reporting import sentence_bar
-    from transformer_jax.translation import Translator
-    from transformer_jax.workdir import work_directory
 
     given = {
         "length_penalty": length_penalty,
@@ -78,15 +75,7 @@ def score(
     }
     decoding = {name: value for name, value in given.items() if value is not None}
     pairs = from_files(source, target)
-    which = _which(checkpoint)
-    translator = Translator.from_checkpoint(
-        workdir,
-        which,
-        ensemble=[
-            (member, "latest" if is_checkpoint(work_directory(member)) else which)
-            for member in ensemble
-        ],
-    )
+    translator = _loaded(workdir, _which(checkpoint), ensemble)
     records = _records(translator, pairs, alignments, decoding)
     log_prob, num_tokens = 0.0, 0
     with (
@@ -106,6 +95,19 @@ def score(
             print_note(json.dumps(summary))
         else:
             print_json(summary)
+
+
+def _loaded(workdir: str, which: Any, ensemble: Sequence[str]) -> "Translator":
+    """Returns the model, or the ensemble; one checkpoint in it needs no choice."""
+    from transformer_jax.checkpoint_contents import is_checkpoint
+    from transformer_jax.translation import Translator
+    from transformer_jax.workdir import work_directory
+
+    others: list[tuple[str, Any]] = [
+        (member, "latest" if is_checkpoint(work_directory(member)) else which)
+        for member in ensemble
+    ]
+    return Translator.from_checkpoint(workdir, which, ensemble=others)
 
 
 def _records(

@@ -58,6 +58,29 @@ Joined = Annotated[Processes, tyro.conf.arg(name="")]
 """As an argument of a command: its fields are flags without a prefix."""
 
 
+# More would each need a copy of the model, and share the memory's bandwidth.
+_MOST_CPU_DEVICES = 4
+
+
+def translate_on_all_cores() -> None:
+    """Lets JAX show a CPU as several devices, each of which translates on its own.
+
+    The steps of decoding are too small to be spread over cores themselves. Does
+    nothing if JAX has been imported, or the environment says how many there are.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    is_chosen = "JAX_NUM_CPU_DEVICES" in os.environ or "device_count" in flags
+    if "jax" not in sys.modules and not is_chosen:
+        number = min(_num_cores(), _MOST_CPU_DEVICES)
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(number)
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Not on every system.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def keep_compiled_programs() -> None:
     """Lets JAX keep compiled programs on disk, so that the next start need not compile.
 

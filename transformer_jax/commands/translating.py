@@ -12,7 +12,11 @@ from transformer_jax.commands.decoding_flags import (
 )
 from transformer_jax.commands.of_workdir import _which
 from transformer_jax.commands.output import print_note
-from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.commands.startup import (
+    Joined,
+    Processes,
+    translate_on_all_cores,
+)
 from transformer_jax.input_rows import CHUNK_LINES
 
 
@@ -54,6 +58,7 @@ def translate(
             averaged with those of the first.
         chunk_lines: lines translated together, and written together.
     """
+    translate_on_all_cores()
     processes.start()
     import jax
 

@@ -30,7 +30,8 @@ def continuations(
     batch_size, beam_size, vocab_size = logits.shape
     if settings.sampling:
         tokens = draw(state.rng, logits, state.positions, settings)
-        drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2) - normalizer
+        drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2)
+        drawn = _log_probabilities(drawn, normalizer)
         parents = jnp.broadcast_to(jnp.arange(beam_size)[None], tokens.shape)
         return state.live.scores + drawn[:, :, 0], parents, tokens
     # Each hypothesis proposes its own best before its log-probability is added: the
@@ -38,9 +39,18 @@ def continuations(
     # two tokens equal that the model tells apart.
     num_proposed = min(2 * beam_size, vocab_size)
     proposed, tokens = top_k(logits, num_proposed)
-    totals = state.live.scores[:, :, None] + (proposed - normalizer)
+    proposed = _log_probabilities(proposed, normalizer)
+    totals = state.live.scores[:, :, None] + proposed
     totals, index = lax.top_k(
         totals.reshape(batch_size, -1), min(2 * beam_size, beam_size * num_proposed)
     )
     tokens = jnp.take_along_axis(tokens.reshape(batch_size, -1), index, axis=1)
     return totals, index // num_proposed, tokens
+
+
+def _log_probabilities(
+    logits: Float[Array, "batch beam n"], normalizer: Float[Array, "batch beam 1"]
+) -> Float[Array, "batch beam n"]:
+    """Minus infinity where they are not numbers, which some sorts would put first."""
+    found = logits - normalizer
+    return jnp.where(jnp.isnan(found), -jnp.inf, found)

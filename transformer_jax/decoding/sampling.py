@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from transformer_jax.config import DecodingConfig
+from transformer_jax.decoding.top_k import top_k
 
 
 def draw(
@@ -22,8 +23,8 @@ def draw(
     """
     logits = logits / settings.temperature
     if settings.top_k is not None and settings.top_k < logits.shape[-1]:
-        least = jax.lax.top_k(logits, settings.top_k)[0][..., -1:]
-        logits = jnp.where(logits >= least, logits, -jnp.inf)
+        least = top_k(logits, settings.top_k)[0][..., -1:]
+        logits = _most_probable(logits, least, settings.top_k)
     if settings.top_p is not None and settings.top_p < 1:
         logits = _nucleus(logits, settings.top_p)
     keys = jax.vmap(jax.random.fold_in)(rng, positions)
@@ -34,10 +35,22 @@ def _nucleus(
     logits: Float[Array, "batch beam vocab"], top_p: float
 ) -> Float[Array, "batch beam vocab"]:
     """Keeps the fewest tokens whose probabilities sum to at least `top_p`."""
-    probabilities = jax.nn.softmax(logits)
-    ordered = jnp.sort(probabilities, axis=-1, descending=True)
+    ordered = jnp.sort(logits, axis=-1, descending=True)
+    probabilities = jax.nn.softmax(ordered)
     # A token is kept if those before it do not suffice.
-    before = jnp.cumsum(ordered, axis=-1) - ordered
+    before = jnp.cumsum(probabilities, axis=-1) - probabilities
     number = jnp.sum(before < top_p, axis=-1, keepdims=True)
     least = jnp.take_along_axis(ordered, number - 1, axis=-1)
-    return jnp.where(probabilities >= least, logits, -jnp.inf)
+    return _most_probable(logits, least, number)
+
+
+def _most_probable(
+    logits: Float[Array, "batch beam vocab"],
+    least: Float[Array, "batch beam 1"],
+    number: Int[Array, "batch beam 1"] | int,
+) -> Float[Array, "batch beam vocab"]:
+    """Keeps so many tokens, down to the `least`: of equal ones those of lower id."""
+    is_more, is_least = logits > least, logits == least
+    room = number - jnp.sum(is_more, axis=-1, keepdims=True)
+    is_kept = is_more | (is_least & (jnp.cumsum(is_least, axis=-1) <= room))
+    return jnp.where(is_kept, logits, -jnp.inf)

@@ -30,7 +30,8 @@ def top_k(
         maxima = jnp.concatenate([maxima, rest], axis=-1)
     _, chosen = lax.top_k(maxima, k)
     chosen = jnp.sort(chosen, axis=-1)  # So that equal ones keep their order.
-    places = chosen[..., None] * chunk + jnp.arange(chunk)
+    within = lax.broadcasted_iota(jnp.int32, (*chosen.shape, chunk), chosen.ndim)
+    places = chosen[..., None] * chunk + within
     places = places.reshape(*x.shape[:-1], k * chunk)
     candidates = jnp.take_along_axis(x, jnp.minimum(places, length - 1), axis=-1)
     candidates = jnp.where(places < length, candidates, -jnp.inf)

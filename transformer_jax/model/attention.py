@@ -14,6 +14,7 @@ from transformer_jax.model.attention_kernel import attend_rows
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern
+from transformer_jax.model.product import product
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -77,8 +78,7 @@ class _Projection(nn.Module):
             ),
             (self.config.d_model, self.config.num_heads, self.width),
         )
-        kernel = kernel.reshape(self.config.d_model, -1).astype(x.dtype)
-        return jnp.einsum("...d,dh->...h", x, kernel)
+        return product(x, kernel.reshape(self.config.d_model, -1))
 
 
 class _Output(nn.Module):
@@ -98,8 +98,7 @@ class _Output(nn.Module):
             ),
             (self.config.num_heads, self.config.value_size, self.config.d_model),
         )
-        kernel = kernel.reshape(-1, self.config.d_model).astype(attended.dtype)
-        return jnp.einsum("...h,hd->...d", attended, kernel)
+        return product(attended, kernel.reshape(-1, self.config.d_model))
 
 
 class MultiHeadAttention(nn.Module):

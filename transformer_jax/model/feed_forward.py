@@ -1,6 +1,7 @@
 """Position-wise feed-forward network."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 from transformer_jax import axes
 from transformer_jax.config import ModelConfig
 from transformer_jax.model.dropout import Dropout
+from transformer_jax.model.product import product
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -38,6 +40,33 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+class _Linear(nn.Module):
+    """`x W + b`."""
+
+    width: int
+    kernel_axes: tuple[str, str]
+    bias_axis: str
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch inner"]) -> Float[Array, "*batch outer"]:
+        kernel: Any = self.param(
+            "kernel",
+            nn.with_logical_partitioning(
+                nn.initializers.xavier_uniform(), self.kernel_axes
+            ),
+            (x.shape[-1], self.width),
+        )
+        bias: Any = self.param(
+            "bias",
+            nn.with_logical_partitioning(
+                nn.initializers.zeros_init(), (self.bias_axis,)
+            ),
+            (self.width,),
+        )
+        y = product(x, kernel)
+        return y + jnp.reshape(bias.astype(y.dtype), (1,) * (y.ndim - 1) + (-1,))
+
+
 class FeedForward(nn.Module):
     """`max(0, x W1 + b1) W2 + b2`, the same at every position.
 
@@ -46,32 +75,17 @@ class FeedForward(nn.Module):
 
     config: ModelConfig
 
-    @nn.compact
+    def setup(self) -> None:
+        config = self.config
+        self.inner = _Linear(config.d_ff, (axes.EMBED, axes.MLP), axes.MLP)
+        self.outer = _Linear(config.d_model, (axes.MLP, axes.EMBED), axes.VECTOR)
+        self.dropout = Dropout(config.activation_dropout_rate)
+
     def __call__(
         self, x: Float[Array, "*batch d_model"], *, deterministic: bool
     ) -> Float[Array, "*batch d_model"]:
-        config = self.config
-        hidden = self._dense(config.d_ff, "inner", (axes.EMBED, axes.MLP), axes.MLP)(x)
-        if config.activation != "relu":
+        hidden = self.inner(x)
+        if self.config.activation != "relu":
             hidden = checkpoint_name(hidden, KEPT)
-        hidden = ACTIVATIONS[config.activation](hidden)
-        hidden = Dropout(config.activation_dropout_rate)(
-            hidden, deterministic=deterministic
-        )
-        outer = (axes.MLP, axes.EMBED)
-        return self._dense(config.d_model, "outer", outer, axes.VECTOR)(hidden)
-
-    def _dense(
-        self, width: int, name: str, kernel: tuple[str, str], bias: str
-    ) -> nn.Dense:
-        return nn.Dense(
-            width,
-            name=name,
-            dtype=self.config.compute_dtype,
-            kernel_init=nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(), kernel
-            ),
-            bias_init=nn.with_logical_partitioning(
-                nn.initializers.zeros_init(), (bias,)
-            ),
-        )
+        hidden = ACTIVATIONS[self.config.activation](hidden)
+        return self.outer(self.dropout(hidden, deterministic=deterministic))

@@ -187,12 +187,14 @@ class Transformer(nn.Module):
             source_segments=_or_one_sentence(source_segments, memory[..., 0]),
         )
 
-    def step_weights(self) -> StepWeights:
-        """Returns what every `decode_step` reads, to be made once, before the loop."""
+    def step_weights(self, dtype: str) -> StepWeights:
+        """Returns what every `decode_step` reads, to be made once, before the loop.
+
+        Args:
+            dtype: of the large products; the rest is in `config.compute_dtype`.
+        """
         layers = (params for _, params in self._decoder_layers())
-        return make_step_weights(
-            layers, self.output_matrix(), self.config.compute_dtype
-        )
+        return make_step_weights(layers, self.output_matrix(), dtype)
 
     def decode_step(
         self,
