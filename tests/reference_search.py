@@ -104,9 +104,10 @@ def reference_search(
     ranked = [
         Found(hypothesis.tokens, hypothesis.score(settings), is_finished)
         for hypotheses, is_finished in ((finished, True), (live, False))
-        for hypothesis in sorted(hypotheses, key=lambda h: -h.score(settings))
+        for hypothesis in hypotheses
         if hypothesis.tokens and hypothesis.log_probability > -math.inf
     ]
+    ranked.sort(key=lambda found: (not found.is_finished, -found.score))
     return ranked[:beam_size]
 
 

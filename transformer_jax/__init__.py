@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from transformer_jax.evaluation.bleu import paper_bleu as paper_bleu
     from transformer_jax.evaluation.bleu import tokenized_bleu as tokenized_bleu
     from transformer_jax.evaluation.evaluate import evaluate as evaluate
+    from transformer_jax.evaluation.quality import (
+        translation_quality as translation_quality,
+    )
     from transformer_jax.model.transformer import Transformer as Transformer
     from transformer_jax.reporting import read_metrics as read_metrics
     from transformer_jax.scoring import score as score
@@ -66,6 +69,7 @@ _HOMES = {
     "errors": ["InputError"],
     "evaluation.bleu": ["corpus_bleu", "paper_bleu", "tokenized_bleu"],
     "evaluation.evaluate": ["evaluate"],
+    "evaluation.quality": ["translation_quality"],
     "model.transformer": ["Transformer"],
     "reporting": ["read_metrics"],
     "scoring": ["score", "score_tokens"],

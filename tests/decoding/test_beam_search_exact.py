@@ -18,6 +18,7 @@ from random_network import (
     one,
     random_sentences,
     random_weights,
+    search_in_jit,
     search_network,
 )
 from reference_search import Found, reference_score, reference_search
@@ -164,7 +165,7 @@ def test_sentences_spread_over_devices_need_no_communication():
         pytest.skip(f"needs {NUM_SENTENCES} devices, as tests/conftest.py provides")
     weights, sentences = random_weights(6, 4), random_sentences(4)
     search = functools.partial(
-        search_network, weights, settings=DecodingConfig(beam_size=3), max_length=12
+        search_in_jit, weights, settings=DecodingConfig(beam_size=3), max_length=12
     )
     spread = jax.jit(
         jax.shard_map(
@@ -178,7 +179,7 @@ def test_sentences_spread_over_devices_need_no_communication():
     compiled = spread.lower(sentences).compile()
     for collective in ("all-gather", "all-reduce", "collective-permute"):
         assert collective not in compiled.as_text()
-    found, expected = jax.device_get((compiled(sentences), search(sentences)))
+    found, expected = jax.device_get((compiled(sentences), jax.jit(search)(sentences)))
     for i in range(NUM_SENTENCES):
         assert_same(n_best(found, i), n_best(expected, i))
     assert (found.num_steps == expected.num_steps).all()

@@ -35,6 +35,7 @@ VARIANTS = {
         "share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3
     },
     "bfloat16": {"compute_dtype": "bfloat16"},
+    "bfloat16 products": {},
 }  # fmt: skip
 
 
@@ -43,8 +44,8 @@ def positions_at(step):
     return np.clip(step - BEGINS, 0, TARGET - 1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def stepped(config, params, source, source_segments, tokens, parents):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def stepped(config, dtype, params, source, source_segments, tokens, parents):
     """Logits `[step, batch, beam, vocab]` and attention to the source.
 
     `tokens` and `parents` are `[step, batch, beam]`: the parents after each step.
@@ -56,7 +57,7 @@ def stepped(config, params, source, source_segments, tokens, parents):
     cache = apply(
         memory, source_segments, beam_size=BEAM, slots=SLOTS, method="init_cache"
     )
-    weights = apply(method="step_weights")
+    weights = apply(dtype, method="step_weights")
 
     def step(carry, inputs):
         cache, history = carry
@@ -120,11 +121,12 @@ def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_para
     beams = (NUM_STEPS, BATCH, BEAM)
     tokens = rng.integers(0, config.output_vocab_size, beams)
     parents = rng.integers(0, BEAM, beams)
-    inputs = config, random_params(config), source, segments
-    of_steps = stepped(*inputs, jnp.asarray(tokens), jnp.asarray(parents))
-    of_whole = forced(*inputs, jnp.asarray(hypotheses_of(tokens, parents)))
+    dtype = "bfloat16" if variant.startswith("bfloat16") else "float32"
+    inputs = random_params(config), source, segments
+    of_steps = stepped(config, dtype, *inputs, jnp.asarray(tokens), jnp.asarray(parents))
+    of_whole = forced(config, *inputs, jnp.asarray(hypotheses_of(tokens, parents)))
 
-    atol = 0.1 if variant == "bfloat16" else 1e-5
+    atol = 0.1 if dtype == "bfloat16" else 1e-5
     for found, expected in zip(of_steps, of_whole, strict=True):
         assert found.dtype == expected.dtype == jnp.float32
         expected = np.reshape(expected, (BATCH, NUM_STEPS, BEAM, TARGET, -1))

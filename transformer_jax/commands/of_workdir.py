@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from transformer_jax.commands.decoding_flags import (
+    AS_CONFIGURED,
+    DecodingFlags,
+    given,
+)
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -31,10 +36,8 @@ def evaluate(
     source: Path | None = None,
     target: Path | None = None,
     output: Path | None = None,
-    beam_size: int | None = None,
-    length_penalty: Literal["gnmt", "length", "none"] | None = None,
-    length_penalty_alpha: float | None = None,
     examples: int = 0,
+    decoding: DecodingFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
     """Score a model: loss, perplexity, BLEU, chrF and TER, as one JSON object.
@@ -46,9 +49,6 @@ def evaluate(
         source: sentences in place of a split, one a line; needs --target.
         target: their references.
         output: file for the translations.
-        beam_size: hypotheses kept in the search; default as trained, 1 is greedy.
-        length_penalty: by which they are ranked; default as trained.
-        length_penalty_alpha: its exponent; default as trained.
         examples: this many translations, evenly spaced, shown with their references.
     """
     translate_on_all_cores()
@@ -59,18 +59,8 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    decoding = {
-        "beam_size": beam_size,
-        "length_penalty": length_penalty,
-        "length_penalty_alpha": length_penalty_alpha,
-    }
-    result = evaluate(
-        workdir,
-        split=split,
-        checkpoint=_which(checkpoint),
-        pairs=pairs,
-        **{name: value for name, value in decoding.items() if value is not None},
-    )
+    which, settings = _which(checkpoint), given(decoding)
+    result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **settings)
     if output is not None:
         with open_output(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)
