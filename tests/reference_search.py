@@ -117,4 +117,3 @@ def reference_score(model: Model, tokens: Tokens, settings: DecodingConfig) -> f
     for token in tokens:
         hypothesis = hypothesis.extended(model)[token]
     return hypothesis.score(settings)
-

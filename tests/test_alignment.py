@@ -14,7 +14,7 @@ from transformer_jax.alignment import (
 )
 from transformer_jax.errors import InputError
 from transformer_jax.training.loop import train
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 PAIRS = [
     *reversed_pairs(16, seed=3, longest=16),

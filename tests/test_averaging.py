@@ -23,7 +23,7 @@ from transformer_jax.checkpoint import (
     load_params,
 )
 from transformer_jax.errors import InputError
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 SENTENCES = ["ba be bi", "do"]
 

@@ -24,7 +24,7 @@ from transformer_jax.checkpoint import (
 from transformer_jax.config import MeshConfig, TrainingConfig
 from transformer_jax.errors import InputError
 from transformer_jax.training.state import TrainState, abstract_state
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 SENTENCES = ["ba be bi", "do"]
 

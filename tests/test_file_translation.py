@@ -15,7 +15,7 @@ from tiny_runs import reversed_pairs, trained_run
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation import translate_file
 from transformer_jax.output_parts import join_parts, part_path
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 # What lines may hold: nothing, spaces, control characters, what ends a line elsewhere,
 # scripts that are written from the right, emoji, and all too much.
@@ -139,15 +139,19 @@ def test_a_line_that_is_too_long_is_refused_by_number(translator, sources, tmp_p
     assert len(lines_of(tmp_path / "out.partial")) == 4
 
 
+# Little to compile.
+KILLED = {"chunk_lines": 2, "n_best": 2, "beam_size": 2, "max_extra_length": 5}
+
+
 def killed_while_writing(source, output, after_bytes):
     """Translates in another process, which is killed when so much is written."""
     program = (
         "import sys\n"
         "from transformer_jax.file_translation import translate_file\n"
-        "from transformer_jax.translation import Translator\n"
+        "from transformer_jax.translation.translator import Translator\n"
         "workdir, source, output = sys.argv[1:]\n"
         "translator = Translator.from_checkpoint(workdir)\n"
-        "translate_file(translator, source, output, chunk_lines=2, n_best=2)\n"
+        f"translate_file(translator, source, output, **{KILLED})\n"
     )
     arguments = [str(trained_run().workdir), str(source), str(output)]
     compiled = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
@@ -162,32 +166,29 @@ def killed_while_writing(source, output, after_bytes):
     assert process.wait() == -signal.SIGKILL
 
 
-def test_a_job_killed_while_writing_continues_to_the_same_file(
-    translator, sources, tmp_path
-):
+def test_a_job_killed_while_writing_continues_to_the_same_file(translator, tmp_path):
     # So many lines that it cannot be done before it is killed.
-    source, output = write(tmp_path / "in", sources * 6), tmp_path / "out"
-    killed_while_writing(source, output, 500)
+    sources = [source for source, _ in reversed_pairs(100, seed=6, longest=2)]
+    source, output = write(tmp_path / "in", sources), tmp_path / "out"
+    killed_while_writing(source, output, 200)
     partial = part_path(output, (0, 1))
     done = len({line.split("\t")[0] for line in lines_of(partial)})
-    assert 0 < done < 22 * 6
-    write(source, [*reversed(sources)] * 6)
+    assert 0 < done < 100
+    write(source, reversed(sources))
     with pytest.raises(InputError, match="does not begin with the"):
-        translate_file(translator, source, output, resume=True, n_best=2)
-    write(source, sources * 6)
+        translate_file(translator, source, output, resume=True, **KILLED)
+    write(source, sources)
     with pytest.raises(InputError, match="begun with n_best=2, not 1"):
         translate_file(translator, source, output, resume=True)
     with pytest.raises(InputError, match="add --continue"):
-        translate_file(translator, source, output, n_best=2)
+        translate_file(translator, source, output, **KILLED)
     # As if it had been killed in the middle of writing a line.
     with partial.open("ab") as file:
         file.write(b"half a li")
-    taken = translate_file(
-        translator, source, output, resume=True, n_best=2, chunk_lines=2
-    )
-    assert 22 * 6 - done <= taken.lines < 22 * 6
+    taken = translate_file(translator, source, output, resume=True, **KILLED)
+    assert 100 - done <= taken.lines < 100
     whole = tmp_path / "whole"
-    translate_file(translator, source, whole, n_best=2, chunk_lines=2)
+    translate_file(translator, source, whole, **KILLED)
     assert output.read_bytes() == whole.read_bytes()
     assert files(tmp_path) == ["in", "out", "whole"]
 

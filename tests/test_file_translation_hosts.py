@@ -4,7 +4,7 @@ import pytest
 from processes import answers
 from tiny_runs import reversed_pairs, trained_run
 
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 PROGRAM = """
 import jax
@@ -13,7 +13,7 @@ from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation import translate_file
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 workdir, folder = Path(sys.argv[5]), Path(sys.argv[6])
 mesh = sharding.make_mesh(MeshConfig(), jax.local_devices())

@@ -21,10 +21,10 @@ ROWS = (
     "config_io text_streams resumable_output model losses metrics optimizer data "
     "decoding evaluation.bleu",
     "checkpoint_options checkpoint_contents evaluation.quality output_parts "
-    "input_rows search_sizes",
+    "input_rows",
     "sharding distributed checkpoint",
-    "reporting averaging search_programs",
-    "training.state training.window continuous_batching",
+    "reporting averaging",
+    "training.state training.window",
     "training.step training.resume",
     "translation",
     "teacher_forcing",

@@ -11,7 +11,7 @@ from transformer_jax.teacher_forcing import (
     pairs_of_text,
     pairs_of_tokens,
 )
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from tiny_runs import reversed_pairs, tiny_config, trained_run
 
 from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
-from transformer_jax.continuous_batching import Request
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.reporting import CompileCounter
-from transformer_jax.translation import Translator
+from transformer_jax.translation.requests import Request
+from transformer_jax.translation.translator import Translator
 
 # Of one to 20 words, so that they need batches of two widths, in no order.
 SENTENCES = [source for source, _ in reversed_pairs(20, seed=3, longest=20)]

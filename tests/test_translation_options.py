@@ -12,10 +12,10 @@ from tiny_runs import reversed_pairs, tiny_config, trained_run
 
 from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
-from transformer_jax.continuous_batching import Request
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation import Translator
+from transformer_jax.translation.requests import Request
+from transformer_jax.translation.translator import Translator
 
 EXTRA, WIDTH = 5, 32
 SENTENCES = [source for source, _ in reversed_pairs(5, seed=5, longest=6)]

@@ -149,7 +149,7 @@ from test_workdir import RUN
 from tiny_runs import reversed_pairs, tiny_config
 from transformer_jax.averaging import average_checkpoints
 from transformer_jax.training.loop import train
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 for num_steps in (4, 6):
     config = tiny_config(

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         make_evaluation_step as make_evaluation_step,
     )
     from transformer_jax.training.step import make_train_step as make_train_step
-    from transformer_jax.translation import Translator as Translator
+    from transformer_jax.translation.translator import Translator as Translator
 
 _HOMES = {
     "alignment": ["align"],
@@ -77,7 +77,7 @@ _HOMES = {
     "training.loop": ["TrainResult", "train"],
     "training.state": ["TrainState", "init_state"],
     "training.step": ["make_evaluation_step", "make_train_step"],
-    "translation": ["Translator"],
+    "translation.translator": ["Translator"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -20,7 +20,7 @@ from transformer_jax.teacher_forcing import (
     pairs_of_text,
     pairs_of_tokens,
 )
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 Links = list[tuple[int, int]]
 """Source word and target word, counted from 0; every target word once, in order."""

@@ -39,7 +39,8 @@ from transformer_jax.resumable_output import (
 )
 from transformer_jax.text_streams import count_lines
 from transformer_jax.translated_lines import LineFormat, written
-from transformer_jax.translation import Translation, Translator
+from transformer_jax.translation.results import Translation
+from transformer_jax.translation.translator import Translator
 from transformer_jax.translation_job import Job
 
 

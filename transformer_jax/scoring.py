@@ -24,7 +24,7 @@ from transformer_jax.teacher_forcing import (
     pairs_of_text,
     pairs_of_tokens,
 )
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 # Positions projected to logits at once: 150 MB for 37,000 pieces.
 _SLICE_TOKENS = 1_024

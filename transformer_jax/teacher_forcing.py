@@ -22,7 +22,7 @@ from transformer_jax.data.packing import one_pair_a_row
 from transformer_jax.errors import InputError
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 Program = Callable[[Any, Batch], Any]
 """Parameters and a batch to arrays `[rows, ...]`, compiled."""

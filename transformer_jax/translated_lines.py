@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from transformer_jax.alignment import Links, pharaoh
-from transformer_jax.translation import Translation
+from transformer_jax.translation.results import Translation
 
 # What ends a line for some programs; in JSON it can be written in another way.
 _BREAKS_IN_TEXT = str.maketrans("\n\r", "  ")

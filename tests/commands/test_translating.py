@@ -11,7 +11,7 @@ from transformer_jax.cli import main
 from transformer_jax.commands.decoding_flags import AS_CONFIGURED, given
 from transformer_jax.commands.translating import translate
 from transformer_jax.config import DecodingConfig
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 
 SOURCES = [source for source, _ in reversed_pairs(6, seed=7)]
 

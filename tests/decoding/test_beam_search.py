@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_network import quick_jit
 
 from transformer_jax.config import DecodingConfig
 from transformer_jax.decoding.beam_search import beam_search
@@ -28,7 +29,7 @@ def search_chain(transitions, *, batch_size=1, length_penalty="none", **options)
     settings = DecodingConfig(length_penalty=length_penalty, **settings)
     options = {"eos_id": EOS, "pad_id": PAD, **options}
 
-    @jax.jit
+    @quick_jit
     def search(initial_tokens):
         return beam_search(
             lambda tokens, positions, history, cache: (table[tokens], cache, None),

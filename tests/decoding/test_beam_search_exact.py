@@ -58,7 +58,7 @@ def test_early_stop_takes_fewer_steps_to_the_same_result(name, alpha, beam_size)
     settings = DecodingConfig(
         beam_size=beam_size, length_penalty=name, length_penalty_alpha=alpha
     )
-    result, models = searched(4, 1, settings, max_length=30)
+    result, models = searched(4, 4, settings, max_length=30)
     for i, model in enumerate(models):
         expected = reference_search(model, settings, limit=30, eos_id=EOS)
         assert_same(n_best(result, i), expected)

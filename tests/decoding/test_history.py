@@ -49,7 +49,9 @@ def test_a_hypothesis_sees_its_ancestors_and_itself(window):
 
         parents = rng.integers(0, BEAM, (BATCH, BEAM))
         history = followed(history, jnp.asarray(parents))
-        lines = [[lines[row][parent] for parent in parents[row]] for row in range(BATCH)]
+        lines = [
+            [lines[row][parent] for parent in parents[row]] for row in range(BATCH)
+        ]
     assert max(len(line) for row in lines for line in row) >= SLOTS - 1
 
 

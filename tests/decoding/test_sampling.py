@@ -12,6 +12,7 @@ from random_network import (
     make_model,
     n_best,
     one,
+    quick_jit,
     random_sentences,
     random_weights,
     search_network,
@@ -40,7 +41,7 @@ def counts(probabilities, settings, *, position=0, impl=MURMUR):
         logits = jnp.asarray(np.log(probabilities) + 3.0, jnp.float32)
     logits = jnp.broadcast_to(logits, (NUM_KEYS, BEAM, len(probabilities)))
     positions = jnp.full((NUM_KEYS,), position)
-    drawn = jax.jit(draw, static_argnums=3)(
+    drawn = quick_jit(draw, static_argnums=3)(
         keys(NUM_KEYS, impl=impl), logits, positions, settings
     )
     assert drawn.shape == (NUM_KEYS, BEAM)
@@ -134,7 +135,9 @@ def test_draws_of_positions_sentences_and_hypotheses_are_independent(impl):
 
     def drawn(position):
         positions = jnp.full((NUM_KEYS,), position)
-        return np.asarray(draw(keys(NUM_KEYS, impl=impl), logits, positions, SAMPLING()))
+        return np.asarray(
+            draw(keys(NUM_KEYS, impl=impl), logits, positions, SAMPLING())
+        )
 
     now, later = drawn(6), drawn(7)
     pair = np.outer([0.5, 0.3, 0.2], [0.5, 0.3, 0.2]).ravel()

@@ -1,5 +1,7 @@
 """Every option of the search, and all of them together, against the reference."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,7 +117,7 @@ def drawn_settings(seed):
     return settings, num_results, PREFIXES if rng.random() < 0.5 else None
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_options_together_give_what_the_reference_gives(seed):
     settings, num_results, prefixes = drawn_settings(seed)
     lists = found_by_search(
@@ -127,7 +129,7 @@ def test_options_together_give_what_the_reference_gives(seed):
 
 
 def test_fewer_results_are_certain_sooner():
-    weights, sentences = random_weights(5, 1), random_sentences(1)
+    weights, sentences = random_weights(4, 4), random_sentences(4)
     settings = DecodingConfig(beam_size=6, length_penalty_alpha=1.0)
     all_results, first = (
         jax.device_get(
@@ -145,17 +147,16 @@ def test_fewer_results_are_certain_sooner():
 
 
 def test_a_sentence_that_ends_at_first_ends_with_beam_size_hypotheses():
-    weights, sentences = random_weights(5, 1), random_sentences(1)
+    weights, sentences = random_weights(4, 4), random_sentences(4)
+    settings = DecodingConfig(beam_size=3, length_penalty_alpha=2.0)
     first, exact = (
         jax.device_get(
             search_network(
-                weights, sentences,
-                DecodingConfig(beam_size=3, length_penalty_alpha=2.0, early_stopping=how),
-                max_length=30,
+                weights, sentences, replace(settings, early_stopping=how), max_length=30
             )
         )
         for how in ("first", "exact")
-    )  # fmt: skip
+    )
     assert first.finished.all()
     assert (first.num_steps < exact.num_steps).any()
     assert (first.scores[:, 0] <= exact.scores[:, 0]).all()

@@ -17,8 +17,8 @@ from transformer_jax.decoding.history import (
 from transformer_jax.model.transformer import Transformer
 
 BATCH, BEAM, SOURCE, TARGET, VOCAB = 2, 3, 6, 7, 20
-# The second sentence begins later. Of the cache's ring it uses some slots anew that
-# the first has written.
+# The second sentence begins later, and goes round the end of the cache's ring: it
+# writes over what its row held before.
 BEGINS = np.array([0, 4])
 NUM_STEPS, SLOTS = TARGET + 4, TARGET + 1
 TINY = {
@@ -123,7 +123,9 @@ def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_para
     parents = rng.integers(0, BEAM, beams)
     dtype = "bfloat16" if variant.startswith("bfloat16") else "float32"
     inputs = random_params(config), source, segments
-    of_steps = stepped(config, dtype, *inputs, jnp.asarray(tokens), jnp.asarray(parents))
+    of_steps = stepped(
+        config, dtype, *inputs, jnp.asarray(tokens), jnp.asarray(parents)
+    )
     of_whole = forced(config, *inputs, jnp.asarray(hypotheses_of(tokens, parents)))
 
     atol = 0.1 if dtype == "bfloat16" else 1e-5

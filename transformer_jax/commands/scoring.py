@@ -16,7 +16,7 @@ from transformer_jax.text_streams import open_output
 
 if TYPE_CHECKING:
     from transformer_jax.data.source import SentencePairs
-    from transformer_jax.translation import Translator
+    from transformer_jax.translation.translator import Translator
 
 # Pairs scored together: enough to sort by length, few enough to hold.
 _CHUNK_LINES = 16_384
@@ -100,7 +100,7 @@ def score(
 def _loaded(workdir: str, which: Any, ensemble: Sequence[str]) -> "Translator":
     """Returns the model, or the ensemble; one checkpoint in it needs no choice."""
     from transformer_jax.checkpoint_contents import is_checkpoint
-    from transformer_jax.translation import Translator
+    from transformer_jax.translation.translator import Translator
     from transformer_jax.workdir import work_directory
 
     others: list[tuple[str, Any]] = [

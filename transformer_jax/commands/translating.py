@@ -67,7 +67,7 @@ def translate(
     from transformer_jax.config import MeshConfig
     from transformer_jax.distributed import is_primary
     from transformer_jax.file_translation import translate_file
-    from transformer_jax.translation import Translator
+    from transformer_jax.translation.translator import Translator
     from transformer_jax.workdir import work_directory
 
     which = _which(checkpoint)

@@ -28,7 +28,7 @@ def continuations(
         search.eos_id,
     )  # fmt: skip
     batch_size, beam_size, vocab_size = logits.shape
-    if settings.sampling:
+    if settings.sampling and state.rng is not None:
         tokens = draw(state.rng, logits, state.positions, settings)
         drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2)
         drawn = _log_probabilities(drawn, normalizer)

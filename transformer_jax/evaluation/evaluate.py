@@ -34,7 +34,7 @@ from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
 from transformer_jax.evaluation.quality import translation_quality
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.training.step import EvaluationStep, make_evaluation_step
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 from transformer_jax.workdir import StoredPath
 
 # Settings of decoding that are told of whatever they are; the others are where they

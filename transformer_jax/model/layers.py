@@ -1,6 +1,7 @@
 """Encoder and decoder layers: sub-layers with residuals and layer normalisation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 from jax.ad_checkpoint import checkpoint_name
@@ -123,7 +124,8 @@ class DecoderLayer(nn.Module):
         far as the mask lets them, as if they were positions of one sequence: so neither
         need be copied for each of them. Returns the weights of cross-attention too.
         """
-        present, cross_weights = past, None
+        present: KeyValue = past
+        cross_weights: Any = None
 
         def self_attention(x: Array) -> Array:
             nonlocal present

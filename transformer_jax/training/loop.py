@@ -30,7 +30,7 @@ from transformer_jax.training.resume import begin, starting_state, write_config
 from transformer_jax.training.state import TrainState, checkpoint_items
 from transformer_jax.training.step import make_evaluation_step, make_train_step
 from transformer_jax.training.window import Window
-from transformer_jax.translation import Translator
+from transformer_jax.translation.translator import Translator
 from transformer_jax.workdir import work_directory
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """The sizes of a batch that is being translated, and how it comes by others."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +45,18 @@ def resized(
     if sizes.slots != slots:
         first = state.history.slot[0]
         caches = tuple(
-            cache.replace(
+            dataclasses.replace(
+                cache,
                 self_attention=tuple(
-                    layer.replace(
+                    dataclasses.replace(
+                        layer,
                         key=_unrolled(layer.key, 3, first * beam, sizes.slots * beam),
                         value=_unrolled(
                             layer.value, 2, first * beam, sizes.slots * beam
                         ),
                     )
                     for layer in cache.self_attention
-                )
+                ),
             )
             for cache in caches
         )
@@ -78,10 +81,13 @@ def _lengthened(hypotheses: Hypotheses, sizes: Sizes, pad_id: int) -> Hypotheses
 
 def _widened(cache: DecoderCache, width: int) -> DecoderCache:
     """Returns the cache with room for longer sources."""
-    return cache.replace(
+    return dataclasses.replace(
+        cache,
         cross_attention=tuple(
-            layer.replace(
-                key=_wider(layer.key, 3, width), value=_wider(layer.value, 2, width)
+            dataclasses.replace(
+                layer,
+                key=_wider(layer.key, 3, width),
+                value=_wider(layer.value, 2, width),
             )
             for layer in cache.cross_attention
         ),

@@ -2,13 +2,10 @@
 
 import dataclasses
 import os
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from transformer_jax import sharding
@@ -19,39 +16,25 @@ from transformer_jax.config import (
     MeshConfig,
     ModelConfig,
 )
-from transformer_jax.continuous_batching import Hypothesis, Request, search_all
-from transformer_jax.data.sentence_ends import Parts, in_parts
+from transformer_jax.data.sentence_ends import in_parts
 from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
 from transformer_jax.decoding.beam_search import Search
 from transformer_jax.errors import InputError
 from transformer_jax.model.attention_maps import attention_weights_of
 from transformer_jax.model.positional_encoding import max_position
-from transformer_jax.search_programs import Programs, make_programs
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One hypothesis for one sentence."""
-
-    text: str
-    score: float
-    """Log-probability over length penalty, plus coverage penalty; nats."""
-    is_finished: bool
-    """Whether it ended by itself, not at the maximum length."""
-    pieces: list[str]
-    """What the model put out, end-of-sentence included if it has ended."""
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Attention weights of one sentence pair, float32 [layers, heads, query, key]."""
-
-    source_pieces: list[str]
-    target_pieces: list[str]
-    """What the decoder read: the beginning of the sentence, then the target."""
-    encoder: np.ndarray
-    decoder: np.ndarray
-    cross: np.ndarray
+from transformer_jax.translation.continuous_batching import search_all
+from transformer_jax.translation.programs import Programs, make_programs
+from transformer_jax.translation.requests import (
+    Hypothesis,
+    Request,
+    make_requests,
+)
+from transformer_jax.translation.results import (
+    Attention,
+    Translation,
+    joined,
+    make_translations,
+)
 
 
 class Translator:
@@ -162,17 +145,17 @@ class Translator:
         parts = in_parts(
             sentences, self.tokenizer, self._longest_source(settings), settings.too_long
         )
-        requests = self._requests(parts, prefixes, settings)
+        requests = make_requests(parts, prefixes, self.tokenizer, settings)
         found = self.search(requests, n, settings)
         # An empty sentence has no part.
         results = [[Translation("", 0.0, True, [])] for _ in sentences]
         owned: dict[int, list[list[Translation]]] = {}
         for owner, translations in zip(
-            parts.owners, self._translations(found), strict=True
+            parts.owners, make_translations(found, self.tokenizer), strict=True
         ):
             owned.setdefault(owner, []).append(translations)
         for owner, lists in owned.items():
-            results[owner] = lists[0] if len(lists) == 1 else _joined(lists)
+            results[owner] = lists[0] if len(lists) == 1 else joined(lists)
         return results
 
     def search(
@@ -240,29 +223,6 @@ class Translator:
                 'for each, "" where there is none.'
             )
 
-    def _requests(
-        self, parts: Parts, prefixes: Sequence[str] | None, settings: DecodingConfig
-    ) -> list[Request]:
-        forced: list[list[int]] = [[] for _ in parts.encoded]
-        if prefixes is not None:
-            encoded = self.tokenizer.encode_target(prefixes)
-            firsts = {owner: i for i, owner in reversed(list(enumerate(parts.owners)))}
-            for owner, first in firsts.items():
-                forced[first] = encoded[owner][:-1]  # Without the end of sentence.
-        requests = []
-        for source, prefix in zip(parts.encoded, forced, strict=True):
-            limit = len(source) + settings.max_extra_length
-            if len(prefix) >= limit:
-                raise InputError(
-                    f"a prefix has {len(prefix)} tokens, but its output may have "
-                    f"{limit}: raise decoding.max_extra_length."
-                )
-            # What is drawn for a sentence follows from the sentence, not from its
-            # place in a file or a batch.
-            seed = zlib.crc32(np.asarray(source, np.int32).tobytes())
-            requests.append(Request(source, limit, seed, prefix))
-        return requests
-
     def _programs(self, n: int, settings: DecodingConfig) -> Programs:
         models, weight_dtypes = [], []
         for config, _ in self.models:
@@ -293,33 +253,3 @@ class Translator:
             self.tokenizer.bos_id,
             self.mesh,
         )
-
-    def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
-        flat = [hypothesis for hypotheses in found for hypothesis in hypotheses]
-        texts = iter(self.tokenizer.decode_target([each.tokens for each in flat]))
-        return [
-            [
-                Translation(
-                    next(texts),
-                    hypothesis.score,
-                    hypothesis.is_finished,
-                    self.tokenizer.target_pieces(hypothesis.tokens),
-                )
-                for hypothesis in hypotheses
-            ]
-            or [Translation("", float("-inf"), False, [])]
-            for hypotheses in found
-        ]
-
-
-def _joined(parts: list[list[Translation]]) -> list[Translation]:
-    """Returns translations of a sentence from those of its parts."""
-    return [
-        Translation(
-            text=" ".join(part.text for part in of_parts),
-            score=sum(part.score for part in of_parts),
-            is_finished=all(part.is_finished for part in of_parts),
-            pieces=[piece for part in of_parts for piece in part.pieces],
-        )
-        for of_parts in zip(*parts, strict=False)
-    ]

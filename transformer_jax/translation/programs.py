@@ -24,7 +24,7 @@ from transformer_jax.decoding.search_state import BeamResult, SearchState, empty
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.random_bits import MURMUR
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.search_sizes import Sizes, resized
+from transformer_jax.translation.sizes import Sizes, resized
 
 
 class Sentences(NamedTuple):
@@ -153,7 +153,7 @@ class _Device:
     def encode(
         self, params: Any, source: Array, segments: Array
     ) -> tuple[tuple[KeyValue, ...], ...]:
-        memories = []
+        memories: list[Any] = []
         for config, own_params in zip(self.models, params, strict=True):
             model = functools.partial(Transformer(config).apply, {"params": own_params})
             memory: Any = model(

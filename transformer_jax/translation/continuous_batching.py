@@ -8,43 +8,22 @@ handful of programs serve a whole file.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from transformer_jax import sharding
-from transformer_jax.search_programs import Programs, Sentences
-from transformer_jax.search_sizes import Sizes
+from transformer_jax.translation.programs import Programs, Sentences
+from transformer_jax.translation.requests import Hypothesis, Request
+from transformer_jax.translation.sizes import Sizes
 
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16
 # The rows are filled in so many parts. When there is nothing left to fill them with,
 # the last sentences go on in a batch that is smaller by a factor, if it was large.
 _PARTS, _SHRINK, _LARGE = 8, 4, 32
-
-
-@dataclass(frozen=True)
-class Request:
-    """One sentence to be translated."""
-
-    source: list[int]
-    limit: int
-    """Most output tokens."""
-    seed: int = 0
-    """What its random numbers follow from."""
-    prefix: list[int] = field(default_factory=list)
-    """What its output begins with."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One output for a sentence."""
-
-    tokens: list[int]
-    """With end-of-sentence, if it has ended."""
-    score: float
-    is_finished: bool
 
 
 def power_of_two(number: int) -> int:
@@ -229,11 +208,9 @@ class _Batch:
     def advance(self) -> None:
         """Goes on until there is something to do, and takes out what is done."""
         enough = self._on_devices(np.full((self._mesh.size,), self._enough(), np.int32))
-        self._state, done, results = self._programs.advance(
-            self._params, self._state, enough
-        )
-        done = np.asarray(done).reshape(self._occupants.shape)
-        results = type(results)(*map(np.asarray, results))
+        self._state, *told = self._programs.advance(self._params, self._state, enough)
+        done, results = jax.tree.map(np.asarray, told)
+        done = done.reshape(self._occupants.shape)
         for device, row in zip(*np.nonzero(done & (self._occupants >= 0)), strict=True):
             index = self._occupants[device, row]
             place = device * self._sizes.rows + row
