@@ -14,24 +14,21 @@ PACKAGE = "transformer_jax"
 # may not.
 ROWS = (
     "errors axes hardware hlo tpu_environment host_memory evaluation.__init__ "
-    "training.__init__",
+    "training.__init__ commands.__init__",
     "config_checks roofline workdir evaluation.moses evaluation.significance",
     "config_model config_decoding evaluation.protocols",
     "config",
-    "config_io text_streams resumable_output model losses metrics optimizer data "
-    "decoding evaluation.bleu",
-    "checkpoint_options checkpoint_contents evaluation.quality output_parts "
-    "input_rows",
+    "config_io text_streams model losses metrics optimizer data decoding "
+    "evaluation.bleu",
+    "checkpoint_options checkpoint_contents evaluation.quality",
     "sharding distributed checkpoint",
     "reporting averaging",
     "training.state training.window",
     "training.step training.resume",
     "translation",
-    "teacher_forcing",
-    "evaluation.evaluate benchmark plan scoring alignment",
-    "training.loop translated_lines",
-    "translation_job",
-    "file_translation",
+    "scoring",
+    "evaluation.evaluate benchmark plan file_translation",
+    "training.loop",
     "commands",
     "__init__ cli",
     "__main__",

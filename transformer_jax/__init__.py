@@ -8,7 +8,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformer_jax.alignment import align as align
     from transformer_jax.averaging import average_checkpoints as average_checkpoints
     from transformer_jax.config import DataConfig as DataConfig
     from transformer_jax.config import DecodingConfig as DecodingConfig
@@ -38,8 +37,9 @@ if TYPE_CHECKING:
     )
     from transformer_jax.model.transformer import Transformer as Transformer
     from transformer_jax.reporting import read_metrics as read_metrics
-    from transformer_jax.scoring import score as score
-    from transformer_jax.scoring import score_tokens as score_tokens
+    from transformer_jax.scoring.alignment import align as align
+    from transformer_jax.scoring.scores import score as score
+    from transformer_jax.scoring.scores import score_tokens as score_tokens
     from transformer_jax.sharding import make_global as make_global
     from transformer_jax.sharding import make_mesh as make_mesh
     from transformer_jax.training.loop import TrainResult as TrainResult
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from transformer_jax.translation.translator import Translator as Translator
 
 _HOMES = {
-    "alignment": ["align"],
     "averaging": ["average_checkpoints"],
     "config": [
         "DataConfig", "DecodingConfig", "ExperimentConfig", "MeshConfig",
@@ -72,7 +71,8 @@ _HOMES = {
     "evaluation.quality": ["translation_quality"],
     "model.transformer": ["Transformer"],
     "reporting": ["read_metrics"],
-    "scoring": ["score", "score_tokens"],
+    "scoring.alignment": ["align"],
+    "scoring.scores": ["score", "score_tokens"],
     "sharding": ["make_global", "make_mesh"],
     "training.loop": ["TrainResult", "train"],
     "training.state": ["TrainState", "init_state"],

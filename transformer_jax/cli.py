@@ -18,9 +18,9 @@ from typing import Any
 import tyro
 
 from transformer_jax.commands import (
+    bleu,
     of_settings,
     of_workdir,
-    scores,
     scoring,
     translating,
 )
@@ -113,6 +113,6 @@ def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
         "evaluate": of_workdir.evaluate,
         "average": of_workdir.average,
         "score": scoring.score,
-        "bleu": scores.bleu,
+        "bleu": bleu.bleu,
         "info": of_workdir.info,
     }

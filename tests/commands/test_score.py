@@ -7,10 +7,10 @@ import math
 import pytest
 from tiny_runs import reversed_pairs, trained_run
 
-from transformer_jax.alignment import align, pharaoh
 from transformer_jax.cli import main
 from transformer_jax.commands import scoring
-from transformer_jax.scoring import score
+from transformer_jax.scoring.alignment import align, pharaoh
+from transformer_jax.scoring.scores import score
 
 PAIRS = [
     *reversed_pairs(9, seed=5),

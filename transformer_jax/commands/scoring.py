@@ -117,8 +117,8 @@ def _records(
     decoding: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """Yields what there is to say of each pair, in the order of the files."""
-    from transformer_jax.alignment import align, pharaoh
-    from transformer_jax.scoring import score
+    from transformer_jax.scoring.alignment import align, pharaoh
+    from transformer_jax.scoring.scores import score
 
     for first in range(0, len(pairs), _CHUNK_LINES):
         chunk = pairs.read(first, min(first + _CHUNK_LINES, len(pairs)))

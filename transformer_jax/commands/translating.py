@@ -17,7 +17,7 @@ from transformer_jax.commands.startup import (
     Processes,
     translate_on_all_cores,
 )
-from transformer_jax.input_rows import CHUNK_LINES
+from transformer_jax.file_translation.input_rows import CHUNK_LINES
 
 
 def translate(
@@ -66,7 +66,7 @@ def translate(
     from transformer_jax.checkpoint_contents import is_checkpoint
     from transformer_jax.config import MeshConfig
     from transformer_jax.distributed import is_primary
-    from transformer_jax.file_translation import translate_file
+    from transformer_jax.file_translation.translate import translate_file
     from transformer_jax.translation.translator import Translator
     from transformer_jax.workdir import work_directory
 

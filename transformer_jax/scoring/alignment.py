@@ -14,7 +14,7 @@ from transformer_jax.config import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.errors import InputError
-from transformer_jax.teacher_forcing import (
+from transformer_jax.scoring.teacher_forcing import (
     forced,
     over_pairs,
     pairs_of_text,

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from transformer_jax.errors import InputError
-from transformer_jax.resumable_output import discard, to_disk, writing
+from transformer_jax.file_translation.resumable_output import discard, to_disk, writing
 
 
 def part_path(output: Path, part: tuple[int, int]) -> Path:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from transformer_jax.translated_lines import LineFormat, written
+from transformer_jax.file_translation.lines import LineFormat, written
 from transformer_jax.translation.results import Translation
 
 BREAKS = "a\nb\r\nc\rd\x0be\x0cf\x1cg\x85h\u2028i\u2029j\tk"

@@ -12,7 +12,6 @@ from typing import IO, Any, Literal
 
 import jax
 
-from transformer_jax.alignment import Links, align
 from transformer_jax.data.sentence_ends import TooLongError
 from transformer_jax.distributed import (
     all_together,
@@ -21,7 +20,7 @@ from transformer_jax.distributed import (
     sum_of_all_hosts,
 )
 from transformer_jax.errors import InputError
-from transformer_jax.input_rows import (
+from transformer_jax.file_translation.input_rows import (
     CHUNK_LINES,
     Row,
     chunks,
@@ -29,19 +28,20 @@ from transformer_jax.input_rows import (
     open_rows,
     skip,
 )
-from transformer_jax.output_parts import join_parts
-from transformer_jax.reporting import CompileCounter, sentence_bar
-from transformer_jax.resumable_output import (
+from transformer_jax.file_translation.job import Job
+from transformer_jax.file_translation.lines import LineFormat, written
+from transformer_jax.file_translation.parts import join_parts
+from transformer_jax.file_translation.resumable_output import (
     Journal,
     ResumableOutput,
     finish,
     open_resumable,
 )
+from transformer_jax.reporting import CompileCounter, sentence_bar
+from transformer_jax.scoring.alignment import Links, align
 from transformer_jax.text_streams import count_lines
-from transformer_jax.translated_lines import LineFormat, written
 from transformer_jax.translation.results import Translation
 from transformer_jax.translation.translator import Translator
-from transformer_jax.translation_job import Job
 
 
 @dataclass(frozen=True)

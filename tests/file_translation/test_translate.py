@@ -13,8 +13,8 @@ import pytest
 from tiny_runs import reversed_pairs, trained_run
 
 from transformer_jax.errors import InputError
-from transformer_jax.file_translation import translate_file
-from transformer_jax.output_parts import join_parts, part_path
+from transformer_jax.file_translation.parts import join_parts, part_path
+from transformer_jax.file_translation.translate import translate_file
 from transformer_jax.translation.translator import Translator
 
 # What lines may hold: nothing, spaces, control characters, what ends a line elsewhere,
@@ -147,7 +147,7 @@ def killed_while_writing(source, output, after_bytes):
     """Translates in another process, which is killed when so much is written."""
     program = (
         "import sys\n"
-        "from transformer_jax.file_translation import translate_file\n"
+        "from transformer_jax.file_translation.translate import translate_file\n"
         "from transformer_jax.translation.translator import Translator\n"
         "workdir, source, output = sys.argv[1:]\n"
         "translator = Translator.from_checkpoint(workdir)\n"

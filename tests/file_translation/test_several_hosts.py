@@ -12,7 +12,7 @@ from pathlib import Path
 from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
 from transformer_jax.errors import InputError
-from transformer_jax.file_translation import translate_file
+from transformer_jax.file_translation.translate import translate_file
 from transformer_jax.translation.translator import Translator
 
 workdir, folder = Path(sys.argv[5]), Path(sys.argv[6])

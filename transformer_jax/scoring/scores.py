@@ -18,7 +18,7 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.teacher_forcing import (
+from transformer_jax.scoring.teacher_forcing import (
     forced,
     over_pairs,
     pairs_of_text,

@@ -6,8 +6,16 @@ import json
 import pytest
 
 from transformer_jax.errors import InputError
-from transformer_jax.output_parts import check_other_parts, join_parts, part_path
-from transformer_jax.resumable_output import finish, open_resumable, read_journal
+from transformer_jax.file_translation.parts import (
+    check_other_parts,
+    join_parts,
+    part_path,
+)
+from transformer_jax.file_translation.resumable_output import (
+    finish,
+    open_resumable,
+    read_journal,
+)
 
 SETTINGS = {"beam_size": 4, "prefixes": False, "alpha": 0.6, "top_k": None}
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tiny_runs import WORDS, reversed_pairs, tiny_config, trained_run
 
-from transformer_jax.alignment import (
+from transformer_jax.errors import InputError
+from transformer_jax.scoring.alignment import (
     align,
     align_tokens,
     attention_of_words,
@@ -12,7 +13,6 @@ from transformer_jax.alignment import (
     pharaoh,
     word_starts,
 )
-from transformer_jax.errors import InputError
 from transformer_jax.training.loop import train
 from transformer_jax.translation.translator import Translator
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transformer_jax.alignment import Links, pharaoh
+from transformer_jax.scoring.alignment import Links, pharaoh
 from transformer_jax.translation.results import Translation
 
 # What ends a line for some programs; in JSON it can be written in another way.

@@ -6,7 +6,7 @@ from tiny_runs import tiny_config, trained_run
 
 from transformer_jax.config import DecodingConfig
 from transformer_jax.errors import InputError
-from transformer_jax.teacher_forcing import (
+from transformer_jax.scoring.teacher_forcing import (
     over_pairs,
     pairs_of_text,
     pairs_of_tokens,

@@ -10,7 +10,7 @@ from transformer_jax import sharding
 from transformer_jax.config import MeshConfig
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.reporting import CompileCounter
-from transformer_jax.scoring import gold_log_probs, score, score_tokens
+from transformer_jax.scoring.scores import gold_log_probs, score, score_tokens
 from transformer_jax.translation.translator import Translator
 
 # Of one to 20 words, so of several widths; with empty sides and odd lengths.
