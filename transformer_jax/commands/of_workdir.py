@@ -12,6 +12,7 @@ from transformer_jax.commands.decoding_flags import (
     DecodingFlags,
     given,
 )
+from transformer_jax.commands.models import chosen
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -59,7 +60,7 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    which, settings = _which(checkpoint), given(decoding)
+    which, settings = chosen(checkpoint), given(decoding)
     result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **settings)
     if output is not None:
         with open_output(output) as out:
@@ -156,13 +157,3 @@ def _stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
         for directory in checkpoint.averages(folder)
     }
     return config, {"checkpoints": steps, "averages": averages}
-
-
-def _which(checkpoint: str) -> Any:
-    if checkpoint in ("latest", "best", "average"):
-        return checkpoint
-    if checkpoint.isdecimal():
-        return int(checkpoint)
-    raise InputError(
-        f"--checkpoint {checkpoint} must be latest, best, average or a step."
-    )

@@ -3,13 +3,13 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from transformer_jax.commands.of_workdir import _which
+from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes
 from transformer_jax.text_streams import open_output
@@ -75,7 +75,7 @@ def score(
     }
     decoding = {name: value for name, value in given.items() if value is not None}
     pairs = from_files(source, target)
-    translator = _loaded(workdir, _which(checkpoint), ensemble)
+    translator = load_translator(workdir, checkpoint, ensemble)
     records = _records(translator, pairs, alignments, decoding)
     log_prob, num_tokens = 0.0, 0
     with (
@@ -95,19 +95,6 @@ def score(
             print_note(json.dumps(summary))
         else:
             print_json(summary)
-
-
-def _loaded(workdir: str, which: Any, ensemble: Sequence[str]) -> "Translator":
-    """Returns the model, or the ensemble; one checkpoint in it needs no choice."""
-    from transformer_jax.checkpoint_contents import is_checkpoint
-    from transformer_jax.translation.translator import Translator
-    from transformer_jax.workdir import work_directory
-
-    others: list[tuple[str, Any]] = [
-        (member, "latest" if is_checkpoint(work_directory(member)) else which)
-        for member in ensemble
-    ]
-    return Translator.from_checkpoint(workdir, which, ensemble=others)
 
 
 def _records(

@@ -10,7 +10,7 @@ from transformer_jax.commands.decoding_flags import (
     DecodingFlags,
     given,
 )
-from transformer_jax.commands.of_workdir import _which
+from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -63,24 +63,13 @@ def translate(
     import jax
 
     from transformer_jax import sharding
-    from transformer_jax.checkpoint_contents import is_checkpoint
     from transformer_jax.config import MeshConfig
     from transformer_jax.distributed import is_primary
     from transformer_jax.file_translation.translate import translate_file
-    from transformer_jax.translation.translator import Translator
-    from transformer_jax.workdir import work_directory
 
-    which = _which(checkpoint)
-    translator = Translator.from_checkpoint(
-        workdir,
-        which,
-        ensemble=[
-            (member, "latest" if is_checkpoint(work_directory(member)) else which)
-            for member in ensemble
-        ],
-        # Each process translates lines of its own.
-        mesh=sharding.make_mesh(MeshConfig(), jax.local_devices()),
-    )
+    # Each process translates lines of its own.
+    mesh = sharding.make_mesh(MeshConfig(), jax.local_devices())
+    translator = load_translator(workdir, checkpoint, ensemble, mesh)
     taken = translate_file(
         translator,
         input,
