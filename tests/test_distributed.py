@@ -69,7 +69,7 @@ except InputError as error:
 """
     (told,) = answers(program, num_processes=1, num_devices=1)
     assert told == (
-        "the processes of this training cannot be joined (coordinator_address should "
+        "the processes of this job cannot be joined (coordinator_address should "
         "be defined.): give coordinator_address, process_index too, or run under "
         "Cloud TPU, SLURM, Open MPI or Kubernetes."
     )
@@ -122,7 +122,7 @@ answer({
 def test_processes_agree_or_fail_together():
     found = answers(AGREEMENT, num_processes=2, num_devices=4)
     differ = (
-        "InputError: the processes of this training do not agree: only 0 is y in "
+        "InputError: the processes of this job do not agree: only 0 is y in "
         "process 0 and None in process 1; only 1 is None in process 0 and y in process "
         "1; seed is 0 in process 0 and 1 in process 1. Start all with the same "
         "settings."

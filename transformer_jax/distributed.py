@@ -75,7 +75,7 @@ def initialize(
             else "check coordinator_address, num_processes and process_index"
         )
         raise InputError(
-            f"the processes of this training cannot be joined ({str(error).strip()}): "
+            f"the processes of this job cannot be joined ({str(error).strip()}): "
             f"{hint}."
         ) from None
     except RuntimeError as error:
@@ -226,7 +226,7 @@ def require_agreement(name: str, values: Mapping[str, str]) -> None:
     if differences:
         more = f"; and {len(differences) - 4} more" if len(differences) > 4 else ""
         raise InputError(
-            f"the processes of this training do not agree: {'; '.join(differences[:4])}"
+            f"the processes of this job do not agree: {'; '.join(differences[:4])}"
             f"{more}. Start all with the same {name}."
         )
 

@@ -18,6 +18,36 @@ KEEP = (
 )
 
 
+CORES = (
+    "import os\n"
+    "from transformer_jax.commands.startup import translate_on_all_cores\n"
+    "translate_on_all_cores()\n"
+    "import jax\n"
+    "print(jax.config.jax_num_cpu_devices, os.cpu_count())\n"
+)
+
+
+def devices_and_cores(**environment):
+    inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", CORES],
+        capture_output=True, text=True, check=True, env={**inherited, **environment},
+    )  # fmt: skip
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_cpu_is_a_device_for_each_of_its_first_cores():
+    devices, cores = devices_and_cores()
+    assert 1 <= devices <= min(cores, 4)
+    assert devices == min(len(os.sched_getaffinity(0)), 4)
+
+
+def test_the_users_own_number_of_devices_stays():
+    assert devices_and_cores(JAX_NUM_CPU_DEVICES="3")[0] == 3
+    flags = "--xla_force_host_platform_device_count=8"
+    assert devices_and_cores(XLA_FLAGS=flags)[0] == -1
+
+
 def kept_in(**environment):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMP")}
     done = subprocess.run(

@@ -279,3 +279,21 @@ def test_wrong_sizes_are_refused():
         search_chain(MISLEADING, beam_size=0, max_length=3)
     with pytest.raises(InputError, match="max_length=0 must be at least 1"):
         search_chain(MISLEADING, beam_size=2, max_length=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "message"),
+    [
+        ({"sampling": True}, {}, "sampling=true needs rng"),
+        ({"coverage_penalty": 0.2}, {}, "coverage_penalty=0.2 needs coverage"),
+        ({}, {"num_results": 3}, "num_results=3 must be between 1 and .*=2"),
+    ],
+)
+def test_what_the_settings_need_must_be_given(settings, arguments, message):
+    settings = DecodingConfig(beam_size=2, **settings)
+    with pytest.raises(InputError, match=message):
+        beam_search(
+            lambda tokens, positions, history, cache: (tokens, cache, None),
+            {}, jnp.zeros((1,), jnp.int32), settings,
+            max_length=3, eos_id=EOS, pad_id=PAD, **arguments,
+        )  # fmt: skip

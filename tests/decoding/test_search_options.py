@@ -22,7 +22,7 @@ from transformer_jax.config import DecodingConfig
 
 # Of different lengths: none, an ordinary one, one that repeats itself, one that ends,
 # and one longer than the limit.
-PREFIXES = [(), (3, 2), (4, 4, 4, 4), (2, EOS), (5, 3, 2, 4, 3, 5)]
+PREFIXES = [(), (3, 2), (4, 4, 4, 4, 2, 3), (2, EOS), (5, 3, 2, 4, 3, 5)]
 LIMITS = [12, 9, 11, 7, 4]
 VOCAB_SIZE = 7
 

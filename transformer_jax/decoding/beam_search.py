@@ -103,7 +103,7 @@ def beam_search(
             = all of them.
 
     Raises:
-        InputError: for a `max_length` below 1.
+        InputError: for sizes that cannot be, or an argument the settings need.
 
     Paper: section 6.1: beam 4, length penalty of alpha 0.6, at most 50 tokens more
     than the source, ending early where possible.
@@ -112,8 +112,7 @@ def beam_search(
     continuations finishes, its beam of one is not greedy search, and unfinished
     hypotheses never fill up a list that has a finished one.
     """
-    if max_length < 1:
-        raise InputError(f"max_length={max_length} must be at least 1.")
+    _check(settings, max_length, coverage, rng, num_results)
     search = Search(
         settings=settings,
         eos_id=eos_id,
@@ -134,6 +133,29 @@ def beam_search(
         initial,
     )
     return ranked(final, search)
+
+
+def _check(
+    settings: DecodingConfig,
+    max_length: int,
+    coverage: Array | None,
+    rng: Array | None,
+    num_results: int | None,
+) -> None:
+    if max_length < 1:
+        raise InputError(f"max_length={max_length} must be at least 1.")
+    if num_results is not None and not 1 <= num_results <= settings.beam_size:
+        raise InputError(
+            f"num_results={num_results} must be between 1 and "
+            f"decoding.beam_size={settings.beam_size}."
+        )
+    if settings.sampling and rng is None:
+        raise InputError("decoding.sampling=true needs rng, a key for each sentence.")
+    if settings.coverage_penalty and coverage is None:
+        raise InputError(
+            f"decoding.coverage_penalty={settings.coverage_penalty} needs coverage: 1 "
+            "where the source is padding, else 0."
+        )
 
 
 def advance(state: SearchState, step: Step, search: Search) -> SearchState:

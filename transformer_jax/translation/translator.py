@@ -1,6 +1,7 @@
 """Sentences in, translations out."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -164,7 +165,7 @@ class Translator:
         """Returns the n best outputs, in tokens, for sources in tokens."""
         return search_all(
             self._programs(n, settings),
-            tuple(params for _, params in self.models),
+            self._whole_params,
             requests,
             self.mesh,
             batch_tokens=settings.batch_tokens
@@ -187,6 +188,15 @@ class Translator:
             self.tokenizer.target_pieces(inputs),
             *attention_weights_of(self.config.model, self.params, source_ids, inputs),
         )
+
+    @functools.cached_property
+    def _whole_params(self) -> tuple[Any, ...]:
+        """The parameters of each model, gathered once if devices had parts of them."""
+        params = tuple(params for _, params in self.models)
+        everywhere = sharding.replicated(self.mesh)
+        if jax.process_count() == 1:
+            return jax.device_put(params, everywhere)
+        return jax.jit(lambda tree: tree, out_shardings=everywhere)(params)
 
     @property
     def _is_on_cpu(self) -> bool:
