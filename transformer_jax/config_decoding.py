@@ -31,7 +31,8 @@ class DecodingConfig:
     no_repeat_ngram_size: int | None = None
     """No n-gram of this many tokens appears twice in an output."""
     sampling: bool = False
-    """Draw beam_size outputs from the model's probabilities in place of searching."""
+    """Draw outputs from the model's probabilities, as many as are asked for, in place of
+    searching for the best."""
     temperature: float = 1.0
     """Of sampling: logits are divided by it."""
     top_k: int | None = None

@@ -131,7 +131,7 @@ class _Device:
         settings = self.search.settings
         rng = None
         if settings.sampling:
-            key = jax.random.key(settings.seed, impl=MURMUR)
+            key = jax.random.key(0, impl=MURMUR)
             rng = jax.vmap(functools.partial(jax.random.fold_in, key))(new.seeds)
         return empty_state(
             None,

@@ -60,8 +60,9 @@ def make_requests(
                 f"a prefix has {len(prefix)} tokens, but its output may have "
                 f"{limit}: raise decoding.max_extra_length."
             )
-        # What is drawn for a sentence follows from the sentence, not from its place in
-        # a file or a batch.
-        seed = zlib.crc32(np.asarray(source, np.int32).tobytes())
+        # What is drawn for a sentence follows from the seed and the sentence, not from
+        # its place in a file or a batch.
+        content = np.asarray([settings.seed, *source], np.int64).tobytes()
+        seed = zlib.crc32(content)
         requests.append(Request(source, limit, seed, prefix))
     return requests

@@ -249,6 +249,7 @@ class Translator:
             max_source_tokens=None,
             too_long="split",
             compute_dtype=None,
+            seed=0,
         )
         search = Search(
             settings=settings,
