@@ -31,7 +31,7 @@ class DecodingConfig:
     no_repeat_ngram_size: int | None = None
     """No n-gram of this many tokens appears twice in an output."""
     sampling: bool = False
-    """Draw outputs from the model's probabilities, as many as are asked for, in place of
+    """Draw outputs from the model's probabilities, as many as are asked for, instead of
     searching for the best."""
     temperature: float = 1.0
     """Of sampling: logits are divided by it."""
