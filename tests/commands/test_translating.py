@@ -65,6 +65,7 @@ def test_sampling_is_a_flag_without_a_value(source, capsys):
     assert first == again != run(capsys, *flags, "2")[0]
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_a_model_and_itself_is_the_model(source, capsys):
     workdir = trained_run().workdir
     alone, _ = run(capsys, "--input", source)

@@ -98,10 +98,10 @@ def test_scores_are_those_of_each_pair_alone(name, trained, random, reference):
 @pytest.mark.parametrize(
     ("name", "decoding"),
     [
-        ("trained", {}),
         ("random", {"length_penalty": "length"}),
-        ("trained", {"coverage_penalty": 0.3}),
         ("both", {"coverage_penalty": 0.3}),
+        pytest.param("trained", {}, marks=pytest.mark.slow),
+        pytest.param("trained", {"coverage_penalty": 0.3}, marks=pytest.mark.slow),
     ],
 )
 def test_scoring_what_a_beam_found_gives_the_beam_s_score(name, decoding, request):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 from tiny_runs import tiny_config
 
 from transformer_jax import sharding
@@ -24,6 +25,7 @@ def temporary_bytes(vocab_size: int, rows: int) -> int:
     return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_temporaries_do_not_grow_with_the_vocabulary_times_the_tokens():
     """Logits of all of the 1,024 tokens added would be 66 MB, of one slice 8 MB."""
 
