@@ -22,25 +22,23 @@ def constrained(
         prefixes: what each output begins with, filled up with -1. A prefix goes before
             the other constraints.
     """
+    tokens = jnp.arange(logits.shape[-1])[None, None]
+    allowed = logits
     if settings.min_length:
         too_short = (positions < settings.min_length)[:, None, None]
-        is_eos = jnp.arange(logits.shape[-1])[None, None] == eos_id
-        logits_then = jnp.where(too_short & is_eos, -jnp.inf, logits)
-    else:
-        logits_then = logits
+        allowed = jnp.where(too_short & (tokens == eos_id), -jnp.inf, allowed)
     if settings.no_repeat_ngram_size is not None:
-        logits_then = _without_repetition(
-            logits_then, sequences, positions, settings.no_repeat_ngram_size
+        allowed = _without_repetition(
+            allowed, sequences, positions, settings.no_repeat_ngram_size
         )
     if prefixes is not None:
         place = jnp.minimum(positions, prefixes.shape[1] - 1)[:, None]
         forced = jnp.take_along_axis(prefixes, place, axis=1)
         forced = jnp.where(positions[:, None] < prefixes.shape[1], forced, -1)
         forced = forced[:, :, None]
-        is_forced = jnp.arange(logits.shape[-1])[None, None] == forced
-        only_forced = jnp.where(is_forced, logits, -jnp.inf)
-        logits_then = jnp.where(forced >= 0, only_forced, logits_then)
-    return logits_then
+        only_forced = jnp.where(tokens == forced, logits, -jnp.inf)
+        allowed = jnp.where(forced >= 0, only_forced, allowed)
+    return allowed
 
 
 def _without_repetition(

@@ -34,7 +34,13 @@ def attention_weights(
     scores = jnp.einsum(
         "...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32
     )
-    scores *= query.shape[-1] ** -0.5
+    return _masked_softmax(scores * query.shape[-1] ** -0.5, mask)
+
+
+def _masked_softmax(
+    scores: Float[Array, "*batch heads query key"],
+    mask: Bool[Array, "*#batch #query key"],
+) -> Float[Array, "*batch heads query key"]:
     mask = jnp.expand_dims(mask, -3)
     return jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min))
 
@@ -212,8 +218,7 @@ class MultiHeadAttention(nn.Module):
         scores = jnp.einsum(
             "bqhd,bhdk->bhqk", query, memory.key, preferred_element_type=jnp.float32
         )
-        least = jnp.finfo(jnp.float32).min
-        weights = jax.nn.softmax(jnp.where(mask[:, None], scores, least))
+        weights = _masked_softmax(scores, mask)
         # Left and right as they stand: transposed products of few queries are slow.
         heads = jnp.einsum(
             "bhqk,bhkd->bhqd", weights.astype(memory.value.dtype), memory.value

@@ -2,7 +2,7 @@
 
 A sentence that is done leaves its row to the next at once, so that a slow one holds
 nobody up. Sentences are taken by length; the batch starts with the sizes the shortest
-need, and grows as longer ones, or longer outputs, come: sizes double, so that a
+need, and grows as longer ones, or longer outputs, come: in large steps, so that a
 handful of programs serve a whole file.
 """
 
