@@ -15,7 +15,7 @@ _START = """
 import json, os, sys
 devices, rank, count, port = map(int, sys.argv[1:5])
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-from transformer_jax import distributed
+from transformer_jax.devices import joining as distributed
 if count > 1:
     distributed.initialize(
         coordinator_address=f"localhost:{port}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 
 Tokens = tuple[int, ...]
 Model = Callable[[Tokens], tuple[np.ndarray, np.ndarray]]

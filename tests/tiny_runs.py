@@ -9,14 +9,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from transformer_jax.config import (
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.experiment import (
     DataConfig,
-    DecodingConfig,
     ExperimentConfig,
-    ModelConfig,
     OptimizerConfig,
     TrainingConfig,
 )
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.training.loop import TrainResult, train
 
 WORDS = [consonant + vowel for consonant in "bdkm" for vowel in "aeiou"]

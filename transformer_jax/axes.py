@@ -1,7 +1,7 @@
 """Logical axis names, the only vocabulary the model and the mesh have in common.
 
 The model says what an axis of a parameter or an activation *is*;
-`transformer_jax.sharding` says over which devices that is spread.
+`transformer_jax.devices.sharding` says over which devices that is spread.
 """
 
 BATCH = "batch"

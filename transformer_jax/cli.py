@@ -17,19 +17,38 @@ from typing import Any
 
 import tyro
 
-from transformer_jax.commands import (
-    bleu,
-    of_settings,
-    of_workdir,
-    scoring,
-    translating,
+from transformer_jax.commands.average import average
+from transformer_jax.commands.bench import bench
+from transformer_jax.commands.bleu import bleu
+from transformer_jax.commands.evaluate import evaluate
+from transformer_jax.commands.info import info
+from transformer_jax.commands.plan import plan
+from transformer_jax.commands.prepare import prepare
+from transformer_jax.commands.score import score
+from transformer_jax.commands.settings import (
+    PAPER_BASE,
+    takes_settings,
+    with_defaults,
 )
-from transformer_jax.config import ExperimentConfig
-from transformer_jax.config_io import load_config
+from transformer_jax.commands.train import train
+from transformer_jax.commands.translate import translate
+from transformer_jax.config.reading import load_config
+from transformer_jax.devices.tpu_compiler import leave_alone
 from transformer_jax.errors import InputError
-from transformer_jax.tpu_environment import leave_alone
 
 PROGRAM = "transformer-jax"
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "prepare": prepare,
+    "translate": translate,
+    "evaluate": evaluate,
+    "average": average,
+    "score": score,
+    "bleu": bleu,
+    "info": info,
+    "bench": bench,
+    "plan": plan,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,16 +122,11 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
 
 def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
     """Returns the commands; the settings in a named TOML file become defaults."""
-    defaults = ExperimentConfig()
-    takes_settings = arguments[0] in of_settings.NAMES
-    if takes_settings and len(arguments) > 1 and not arguments[1].startswith("-"):
-        defaults = load_config(arguments[1])
+    settings = PAPER_BASE
+    named = COMMANDS.get(arguments[0])
+    if named and takes_settings(named) and not [*arguments, "-"][1].startswith("-"):
+        settings = load_config(arguments[1])
     return {
-        **of_settings.commands(defaults),
-        "translate": translating.translate,
-        "evaluate": of_workdir.evaluate,
-        "average": of_workdir.average,
-        "score": scoring.score,
-        "bleu": bleu.bleu,
-        "info": of_workdir.info,
+        name: with_defaults(command, settings) if takes_settings(command) else command
+        for name, command in COMMANDS.items()
     }

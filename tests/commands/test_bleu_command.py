@@ -6,7 +6,7 @@ import json
 import pytest
 
 from transformer_jax.cli import main
-from transformer_jax.evaluation.quality import translation_quality
+from transformer_jax.text_metrics.quality import translation_quality
 
 # A line separator and a form feed do not end a line; a carriage return before the
 # newline belongs to it.

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformer_jax.config import ModelConfig, TokenizerConfig
+from transformer_jax.config.experiment import TokenizerConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data import corpus as corpus_module
 from transformer_jax.data.corpus import load_corpus, make_corpus, write_corpus
-from transformer_jax.data.tokenizer import Tokenizer, train_tokenizer
 from transformer_jax.errors import InputError
+from transformer_jax.tokenizer.tokenizer import Tokenizer, train_tokenizer
 
 PAIRS = [
     ("A man rides a bicycle.", "Ein Mann fährt Fahrrad."),

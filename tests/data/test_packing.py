@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformer_jax.config import ModelConfig, TokenizerConfig
+from transformer_jax.config.experiment import TokenizerConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.packing import (
     balanced_lengths,
     fill_of,
@@ -14,8 +15,8 @@ from transformer_jax.data.packing import (
     pack_pairs,
 )
 from transformer_jax.data.source import from_files
-from transformer_jax.data.text_lines import TextLines
-from transformer_jax.data.tokenizer import train_tokenizer
+from transformer_jax.storage.text_lines import TextLines
+from transformer_jax.tokenizer.tokenizer import train_tokenizer
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
 

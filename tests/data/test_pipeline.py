@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transformer_jax.config import DataConfig
+from transformer_jax.config.experiment import DataConfig
 from transformer_jax.data import pipeline
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus

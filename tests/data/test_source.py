@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from transformer_jax.config import DataConfig
-from transformer_jax.data import cldr
+from transformer_jax.cldr_corpus import builder as cldr
+from transformer_jax.config.experiment import DataConfig
 from transformer_jax.data.source import from_files, from_list, from_tfds, load_pairs
 from transformer_jax.errors import InputError
 

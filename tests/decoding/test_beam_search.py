@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from random_network import quick_jit
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.beam_search import beam_search
 from transformer_jax.errors import InputError
 

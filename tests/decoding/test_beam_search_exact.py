@@ -23,7 +23,7 @@ from random_network import (
 )
 from reference_search import Found, reference_score, reference_search
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 
 
 def searched(vocab_size, seed, settings, **options):

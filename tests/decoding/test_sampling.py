@@ -19,9 +19,9 @@ from random_network import (
 )
 from reference_search import reference_score
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.sampling import draw
-from transformer_jax.model.random_bits import MURMUR
+from transformer_jax.kernels.random_bits import MURMUR
 
 SAMPLING = functools.partial(DecodingConfig, sampling=True)
 NUM_KEYS, BEAM = 2_000, 8

@@ -18,7 +18,7 @@ from random_network import (
 )
 from reference_search import reference_search
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 
 # Of different lengths: none, an ordinary one, one that repeats itself, one that ends,
 # and one longer than the limit.

@@ -20,7 +20,7 @@ from random_network import (
 )
 from reference_search import reference_search
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.beam_search import advance, ranked
 from transformer_jax.decoding.search_state import Search, empty_state
 

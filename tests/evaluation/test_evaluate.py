@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tiny_runs import tiny_config, trained_run
 
-from transformer_jax.averaging import average_checkpoints
+from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.errors import InputError
-from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
 from transformer_jax.evaluation.evaluate import check_lengths, evaluate
-from transformer_jax.evaluation.quality import translation_quality
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
+from transformer_jax.text_metrics.quality import translation_quality
 
 # Its target is longer than a row of training.
 LONG = ("ba be bi", " ".join(["bi", "be", "ba"] * 13))

@@ -9,14 +9,15 @@ from transformer_jax.translation.translator import Translator
 PROGRAM = """
 import jax
 from pathlib import Path
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.devices.mesh import make_mesh
+from transformer_jax.devices import sharding
+from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.translate import translate_file
 from transformer_jax.translation.translator import Translator
 
 workdir, folder = Path(sys.argv[5]), Path(sys.argv[6])
-mesh = sharding.make_mesh(MeshConfig(), jax.local_devices())
+mesh = make_mesh(MeshConfig(), jax.local_devices())
 translator = Translator.from_checkpoint(workdir, mesh=mesh)
 source, output = folder / "in", folder / "out"
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transformer_jax.config import ModelConfig
-from transformer_jax.losses import label_smoothed_cross_entropy
+from transformer_jax.config.model import ModelConfig
+from transformer_jax.loss.cross_entropy import label_smoothed_cross_entropy
 from transformer_jax.model.transformer import Transformer
 
 torch = pytest.importorskip("torch")

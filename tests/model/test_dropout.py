@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.dropout import dropout
-from transformer_jax.model.random_bits import MURMUR
 
 
 def keys(number, impl=MURMUR):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.embedding import Embedding
 
 

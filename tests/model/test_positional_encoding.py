@@ -7,7 +7,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.positional_encoding import (
     PositionalEncoding,
     max_position,

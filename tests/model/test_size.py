@@ -2,7 +2,7 @@
 
 import pytest
 
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.size import (
     attention_score_flops,
     flops_per_target_token,

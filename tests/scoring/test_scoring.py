@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tiny_runs import reversed_pairs, trained_run
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
+from transformer_jax.devices import sharding
+from transformer_jax.devices.compilations import CompileCounter
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.reporting import CompileCounter
 from transformer_jax.scoring.scores import gold_log_probs, score, score_tokens
 from transformer_jax.translation.translator import Translator
 
@@ -166,7 +167,7 @@ def test_order_and_company_do_not_matter(trained):
 def test_scores_do_not_depend_on_the_devices(trained):
     together = totals(score(trained, SOURCES[:6], TARGETS[:6]))
     for axes, number in (({}, 1), ({"fsdp": 2, "tensor": 2}, 4)):
-        mesh = sharding.make_mesh(MeshConfig(**axes), jax.devices()[:number])
+        mesh = make_mesh(MeshConfig(**axes), jax.devices()[:number])
         params = jax.device_put(trained.params, sharding.replicated(mesh))
         translator = Translator(trained.config, params, trained.tokenizer, mesh)
         found = totals(score(translator, SOURCES[:6], TARGETS[:6]))

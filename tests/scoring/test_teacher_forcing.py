@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_runs import tiny_config, trained_run
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import InputError
 from transformer_jax.scoring.teacher_forcing import (
     over_pairs,

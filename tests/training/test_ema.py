@@ -9,23 +9,17 @@ import pytest
 from test_step import batch_of
 from tiny_runs import one_layer_config, reversed_pairs, trained_run
 
-from transformer_jax import sharding
-from transformer_jax.checkpoint import Checkpoints, checkpoint_dir, load_params
-from transformer_jax.config import MeshConfig
+from transformer_jax.checkpoints.manager import Checkpoints, checkpoint_dir, load_params
+from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.data.prepare import prepare
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.evaluation.evaluate import mean_loss, split_batches
+from transformer_jax.loss.of_batch import make_evaluation_step
 from transformer_jax.training.loop import TrainResult, train
 from transformer_jax.training.resume import starting_state
-from transformer_jax.training.state import (
-    abstract_state,
-    checkpoint_items,
-    init_state,
-)
-from transformer_jax.training.step import (
-    make_evaluation_step,
-    make_train_step,
-    running_average,
-)
+from transformer_jax.training.state import abstract_state, checkpoint_items, init_state
+from transformer_jax.training.step import make_train_step, running_average
 
 DECAY = 0.3
 PAIRS = reversed_pairs(200)
@@ -49,7 +43,7 @@ def assert_same_bits(first, second) -> None:
 
 @pytest.fixture(scope="module")
 def mesh():
-    return sharding.make_mesh(MeshConfig(fsdp=2), jax.devices()[:2])
+    return make_mesh(MeshConfig(fsdp=2), jax.devices()[:2])
 
 
 @pytest.fixture(scope="module")

@@ -46,11 +46,12 @@ def rows_of_two_updates(config, workdir) -> list:
 
     from jax.experimental import multihost_utils
 
-    from transformer_jax import sharding
     from transformer_jax.data.pipeline import make_batches, pack_corpus
     from transformer_jax.data.prepare import prepare
+    from transformer_jax.devices import sharding
+    from transformer_jax.devices.mesh import make_mesh
 
-    mesh = sharding.make_mesh(config.mesh)
+    mesh = make_mesh(config.mesh)
     data = prepare(config, workdir, **PAIRS)
     packed = pack_corpus(data.train, config.data, seed=config.training.seed)
     found = []

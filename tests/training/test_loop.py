@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from tiny_runs import reversed_pairs, tiny_config, trained_run
 
-from transformer_jax import sharding
-from transformer_jax.checkpoint import Checkpoints, checkpoint_dir
-from transformer_jax.config_io import load_config
+from transformer_jax.checkpoints.manager import Checkpoints, checkpoint_dir
+from transformer_jax.config.reading import load_config
 from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import prepare
+from transformer_jax.devices import sharding
 from transformer_jax.errors import InputError
-from transformer_jax.reporting import read_metrics
 from transformer_jax.training.loop import NonFiniteError, TrainResult, train
+from transformer_jax.training.reporting import read_metrics
 from transformer_jax.training.step import make_train_step
 
 PAIRS = reversed_pairs(200)

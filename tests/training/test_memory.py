@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import pytest
 from tiny_runs import tiny_config
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.data.batch import Batch
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.training.state import abstract_state
 from transformer_jax.training.step import make_train_step
 
@@ -16,7 +17,7 @@ LENGTH = 64
 
 def temporary_bytes(vocab_size: int, rows: int) -> int:
     config = tiny_config(model__vocab_size=vocab_size, training__loss_slice_tokens=128)
-    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     leaf = jax.ShapeDtypeStruct(
         (rows, LENGTH), jnp.int32, sharding=sharding.batch_sharding(mesh)
     )

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from tiny_runs import tiny_config
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.data.batch import make_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.packing import pack_pairs
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.training.state import init_state
 from transformer_jax.training.step import make_train_step
 
@@ -44,7 +45,7 @@ def batches():
 def updates(**sizes):
     """Returns losses, gradient norms and the parameters after three updates."""
     num_devices = np.prod(list(sizes.values()), dtype=int)
-    mesh = sharding.make_mesh(MeshConfig(**sizes), jax.devices()[:num_devices])
+    mesh = make_mesh(MeshConfig(**sizes), jax.devices()[:num_devices])
     step = make_train_step(CONFIG, mesh)
     state, numbers = init_state(CONFIG, mesh), []
     for batch in batches():

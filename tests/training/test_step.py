@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 from tiny_runs import VOCAB_SIZE, tiny_config
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.data.batch import Batch, make_batch, unpacked_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.packing import pack_pairs
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
+from transformer_jax.loss.of_batch import batch_loss, make_evaluation_step
 from transformer_jax.training.state import abstract_state
-from transformer_jax.training.step import (
-    RecompilationError,
-    batch_loss,
-    make_evaluation_step,
-    make_train_step,
-)
+from transformer_jax.training.step import RecompilationError, make_train_step
 
 PAD, BOS, EOS = 0, 1, 2
 # Embeddings are apart, so that one row of the source's is used by few batches.
@@ -56,7 +53,7 @@ def batch_of(seed: int, **settings) -> Batch:
 
 def mesh_of(data: int, tensor: int = 1):
     devices = jax.devices()[: data * tensor]
-    return sharding.make_mesh(MeshConfig(data=data, tensor=tensor), devices)
+    return make_mesh(MeshConfig(data=data, tensor=tensor), devices)
 
 
 MESH = mesh_of(8)

@@ -10,8 +10,9 @@ import pytest
 from reference_search import reference_search
 from tiny_runs import reversed_pairs, tiny_config, trained_run
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.requests import Request
@@ -23,7 +24,7 @@ SENTENCES = [source for source, _ in reversed_pairs(5, seed=5, longest=6)]
 
 @pytest.fixture(scope="module")
 def one_device():
-    return sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    return make_mesh(MeshConfig(), jax.devices()[:1])
 
 
 @pytest.fixture(scope="module")

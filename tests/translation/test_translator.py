@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tiny_runs import reversed_pairs, tiny_config, trained_run
 
-from transformer_jax import sharding
-from transformer_jax.config import MeshConfig
+from transformer_jax.config.experiment import MeshConfig
+from transformer_jax.devices import sharding
+from transformer_jax.devices.compilations import CompileCounter
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.reporting import CompileCounter
 from transformer_jax.translation.requests import Request
 from transformer_jax.translation.translator import Translator
 
@@ -66,7 +67,7 @@ def test_a_sentence_is_translated_alike_alone_and_among_others(trained):
 
 
 def test_translations_do_not_depend_on_the_devices(trained):
-    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     params = jax.device_put(trained.params, sharding.replicated(mesh))
     one = Translator(trained.config, params, trained.tokenizer, mesh)
     assert one.translate(SHORT[:6]) == trained.translate(SHORT[:6])

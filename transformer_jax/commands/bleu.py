@@ -6,8 +6,8 @@ from pathlib import Path
 
 from transformer_jax.commands.output import print_json
 from transformer_jax.errors import InputError
-from transformer_jax.evaluation.protocols import ProtocolName, SacrebleuTokenizer
-from transformer_jax.text_streams import open_lines
+from transformer_jax.storage.text_streams import open_lines
+from transformer_jax.text_metrics.protocols import ProtocolName, SacrebleuTokenizer
 
 
 def bleu(
@@ -36,7 +36,7 @@ def bleu(
         resamples: of the sentences, for that comparison.
         seed: of the resamples.
     """
-    from transformer_jax.evaluation.quality import translation_quality
+    from transformer_jax.text_metrics.quality import translation_quality
 
     # It tells of text that looks tokenised where it should not be.
     logging.getLogger("sacrebleu").setLevel(logging.WARNING)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 
 
 def _optional(name: str, kind: Any) -> tuple[str, Any, Any]:

@@ -35,9 +35,9 @@ def load_translator(
         ensemble: work directories, of which the same checkpoint is taken, or single
             checkpoints.
     """
-    from transformer_jax.checkpoint_contents import is_checkpoint
+    from transformer_jax.checkpoints.contents import is_checkpoint
+    from transformer_jax.storage.work_directory import work_directory
     from transformer_jax.translation.translator import Translator
-    from transformer_jax.workdir import work_directory
 
     which = chosen(checkpoint)
     others: list[tuple[str, Any]] = [

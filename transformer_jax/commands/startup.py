@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from transformer_jax.devices.host_memory import keep_freed_memory
 from transformer_jax.errors import InputError
-from transformer_jax.host_memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Processes:
             )
         keep_compiled_programs()
         keep_freed_memory()
-        from transformer_jax import distributed
+        from transformer_jax.devices import joining as distributed
 
         if self.distributed:
             distributed.initialize(

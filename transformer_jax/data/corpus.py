@@ -21,7 +21,7 @@ import numpy as np
 from transformer_jax.errors import InputError
 
 if TYPE_CHECKING:  # A batch needs no tokenizer.
-    from transformer_jax.data.tokenizer import Tokenizer
+    from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from transformer_jax.data.corpus import MANIFEST
-from transformer_jax.workdir import StoredPath
+from transformer_jax.storage.work_directory import StoredPath
 
 _BUFFER_BYTES = 1 << 24
 

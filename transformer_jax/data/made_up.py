@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from transformer_jax.config import DataConfig, ModelConfig
+from transformer_jax.config.experiment import DataConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.corpus import Corpus, Sentences
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transformer_jax.config import DataConfig
+from transformer_jax.config.experiment import DataConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.packing import (

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from transformer_jax.config import DataConfig, ExperimentConfig
+from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.corpus import MANIFEST, Corpus, load_corpus, write_corpus
 from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
 from transformer_jax.data.source import SentencePairs, from_list, load_pairs
-from transformer_jax.data.tokenizer import (
+from transformer_jax.storage.work_directory import (
+    StoredPath,
+    is_remote,
+    local_cache,
+    work_directory,
+)
+from transformer_jax.tokenizer.tokenizer import (
     SHARED_FILE,
     SOURCE_FILE,
     Tokenizer,
@@ -20,7 +26,6 @@ from transformer_jax.data.tokenizer import (
     load_tokenizer,
     train_tokenizer,
 )
-from transformer_jax.workdir import StoredPath, is_remote, local_cache, work_directory
 
 Split = Literal["train", "validation", "test"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from transformer_jax.config import DataConfig
-from transformer_jax.data.text_lines import TextLines
+from transformer_jax.config.experiment import DataConfig
 from transformer_jax.errors import InputError
+from transformer_jax.storage.text_lines import TextLines
 
 Pair = tuple[str, str]
 _PAIRS_PER_READ = 8_192
@@ -201,7 +201,7 @@ def _make_builder(dataset: str, data_dir: str | None) -> Any:
     import tensorflow_datasets as tfds
     import tensorflow_datasets.translate
 
-    import transformer_jax.data.cldr  # noqa: F401  (registers cldr_translate)
+    import transformer_jax.cldr_corpus.builder  # noqa: F401  (registers cldr_translate)
 
     name, _, config = dataset.partition("/")
     # Not tfds.list_builders(), which asks the network for data sets of the community.

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.continuations import continuations
 from transformer_jax.decoding.history import History, followed, gather, with_own_place
 from transformer_jax.decoding.search_state import (

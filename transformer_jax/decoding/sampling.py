@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.top_k import top_k
 
 

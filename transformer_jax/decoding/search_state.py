@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from transformer_jax.config import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.history import History, empty_history
-from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
+from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,32 +10,31 @@ from typing import Any, Literal
 import jax
 from jax.sharding import Mesh
 
-from transformer_jax import metrics, sharding
-from transformer_jax.checkpoint import (
+from transformer_jax.checkpoints.manager import (
     AVERAGE,
     CHECKPOINTS,
     Which,
     averaged_steps,
     checkpoint_dir,
 )
-from transformer_jax.config import (
-    DataConfig,
-    DecodingConfig,
-    ExperimentConfig,
-    ModelConfig,
-)
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.experiment import DataConfig, ExperimentConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
 from transformer_jax.data.source import from_list, load_pairs
-from transformer_jax.data.tokenizer import Tokenizer
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.errors import InputError
-from transformer_jax.evaluation.bleu import corpus_bleu, paper_bleu
-from transformer_jax.evaluation.quality import translation_quality
+from transformer_jax.loss import sums as metrics
+from transformer_jax.loss.of_batch import EvaluationStep, make_evaluation_step
 from transformer_jax.model.positional_encoding import max_position
-from transformer_jax.training.step import EvaluationStep, make_evaluation_step
+from transformer_jax.storage.work_directory import StoredPath
+from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
+from transformer_jax.text_metrics.quality import translation_quality
+from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.translator import Translator
-from transformer_jax.workdir import StoredPath
 
 # Settings of decoding that are told of whatever they are; the others are where they
 # have been changed.
@@ -150,7 +149,7 @@ def _loss_of(
 ) -> dict[str, float]:
     config, mesh = translator.config, translator.mesh
     # The devices here may be others than those of the training run.
-    config = config.replace(data=_divisible(config.data, sharding.num_row_groups(mesh)))
+    config = config.replace(data=_divisible(config.data, num_row_groups(mesh)))
     corpus = encode_corpus(sources, references, translator.tokenizer)
     losses = mean_loss(
         make_evaluation_step(config, mesh),
@@ -203,7 +202,7 @@ def split_batches(
         corpus,
         config.data,
         rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
-        row_multiple=sharding.num_row_groups(mesh),
+        row_multiple=num_row_groups(mesh),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from transformer_jax.errors import InputError
-from transformer_jax.text_streams import open_lines
+from transformer_jax.storage.text_streams import open_lines
 
 Row = tuple[str, str]
 """A line, and what its translation has to begin with, "" where it is free."""

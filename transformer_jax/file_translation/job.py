@@ -13,7 +13,7 @@ import numpy as np
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.lines import LineFormat
 from transformer_jax.file_translation.parts import check_other_parts, part_path
-from transformer_jax.text_streams import count_lines
+from transformer_jax.storage.text_streams import count_lines
 from transformer_jax.translation.translator import Translator
 
 # Small parameters say as well as all of them which they are: an update changes each.

@@ -12,13 +12,13 @@ from typing import IO, Any, Literal
 
 import jax
 
-from transformer_jax.data.sentence_ends import TooLongError
-from transformer_jax.distributed import (
+from transformer_jax.devices.agreement import (
     all_together,
-    is_primary,
     require_agreement,
     sum_of_all_hosts,
 )
+from transformer_jax.devices.compilations import CompileCounter
+from transformer_jax.devices.joining import is_primary
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.input_rows import (
     CHUNK_LINES,
@@ -37,9 +37,10 @@ from transformer_jax.file_translation.resumable_output import (
     finish,
     open_resumable,
 )
-from transformer_jax.reporting import CompileCounter, sentence_bar
+from transformer_jax.progress import sentence_bar
 from transformer_jax.scoring.alignment import Links, align
-from transformer_jax.text_streams import count_lines
+from transformer_jax.storage.text_streams import count_lines
+from transformer_jax.translation.long_sentences import TooLongError
 from transformer_jax.translation.results import Translation
 from transformer_jax.translation.translator import Translator
 

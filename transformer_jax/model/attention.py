@@ -9,8 +9,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
-from transformer_jax.config import ModelConfig
-from transformer_jax.model.attention_kernel import attend_rows
+from transformer_jax.config.model import ModelConfig
+from transformer_jax.kernels.attention import attend_rows
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern

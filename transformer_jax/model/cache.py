@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 
 
 @flax.struct.dataclass

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from transformer_jax import axes
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 
 
 class Embedding(nn.Module):

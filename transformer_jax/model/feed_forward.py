@@ -10,7 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from transformer_jax import axes
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.product import product
 from transformer_jax.model.rematerialisation import KEPT

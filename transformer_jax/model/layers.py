@@ -8,7 +8,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.attention import MultiHeadAttention
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import Dropout

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.model import masks
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.dropout import Dropout

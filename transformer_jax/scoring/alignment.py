@@ -9,10 +9,11 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
+from transformer_jax.devices import sharding
+from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.scoring.teacher_forcing import (
     forced,
@@ -200,6 +201,4 @@ def _make_program(config: ModelConfig, layer: int, mesh: Mesh) -> Any:
     def program(params: Any, batch: Batch) -> Array | None:
         return forced(config, params, batch, layer)[1]
 
-    return jax.jit(
-        sharding.on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh)
-    )
+    return jax.jit(on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh))

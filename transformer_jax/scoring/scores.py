@@ -12,11 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from transformer_jax import sharding
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
-from transformer_jax.decoding.scores import coverage_penalty, make_length_penalty
+from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
+from transformer_jax.devices import sharding
+from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.scoring.teacher_forcing import (
     forced,
@@ -196,6 +197,4 @@ def _make_program(config: ModelConfig, has_coverage: bool, mesh: Mesh) -> Any:
         coverage = jnp.sum(attention * is_target, axis=1)
         return log_probs, jnp.where(batch.source_segments != 0, coverage, 1.0)
 
-    return jax.jit(
-        sharding.on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh)
-    )
+    return jax.jit(on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh))

@@ -14,11 +14,12 @@ import jax
 import numpy as np
 from jax import Array
 
-from transformer_jax import sharding
-from transformer_jax.config import DecodingConfig, ModelConfig
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.packing import one_pair_a_row
+from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.model.transformer import Transformer
@@ -164,7 +165,7 @@ def over_pairs(
 
     def results() -> Iterator[Any]:
         for chosen, batch in _batches(translator, corpus, most_rows):
-            rows = sharding.make_own_rows(batch, translator.mesh)
+            rows = make_own_rows(batch, translator.mesh)
             yield chosen, batch, [program(params, rows) for program, params in programs]
 
     for result, _ in itertools.pairwise(itertools.chain(results(), [None])):

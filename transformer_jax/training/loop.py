@@ -13,25 +13,27 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
-from transformer_jax.checkpoint import Checkpoints
-from transformer_jax.config import ExperimentConfig
+from transformer_jax.checkpoints.manager import Checkpoints
+from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.pipeline import RowOrder, make_batches, pack_corpus
 from transformer_jax.data.prepare import PreparedData
-from transformer_jax.distributed import same_on_all_hosts
+from transformer_jax.devices import sharding
+from transformer_jax.devices.agreement import same_on_all_hosts
 from transformer_jax.evaluation.evaluate import (
     check_lengths,
     mean_loss,
     split_batches,
     translation_scores,
 )
-from transformer_jax.reporting import Reporter
-from transformer_jax.training.resume import begin, starting_state, write_config
+from transformer_jax.loss.of_batch import make_evaluation_step
+from transformer_jax.storage.work_directory import work_directory
+from transformer_jax.training.reporting import Reporter
+from transformer_jax.training.resume import starting_state
+from transformer_jax.training.start import begin, write_config
 from transformer_jax.training.state import TrainState, checkpoint_items
-from transformer_jax.training.step import make_evaluation_step, make_train_step
+from transformer_jax.training.step import make_train_step
 from transformer_jax.training.window import Window
 from transformer_jax.translation.translator import Translator
-from transformer_jax.workdir import work_directory
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def train(
     random numbers it would have had, and ends with the same parameters to the bit.
 
     Several processes train one model together if each calls
-    `transformer_jax.distributed.initialize` first, then this with the same arguments.
+    `transformer_jax.devices.joining.initialize` first, then this with the same arguments.
 
     Args:
         workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a

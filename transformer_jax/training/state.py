@@ -1,6 +1,5 @@
 """What a run is made of between two updates."""
 
-import dataclasses
 from typing import Any
 
 import flax.struct
@@ -10,11 +9,11 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
-from transformer_jax.config import ExperimentConfig, TrainingConfig
-from transformer_jax.model.random_bits import MURMUR
+from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.devices import sharding
+from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.optimizer import make_optimizer
+from transformer_jax.training.optimizer import make_optimizer
 
 
 @flax.struct.dataclass
@@ -31,37 +30,6 @@ class TrainState:
     def final_params(self) -> Any:
         """What to evaluate and translate with: the average where there is one."""
         return self.params if self.averaged_params is None else self.averaged_params
-
-
-def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
-    """Returns the settings with those that None leaves to the hardware decided."""
-    model, device = config.model, mesh.devices.flat[0]
-    num_layers = max(model.num_encoder_layers, model.num_decoder_layers)
-    # A tenth of a step's time; but more layers would keep the user waiting at first.
-    unroll_all = device.platform == "cpu" and num_layers <= 4
-    # The first TPUs have no products of bfloat16 in kernels.
-    has_kernel = device.platform == "tpu" and device.device_kind not in (
-        "TPU v2",
-        "TPU v3",
-    )
-    in_kernel = has_kernel and not model.attention_dropout_rate
-    return config.replace(
-        model=_decided(
-            model,
-            scan_unroll=num_layers if unroll_all else 1,
-            attention_kernel="pallas" if in_kernel else "xla",
-        ),
-        training=_decided(
-            config.training,
-            loss_slice_tokens=512 if device.platform == "tpu" else 2_048,
-        ),
-    )
-
-
-def _decided(section: Any, **values: Any) -> Any:
-    """Returns the section with these values where it has None."""
-    missing = {k: v for k, v in values.items() if getattr(section, k) is None}
-    return dataclasses.replace(section, **missing)
 
 
 def make_rng(config: TrainingConfig, stream: str) -> Array:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transformer_jax import metrics
+from transformer_jax.loss import sums as metrics
 
 
 @dataclass

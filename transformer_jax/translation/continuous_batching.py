@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
+from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.translation.programs import Programs, Sentences
 from transformer_jax.translation.requests import Hypothesis, Request
 from transformer_jax.translation.sizes import Sizes
@@ -233,7 +233,7 @@ class _Batch:
         return sizes.rows - wanted.rows
 
     def _on_devices(self, rows: Any) -> Any:
-        return sharding.make_own_rows(rows, self._mesh)
+        return make_own_rows(rows, self._mesh)
 
 
 def _hypotheses(results: Any, place: int) -> list[Hypothesis]:

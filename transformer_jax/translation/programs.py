@@ -16,13 +16,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
-from transformer_jax.config import ModelConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.beam_search import Search, advance, ranked
 from transformer_jax.decoding.history import History, visible
 from transformer_jax.decoding.search_state import BeamResult, SearchState, empty_state
+from transformer_jax.devices import sharding
+from transformer_jax.devices.own_rows import on_own_rows, own_rows
+from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
-from transformer_jax.model.random_bits import MURMUR
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.sizes import Sizes, resized
 
@@ -69,8 +70,8 @@ def make_programs(
         weight_dtypes: for each model, what products with its weights are computed in.
     """
     device = _Device(models, weight_dtypes, search, bos_id)
-    own = functools.partial(sharding.on_own_rows, mesh=mesh)
-    rows, whole = sharding.own_rows(mesh), sharding.replicated(mesh)
+    own = functools.partial(on_own_rows, mesh=mesh)
+    rows, whole = own_rows(mesh), sharding.replicated(mesh)
 
     @functools.partial(jax.jit, static_argnums=2, out_shardings=rows)
     def start(params: Any, one: Array, sizes: Sizes) -> SearchState:

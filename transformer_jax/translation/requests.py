@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from transformer_jax.config import DecodingConfig
-from transformer_jax.data.sentence_ends import Parts
-from transformer_jax.data.tokenizer import Tokenizer
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import InputError
+from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.long_sentences import Parts
 
 
 @dataclass(frozen=True)

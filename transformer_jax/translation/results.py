@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transformer_jax.data.tokenizer import Tokenizer
+from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.requests import Hypothesis
 
 

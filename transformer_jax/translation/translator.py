@@ -9,21 +9,19 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from transformer_jax import sharding
-from transformer_jax.checkpoint import Which, checkpoint_dir, load_checkpoint
-from transformer_jax.config import (
-    DecodingConfig,
-    ExperimentConfig,
-    MeshConfig,
-    ModelConfig,
-)
-from transformer_jax.data.sentence_ends import in_parts
-from transformer_jax.data.tokenizer import Tokenizer, check_vocabulary
+from transformer_jax.checkpoints.manager import Which, checkpoint_dir, load_checkpoint
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.beam_search import Search
+from transformer_jax.devices import sharding
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
-from transformer_jax.model.attention_maps import attention_weights_of
 from transformer_jax.model.positional_encoding import max_position
+from transformer_jax.tokenizer.tokenizer import Tokenizer, check_vocabulary
+from transformer_jax.translation.attention_maps import attention_weights_of
 from transformer_jax.translation.continuous_batching import search_all
+from transformer_jax.translation.long_sentences import in_parts
 from transformer_jax.translation.programs import Programs, make_programs
 from transformer_jax.translation.requests import (
     Hypothesis,
@@ -57,7 +55,7 @@ class Translator:
         """Takes a model, and the others of an ensemble with the same tokenizer."""
         self.config = config
         self.tokenizer = tokenizer
-        self.mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
+        self.mesh = make_mesh(config.mesh) if mesh is None else mesh
         self.params = params
         self.models = ((config.model, params), *others)
         """Settings and parameters of each; their probabilities are averaged."""
@@ -88,7 +86,7 @@ class Translator:
         params, config, tokenizer = load_checkpoint(checkpoint_dir(workdir, checkpoint))
         # How the devices were arranged in training says nothing about those here.
         config = config.replace(mesh=MeshConfig())
-        mesh = sharding.make_mesh(config.mesh) if mesh is None else mesh
+        mesh = make_mesh(config.mesh) if mesh is None else mesh
         everywhere, others = sharding.replicated(mesh), []
         for directory, which in ensemble:
             found = load_checkpoint(checkpoint_dir(directory, which))

@@ -1,0 +1,185 @@
+"""Work directories in an object store: what is written there, and how."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from buckets import mount
+from processes import answers
+from tiny_runs import reversed_pairs, tiny_config
+
+from transformer_jax.config.reading import config_to_dict, load_config
+from transformer_jax.data.prepare import prepare
+from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import (
+    local_cache,
+    work_directory,
+    write_whole,
+)
+from transformer_jax.training import reporting
+from transformer_jax.training.reporting import Reporter, read_metrics
+from transformer_jax.training.start import write_config
+
+RUN = "gs://bucket/runs/one"
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A bucket, and a cache for it."""
+    monkeypatch.setenv("TRANSFORMER_JAX_CACHE", str(tmp_path / "cache"))
+    return mount(monkeypatch, tmp_path / "store")
+
+
+def test_paths_on_disk_are_absolute_and_others_as_they_are(bucket, monkeypatch):
+    monkeypatch.chdir("/")
+    assert os.fspath(work_directory("runs/one")) == "/runs/one"
+    assert os.fspath(work_directory(Path("runs/one"))) == "/runs/one"
+    assert os.fspath(work_directory(RUN)) == RUN
+    assert os.fspath(work_directory(work_directory(RUN)) / "a") == f"{RUN}/a"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("ftp://host/run", "ftp://host/run is in no store this package knows"),
+        (Path("gs://bucket/run"), "gs:/bucket/run has lost a slash"),
+    ],
+)
+def test_paths_that_cannot_be_used_are_refused(path, message):
+    with pytest.raises(InputError, match=message):
+        work_directory(path)
+
+
+def test_a_client_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    from etils.epath import backend
+
+    backend._FileSystemSpecBackend._get_filesystem.cache_clear()
+    with pytest.raises(InputError, match=r"pip install 'transformer-jax\[gcs\]'"):
+        work_directory(RUN)
+
+
+@pytest.mark.parametrize("where", ["bucket", "disk"])
+def test_files_are_written_whole(bucket, tmp_path, where):
+    path = work_directory(RUN if where == "bucket" else tmp_path) / "file"
+    for contents in (b"one", b"other"):
+        write_whole(path, contents)
+        assert path.read_bytes() == contents
+    assert [found.name for found in path.parent.glob("file*")] == ["file"]
+
+
+def test_settings_are_read_where_they_were_written(bucket):
+    config = tiny_config(training__seed=3)
+    write_config(config, work_directory(RUN))
+    assert config_to_dict(load_config(f"{RUN}/config.json")) == config_to_dict(config)
+
+
+def test_hosts_share_tokenizer_and_corpus_through_the_bucket(bucket, monkeypatch):
+    config, pairs = tiny_config(), reversed_pairs(50)
+    first = prepare(config, RUN, train_pairs=pairs)
+    written = list(bucket.written)
+    assert written[0] == "bucket/runs/one/tokenizer.model"
+    # Who finds a manifest finds all of the corpus.
+    assert written[-1] == "bucket/runs/one/corpus/train/manifest.json"
+    assert len(written) == 6
+    # The same host again, then another one.
+    for cache in (None, f"{bucket.root}/../other cache"):
+        if cache is not None:
+            monkeypatch.setenv("TRANSFORMER_JAX_CACHE", cache)
+        again = prepare(config, RUN, train_pairs=pairs)
+        assert bucket.written == written, "nothing is made a second time"
+        assert again.tokenizer == first.tokenizer
+        np.testing.assert_array_equal(
+            again.train.source.tokens, first.train.source.tokens
+        )
+        assert isinstance(again.train.source.tokens, np.memmap)
+    changed = prepare(config, RUN, train_pairs=pairs[:-1])
+    assert changed.train.num_pairs == 49
+    assert len(bucket.written) == 6 + 5, "another text is stored anew"
+
+
+def test_lines_are_in_the_bucket_from_time_to_time(bucket, monkeypatch):
+    told = Reporter(RUN, num_steps=10, start_step=0, progress=False)
+    numbers = {"loss": 1.0, "learning_rate": 1.0, "target_tokens_per_second": 1.0}
+    told.report("train", 1, numbers)
+    assert read_metrics(RUN) == []
+    told.flush()
+    assert read_metrics(RUN) == told.history
+    told.report("train", 2, numbers)
+    monkeypatch.setattr(reporting, "_REWRITE_SECONDS", 0.0)
+    told.report("train", 3, numbers)
+    assert read_metrics(RUN) == told.history
+    told.report("train", 4, numbers)
+    told.close()
+    lines = (work_directory(RUN) / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    (events,) = work_directory(RUN).glob("events.*")
+    assert b"train/loss" in events.read_bytes()
+
+
+def test_each_bucket_has_a_cache_of_its_own(bucket):
+    paths = [work_directory(f"gs://{name}/train") for name in ("a", "b")]
+    first, second = map(local_cache, paths)
+    assert first != second
+    assert first.name.startswith("train-")
+
+
+RUN_IN_A_BUCKET = """
+import types
+from pathlib import Path
+import numpy as np
+import pytest
+from buckets import mount
+from processes import answers
+from gcs_server import serve
+
+folder = Path(sys.argv[5])
+address = serve(folder / "store")
+os.environ["TENSORSTORE_GCS_HTTP_URL"] = address
+os.environ["GCE_METADATA_ROOT"] = address.removeprefix("http://")  # Who is nobody.
+mount(pytest.MonkeyPatch(), folder / "store")
+# Orbax asks it one question before it removes a checkpoint.
+plain = types.SimpleNamespace(hierarchical_namespace_enabled=False)
+client = types.SimpleNamespace(get_bucket=lambda name: plain)
+cloud = types.ModuleType("google.cloud")
+cloud.storage = types.ModuleType("google.cloud.storage")
+cloud.storage.Client = lambda: client
+sys.modules |= {"google.cloud": cloud, "google.cloud.storage": cloud.storage}
+
+import jax
+from test_workdir import RUN
+from tiny_runs import reversed_pairs, tiny_config
+from transformer_jax.checkpoints.averaging import average_checkpoints
+from transformer_jax.training.loop import train
+from transformer_jax.translation.translator import Translator
+
+for num_steps in (4, 6):
+    config = tiny_config(
+        training__num_steps=num_steps, training__checkpoint_every_steps=1,
+        training__keep_last=2,
+    )
+    result = train(config, RUN, train_pairs=reversed_pairs(50), progress=False)
+steps = [line["step"] for line in result.history]
+translator = Translator.from_checkpoint(RUN)
+jax.tree.map(np.testing.assert_array_equal, translator.params, result.state.params)
+average = str(average_checkpoints(RUN, 2))
+Translator.from_checkpoint(RUN, "average")
+answer([steps, average])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_lives_in_a_bucket(tmp_path):
+    """Trains, goes on, removes old checkpoints, averages and loads what is left."""
+    cache = str(tmp_path / "cache")
+    (told,) = answers(
+        RUN_IN_A_BUCKET, tmp_path,
+        num_processes=1, num_devices=2, TRANSFORMER_JAX_CACHE=cache,
+    )  # fmt: skip
+    assert told == [[1, 2, 3, 4, 5, 6], f"{RUN}/average/6"]
+    run = tmp_path / "store" / "bucket" / "runs" / "one"
+    left = {path.parent.name for path in run.glob("checkpoints/*/commit_success.txt")}
+    assert left == {"5", "6"}
+    assert not list(run.glob("checkpoints/[1-4]/**/*"))

@@ -1,0 +1,214 @@
+"""The mean of several checkpoints of a run. Paper: section 6.1."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from transformer_jax.checkpoints.contents import (
+    averaged_steps,
+    is_checkpoint,
+    load_description,
+    load_params_to_host,
+    save_average,
+    stored_params,
+    time_written,
+)
+from transformer_jax.checkpoints.manager import AVERAGE, CHECKPOINTS, Checkpoints
+from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
+
+# As many as the paper takes for the base model.
+_LAST = 5
+
+# A part of the minutes asked for: twice as far as a clock goes wrong on purpose, while
+# it is being set right.
+_SLACK = 0.001
+
+logger = logging.getLogger(__name__)
+
+
+def average_checkpoints(
+    workdir: PathLike,
+    last: int | None = None,
+    *,
+    minutes: float | None = None,
+    steps: Sequence[int] = (),
+    output: PathLike | None = None,
+) -> StoredPath:
+    """Averages the parameters of checkpoints; returns the average's directory.
+
+    It is written as one more checkpoint, which says which steps it is of, and replaces
+    an average that was there. Added up in float64, one checkpoint in memory at a time.
+
+    Args:
+        last: how many, counted back from the newest; None = 5.
+        minutes: take the newest, then going back only those that were written at
+            least so long before the one taken before; None = every one.
+        steps: average these in place of the last ones.
+        output: directory for the average; None = `average/<last step>` in the work
+            directory, where `--checkpoint average` finds the newest.
+
+    Raises:
+        InputError: there are not as many checkpoints, or they do not go together.
+
+    Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
+    """
+    folder = work_directory(workdir)
+    with contextlib.closing(Checkpoints(folder)) as checkpoints:
+        existing = checkpoints.steps
+    paths = {step: folder / CHECKPOINTS / str(step) for step in existing}
+    if steps:
+        chosen = _named(steps, existing, folder, last, minutes)
+    else:
+        chosen = _last(_LAST if last is None else last, paths, folder, minutes)
+    if output is None:
+        destination = folder / AVERAGE / str(chosen[-1])
+    else:
+        destination = _writable(work_directory(output))
+    directories = [paths[step] for step in chosen]
+    _check_alike(directories)
+    config, tokenizer = load_description(directories[-1])
+    params = _mean(directories)
+    save_average(destination, params, chosen, config, tokenizer)
+    logger.info("averaged the checkpoints of steps %s", ", ".join(map(str, chosen)))
+    return destination
+
+
+def _named(
+    steps: Sequence[int],
+    existing: Sequence[int],
+    workdir: StoredPath,
+    last: int | None,
+    minutes: float | None,
+) -> list[int]:
+    """Returns the steps that were named, ascending."""
+    if last is not None or minutes is not None:
+        raise InputError(
+            "--steps names the checkpoints to average: leave out --last and --minutes."
+        )
+    missing = sorted(set(steps) - set(existing))
+    if missing:
+        raise InputError(
+            f"{workdir} has no checkpoint {missing[0]}: choose of "
+            f"{', '.join(map(str, existing)) or 'none'}."
+        )
+    return sorted(set(steps))
+
+
+def _last(
+    number: int,
+    paths: dict[int, StoredPath],
+    workdir: StoredPath,
+    minutes: float | None,
+) -> list[int]:
+    """Returns the steps of the last checkpoints, ascending."""
+    if number < 1:
+        raise InputError(f"--last {number} must be at least 1.")
+    if minutes is not None and not minutes >= 0:
+        raise InputError(f"--minutes {minutes} must be at least 0.")
+    steps = sorted(paths)
+    if minutes is None:
+        found, apart = steps[-number:], ""
+    else:
+        found = spaced(steps, lambda step: time_written(paths[step]), 60 * minutes)
+        found, apart = found[-number:], f" {minutes:g} minutes apart"
+    if len(found) < number:
+        ending = "" if len(found) == 1 else "s"
+        raise InputError(
+            f"{workdir} has {len(found)} checkpoint{ending}{apart}, fewer than the "
+            f"{number} to average: ask for fewer, or train with a larger "
+            "training.keep_last."
+        )
+    return found
+
+
+def spaced(
+    steps: Sequence[int], time_of: Callable[[int], float], seconds: float
+) -> list[int]:
+    """Returns the newest of ascending steps, and those far enough from the next taken.
+
+    Args:
+        time_of: when the checkpoint of a step was written, in seconds.
+        seconds: least time between two that are taken.
+    """
+    taken = list(steps[-1:])
+    for step in reversed(steps[:-1]):
+        if time_of(taken[0]) - time_of(step) >= seconds * (1 - _SLACK):
+            taken.insert(0, step)
+    return taken
+
+
+def _writable(directory: StoredPath) -> StoredPath:
+    """Returns the directory for an average, if nothing but one can be lost there."""
+    is_free = not directory.exists() or (
+        directory.is_dir() and not any(directory.iterdir())
+    )
+    is_average = is_checkpoint(directory) and averaged_steps(directory)
+    if not (is_free or is_average):
+        raise InputError(
+            f"--output {directory} is there already and no average: name another."
+        )
+    return directory
+
+
+@contextlib.contextmanager
+def _reading(directory: StoredPath) -> Iterator[None]:
+    """Tells in a line what cannot be read inside, and why that may be."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{os.fspath(directory)} cannot be read "
+            f"({' '.join(str(error).split()):.200}): a run that goes on removes old "
+            "checkpoints, so try again, or ask for fewer."
+        ) from error
+
+
+def _mean(directories: Sequence[StoredPath]) -> Any:
+    """Returns the mean of the parameters, in the type they are stored in."""
+    total: Any = None
+    for directory in directories:
+        with _reading(directory):
+            params = load_params_to_host(directory)
+        if total is None:
+            total = jax.tree.map(lambda x: np.zeros(x.shape, np.float64), params)
+        jax.tree.map(lambda t, x: np.add(t, x, out=t), total, params)
+    return jax.tree.map(
+        lambda t, x: (t / len(directories)).astype(x.dtype), total, params
+    )
+
+
+def _check_alike(directories: Sequence[StoredPath]) -> None:
+    """Checks that all have the same parameters, in the same vocabulary."""
+    found = []
+    for directory in directories:
+        with _reading(directory):
+            found.append((_shapes(directory), load_description(directory)[1]))
+    first, *others = found
+    names = [directory.name for directory in directories]
+    for name, (shapes, tokenizer) in zip(names[1:], others, strict=True):
+        differing = [
+            parameter
+            for parameter in sorted(first[0] | shapes)
+            if first[0].get(parameter) != shapes.get(parameter)
+        ]
+        if tokenizer != first[1]:
+            differing.append("the tokenizer")
+        if differing:
+            raise InputError(
+                f"the checkpoints of steps {names[0]} and {name} are of different "
+                f"models, {differing[0]} is not the same: average those of one run."
+            )
+
+
+def _shapes(directory: StoredPath) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every parameter by its path."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(stored_params(directory))
+    }

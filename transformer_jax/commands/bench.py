@@ -1,0 +1,42 @@
+"""The command `bench`."""
+
+import dataclasses
+from pathlib import Path
+
+from transformer_jax.commands.output import print_json
+from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
+from transformer_jax.commands.startup import Joined, Processes
+
+
+def bench(
+    config: ConfigFile,
+    /,
+    workdir: str | None = None,
+    num_steps: int = 30,
+    warmup_steps: int = 3,
+    profile: Path | None = None,
+    settings: Settings = PAPER_BASE,
+    processes: Joined = Processes(),  # noqa: B008
+) -> None:
+    """Measure what an update costs on this machine, as one JSON object.
+
+    Args:
+        config: TOML file with the settings.
+        workdir: measure on the data of the settings, prepared in this directory;
+            otherwise on made-up sentences.
+        num_steps: updates that are measured.
+        warmup_steps: updates before them.
+        profile: directory for a trace of some more updates, for TensorBoard or
+            Perfetto.
+    """
+    processes.start()
+    from transformer_jax.cost.benchmark import benchmark
+
+    result = benchmark(
+        settings,
+        workdir,
+        num_steps=num_steps,
+        warmup_steps=warmup_steps,
+        profile_dir=profile,
+    )
+    print_json(dataclasses.asdict(result))

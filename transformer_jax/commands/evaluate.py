@@ -1,0 +1,73 @@
+"""The command `evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from transformer_jax.commands.decoding_flags import (
+    AS_CONFIGURED,
+    DecodingFlags,
+    given,
+)
+from transformer_jax.commands.models import chosen
+from transformer_jax.commands.output import print_json, print_note
+from transformer_jax.commands.startup import (
+    Joined,
+    Processes,
+    translate_on_all_cores,
+)
+from transformer_jax.errors import InputError
+from transformer_jax.storage.text_streams import open_output
+
+if TYPE_CHECKING:
+    from transformer_jax.evaluation.evaluate import EvaluationResult
+
+
+def evaluate(
+    workdir: tyro.conf.Positional[str],
+    /,
+    split: Literal["train", "validation", "test"] = "test",
+    checkpoint: str = "latest",
+    source: Path | None = None,
+    target: Path | None = None,
+    output: Path | None = None,
+    examples: int = 0,
+    decoding: DecodingFlags = AS_CONFIGURED,
+    processes: Joined = Processes(),  # noqa: B008
+) -> None:
+    """Score a model: loss, perplexity, BLEU, chrF and TER, as one JSON object.
+
+    Args:
+        workdir: a trained work directory.
+        split: which of the data of the run.
+        checkpoint: latest, best, average or a step.
+        source: sentences in place of a split, one a line; needs --target.
+        target: their references.
+        output: file for the translations.
+        examples: this many translations, evenly spaced, shown with their references.
+    """
+    translate_on_all_cores()
+    processes.start()
+    from transformer_jax.data.source import from_files
+    from transformer_jax.evaluation.evaluate import evaluate
+
+    if (source is None) != (target is None):
+        raise InputError("--source and --target go together: name both files.")
+    pairs = None if source is None or target is None else from_files(source, target)
+    which, settings = chosen(checkpoint), given(decoding)
+    result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **settings)
+    if output is not None:
+        with open_output(output) as out:
+            out.writelines(f"{line}\n" for line in result.translations)
+    _show_examples(result, examples)
+    print_json(result.scores)
+
+
+def _show_examples(result: "EvaluationResult", number: int) -> None:
+    """Prints sentences, evenly spaced, with reference and translation."""
+    stride = max(1, len(result.translations) // max(1, number))
+    for index in range(0, min(len(result.translations), stride * number), stride):
+        print_note(f"     source  {result.sources[index]}")
+        print_note(f"  reference  {result.references[index]}")
+        print_note(f"translation  {result.translations[index]}\n")

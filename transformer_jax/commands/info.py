@@ -1,0 +1,58 @@
+"""The command `info`."""
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import tyro
+
+from transformer_jax.commands.output import print_json
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.reading import load_config
+from transformer_jax.storage.work_directory import StoredPath, work_directory
+
+
+def info(path: tyro.conf.Positional[str], /) -> None:
+    """Show settings, parameters of each block and FLOPs of a token, as JSON.
+
+    Of a work directory also its checkpoints, and of averages the steps they are of.
+
+    Args:
+        path: TOML file with settings, a work directory, or one checkpoint.
+    """
+    stored: dict[str, Any] = {}
+    if path.endswith((".toml", ".json")):
+        config = load_config(path)
+    else:
+        config, stored = _stored(work_directory(path))
+    from transformer_jax.model.size import flops_per_target_token, parameter_counts
+
+    counts = parameter_counts(config.model)
+    print_json(
+        {
+            "num_parameters": sum(counts.values()),
+            "parameters": counts,
+            "flops_per_target_token": flops_per_target_token(config.model),
+            **stored,
+            "config": dataclasses.asdict(config),
+        }
+    )
+
+
+def _stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
+    """Returns the settings in a directory, and what there is beside them."""
+    from transformer_jax.checkpoints import manager as checkpoint
+    from transformer_jax.checkpoints.contents import is_checkpoint, load_description
+
+    if is_checkpoint(folder):
+        steps = checkpoint.averaged_steps(folder)
+        return load_description(folder)[0], {"averaged_steps": steps}
+    config, steps = load_config(folder / "config.json"), []
+    if (folder / checkpoint.CHECKPOINTS).is_dir():
+        with contextlib.closing(checkpoint.Checkpoints(folder)) as checkpoints:
+            steps = checkpoints.steps
+    averages = {
+        directory.name: checkpoint.averaged_steps(directory)
+        for directory in checkpoint.averages(folder)
+    }
+    return config, {"checkpoints": steps, "averages": averages}

@@ -1,0 +1,44 @@
+"""The command `plan`."""
+
+import os
+
+from transformer_jax.commands.output import print_json, print_note
+from transformer_jax.commands.settings import (
+    PAPER_BASE,
+    ConfigFile,
+    Settings,
+    change_settings,
+)
+
+
+def plan(
+    config: ConfigFile,
+    /,
+    topology: str,
+    num_slices: int = 1,
+    compare: tuple[str, ...] = (),
+    recommend: bool = False,
+    operations: int = 0,
+    settings: Settings = PAPER_BASE,
+) -> None:
+    """Compile an update for TPUs that are not here: its cost per chip, as JSON.
+
+    Args:
+        config: TOML file with the settings.
+        topology: TPU version and chips along each dimension of a slice, as v5e:4x4.
+        num_slices: slices joined by the data-centre network.
+        compare: other settings to put beside these, each written as
+            model.remat=layer,mesh.fsdp=4; a mesh replaces the whole mesh.
+        recommend: try the few meshes worth it and name the one that is fastest by
+            its roofline.
+        operations: show so many of the dearest instructions.
+    """
+    # Nothing runs on a device, so none is taken from who uses it.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from transformer_jax.cost.comparison import compare_plans
+
+    variants = {text: change_settings(settings, text) for text in compare}
+    result = compare_plans(
+        settings, topology, num_slices, variants, recommend, operations, print_note
+    )
+    print_json(result)

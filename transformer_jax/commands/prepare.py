@@ -1,0 +1,28 @@
+"""The command `prepare`."""
+
+from transformer_jax.commands.output import print_json
+from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
+
+
+def prepare(
+    config: ConfigFile, /, workdir: str, settings: Settings = PAPER_BASE
+) -> None:
+    """Make the data and the tokenizer of a work directory, without training.
+
+    Args:
+        config: TOML file with the settings.
+        workdir: directory of the run.
+    """
+    from transformer_jax.data.prepare import prepare
+
+    data = prepare(settings, workdir)
+    print_json(
+        {
+            "num_train_pairs": data.train.num_pairs,
+            "num_empty_pairs": data.train.num_empty,
+            "source_tokens": int(data.train.source_lengths.sum()),
+            "target_tokens": int(data.train.target_lengths.sum()),
+            "source_vocab_size": data.tokenizer.source_vocab_size,
+            "target_vocab_size": data.tokenizer.target_vocab_size,
+        }
+    )

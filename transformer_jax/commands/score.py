@@ -1,0 +1,148 @@
+"""The command `score`: how probable a model finds given translations."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from transformer_jax.commands.models import load_translator
+from transformer_jax.commands.output import print_json, print_note
+from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.storage.text_streams import open_output
+
+if TYPE_CHECKING:
+    from transformer_jax.data.source import SentencePairs
+    from transformer_jax.translation.translator import Translator
+
+# Pairs scored together: enough to sort by length, few enough to hold.
+_CHUNK_LINES = 16_384
+
+
+def score(
+    workdir: tyro.conf.Positional[str],
+    /,
+    source: Path,
+    target: Path,
+    output: Path | None = None,
+    format: Literal["text", "jsonl"] = "text",
+    alignments: bool = False,
+    length_penalty: Literal["gnmt", "length", "none"] | None = None,
+    length_penalty_alpha: float | None = None,
+    coverage_penalty: float | None = None,
+    batch_tokens: int | None = None,
+    compute_dtype: Literal["float32", "bfloat16"] | None = None,
+    checkpoint: str = "latest",
+    ensemble: tuple[str, ...] = (),
+    processes: Joined = Processes(),  # noqa: B008
+) -> None:
+    """Score given translations: log-probability and normalised score, line by line.
+
+    A line of text is the log-probability (nats), a tab, and the score by which beam
+    search would rank it. A summary follows as one JSON object: on standard output, or
+    on standard error where the scores themselves go to standard output.
+
+    Args:
+        workdir: a trained work directory, or one checkpoint in it.
+        source: sentences, one a line; plain or .gz.
+        target: their translations, line by line.
+        output: file to write; default standard output.
+        format: text, or one JSON object a line with every token's log-probability.
+        alignments: word alignments too, as 0-0 2-1: source word, target word.
+        length_penalty: of the score; default as trained.
+        length_penalty_alpha: its exponent; default as trained.
+        coverage_penalty: its beta; default as trained.
+        batch_tokens: scored together on a device, padding included.
+        compute_dtype: of matrix products; default as trained.
+        checkpoint: latest, best, average or a step.
+        ensemble: more work directories or checkpoints, whose probabilities are
+            averaged with those of the first.
+    """
+    processes.start()
+    from transformer_jax.data.source import from_files
+    from transformer_jax.devices.joining import is_primary
+    from transformer_jax.progress import sentence_bar
+
+    given = {
+        "length_penalty": length_penalty,
+        "length_penalty_alpha": length_penalty_alpha,
+        "coverage_penalty": coverage_penalty,
+        "batch_tokens": batch_tokens,
+        "compute_dtype": compute_dtype,
+    }
+    decoding = {name: value for name, value in given.items() if value is not None}
+    pairs = from_files(source, target)
+    translator = load_translator(workdir, checkpoint, ensemble)
+    records = _records(translator, pairs, alignments, decoding)
+    log_prob, num_tokens = 0.0, 0
+    with (
+        # Every process computes; one writes.
+        open_output(output) if is_primary() else contextlib.nullcontext() as out,
+        sentence_bar(len(pairs), 0, progress=True) as bar,
+    ):
+        for record in records:
+            bar.update()
+            log_prob += record["log_prob"]
+            num_tokens += record["num_tokens"]
+            if out is not None:
+                out.write(_formatted(record, format) + "\n")
+    if is_primary():
+        summary = _summary(len(pairs), num_tokens, log_prob, checkpoint)
+        if output is None:
+            print_note(json.dumps(summary))
+        else:
+            print_json(summary)
+
+
+def _records(
+    translator: "Translator",
+    pairs: "SentencePairs",
+    alignments: bool,
+    decoding: dict[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """Yields what there is to say of each pair, in the order of the files."""
+    from transformer_jax.scoring.alignment import align, pharaoh
+    from transformer_jax.scoring.scores import score
+
+    for first in range(0, len(pairs), _CHUNK_LINES):
+        chunk = pairs.read(first, min(first + _CHUNK_LINES, len(pairs)))
+        sources, targets = map(list, zip(*chunk, strict=True))
+        scores = score(translator, sources, targets, **decoding)
+        links = align(translator, sources, targets) if alignments else []
+        for index, found in enumerate(scores):
+            record = {
+                "line": first + index + 1,
+                "source": sources[index],
+                "target": targets[index],
+                **vars(found),
+            }
+            if alignments:
+                record["alignment"] = pharaoh(links[index])
+            yield record
+
+
+def _formatted(record: dict[str, Any], format: str) -> str:
+    if format == "jsonl":
+        return json.dumps(record, ensure_ascii=False)
+    columns = [f"{record['log_prob']:.6f}", f"{record['score']:.6f}"]
+    if "alignment" in record:
+        columns.append(record["alignment"])
+    return "\t".join(columns)
+
+
+def _summary(
+    num_sentences: int, num_tokens: int, log_prob: float, checkpoint: str
+) -> dict[str, Any]:
+    nll = -log_prob / num_tokens
+    return {
+        "num_sentences": num_sentences,
+        "num_tokens": num_tokens,
+        "log_prob": log_prob,
+        "nll": nll,
+        # As evaluate gives it: of a subword. exp(710) overflows.
+        "perplexity": math.exp(min(nll, 700.0)),
+        "checkpoint": checkpoint,
+    }

@@ -1,0 +1,31 @@
+"""The command `train`."""
+
+from transformer_jax.commands.output import print_json
+from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
+from transformer_jax.commands.startup import Joined, Processes
+
+
+def train(
+    config: ConfigFile,
+    /,
+    workdir: str,
+    settings: Settings = PAPER_BASE,
+    processes: Joined = Processes(),  # noqa: B008
+) -> None:
+    """Train a model into a work directory, or continue training it.
+
+    Prepares data and tokenizer if absent, trains, evaluates, checkpoints. The same
+    command continues an interrupted run exactly.
+
+    Args:
+        config: TOML file with the settings; what it leaves out is the paper's base.
+        workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
+    """
+    processes.start()
+    from transformer_jax.devices.joining import is_primary
+    from transformer_jax.training.loop import train
+
+    result = train(settings, workdir, alone=processes.alone)
+    lines = [line for line in result.history if line["kind"] == "validation"]
+    if is_primary():
+        print_json(lines[-1] if lines else {"step": int(result.state.step)})

@@ -1,0 +1,249 @@
+"""Settings of an experiment. Every default is the paper's base model.
+
+Frozen dataclasses, checked when they are made, free of hardware, files and
+environment. Values that follow from others are properties. `None` means off, or
+"follows from the other settings" where the comment says so; TOML writes it "none".
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from transformer_jax.config.checks import (
+    require_at_least,
+    require_positive,
+    require_rates,
+    require_types,
+)
+from transformer_jax.config.decoding import DecodingConfig as DecodingConfig
+from transformer_jax.config.model import ModelConfig as ModelConfig
+from transformer_jax.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Subwords, learnt from the training text. Paper: section 5.1."""
+
+    kind: Literal["bpe", "unigram"] = "bpe"
+    shared: bool = True
+    """One vocabulary for both languages, or one for each."""
+    byte_fallback: bool = True
+    """Characters outside the vocabulary become UTF-8 bytes, never <unk>."""
+    character_coverage: float = 0.9995
+    lowercase: bool = False
+    max_sentences: int = 10_000_000
+    """Most lines of training text the vocabulary is learnt from, evenly spaced."""
+
+    def __post_init__(self) -> None:
+        require_types("tokenizer", self)
+        require_at_least("tokenizer", self, max_sentences=1)
+        if not 0.98 <= self.character_coverage <= 1.0:
+            raise InputError(
+                f"tokenizer.character_coverage={self.character_coverage} "
+                "must be in [0.98, 1]."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the pairs come from and how they fill a batch. Paper: section 5.1.
+
+    Either `dataset` names a TFDS translation data set, or the `*_path` fields name
+    text files, one sentence a line, plain or .gz. Pairs handed over from Python need
+    neither.
+    """
+
+    source_language: str = "en"
+    target_language: str = "de"
+    dataset: str | None = None
+    """TFDS name and configuration, as cldr_translate/en_de, wmt14_translate/de-en."""
+    data_dir: str | None = None
+    """Where TFDS keeps its data sets; None = its own default."""
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    train_source_path: str | None = None
+    train_target_path: str | None = None
+    validation_source_path: str | None = None
+    validation_target_path: str | None = None
+    test_source_path: str | None = None
+    test_target_path: str | None = None
+    source_length: int = 256
+    """Tokens in a source row, end-of-sentence included; longer pairs are left out."""
+    target_length: int = 256
+    batch_tokens: int = 24_576
+    """Target positions of a global batch: its rows times target_length."""
+    prefetch_batches: int = 16
+
+    def __post_init__(self) -> None:
+        require_types("data", self)
+        require_at_least(
+            "data", self, source_length=2, target_length=2, prefetch_batches=1
+        )
+        if self.batch_tokens < self.target_length:
+            raise InputError(
+                f"data.batch_tokens={self.batch_tokens} must be at least one row, "
+                f"data.target_length={self.target_length}."
+            )
+        for split in ("train", "validation", "test"):
+            source = getattr(self, f"{split}_source_path")
+            target = getattr(self, f"{split}_target_path")
+            if (source is None) != (target is None):
+                missing = "source" if source is None else "target"
+                raise InputError(
+                    f"data.{split}_{missing}_path is missing: both sides of the "
+                    f"{split} pairs must be named."
+                )
+        if self.dataset is not None and self.train_source_path is not None:
+            raise InputError(
+                f"data.dataset={self.dataset!r} and data.train_source_path="
+                f"{self.train_source_path!r} exclude each other: keep one."
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of a global batch."""
+        return self.batch_tokens // self.target_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam and its schedule. Paper: section 5.3."""
+
+    warmup_steps: int = 4_000
+    learning_rate_scale: float = 1.0
+    """Multiplies the paper's schedule."""
+    cooldown_steps: int | None = None
+    """Updates at the end whose rate falls linearly to 0; None = the paper, no end."""
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-9
+    max_gradient_norm: float | None = None
+    """Gradients of a larger global norm are scaled down to it; None = the paper."""
+
+    def __post_init__(self) -> None:
+        require_types("optimizer", self)
+        require_at_least("optimizer", self, warmup_steps=1, cooldown_steps=1)
+        require_rates("optimizer", self, "beta1", "beta2")
+        positive = "learning_rate_scale", "epsilon", "max_gradient_norm"
+        require_positive("optimizer", self, *positive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Length, loss, bookkeeping of a run. Paper: sections 5.2, 5.4.
+
+    A step is one update of the parameters; counters ending in `_steps` count those.
+    """
+
+    num_steps: int = 100_000
+    seed: int = 0
+    prng: Literal["murmur", "threefry2x32", "rbg", "unsafe_rbg"] = "murmur"
+    """Random bits for dropout and init. The first two give the same on any mesh, and
+    are computed where they are used; murmur is the cheapest."""
+    accumulation_steps: int = 1
+    """Parts of a batch that the devices take one after the other, for one update."""
+    label_smoothing: float = 0.1
+    loss_slice_tokens: int | None = None
+    """Target positions whose logits exist at one time on a device. None = 512 on TPUs,
+    whose fast memory holds so many, 2,048 elsewhere."""
+    log_every_steps: int = 50
+    evaluate_every_steps: int = 2_000
+    validation_bleu_sentences: int | None = None
+    """Validation sentences translated for BLEU; None = all, 0 = none."""
+    checkpoint_every_steps: int | None = None
+    checkpoint_every_minutes: float | None = 10.0
+    """As the paper's; None = only by steps."""
+    keep_last: int = 5
+    keep_best: int = 1
+    best_metric: Literal["bleu", "loss"] = "bleu"
+    max_skipped_steps: int = 10
+    """Updates in a row with a non-finite loss or gradient before the run ends."""
+    ema_decay: float | None = None
+    """Decay of a running average of the parameters, as 0.999; None = the paper, none.
+    The average is what is then evaluated and translated with; the parameters that
+    training goes on with lie beside it in a checkpoint. Turned on later, it begins with
+    the parameters of that moment; turned off, it is dropped."""
+
+    def __post_init__(self) -> None:
+        require_types("training", self)
+        require_at_least(
+            "training", self,
+            num_steps=1, seed=0, accumulation_steps=1, loss_slice_tokens=1,
+            log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
+            checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
+        )  # fmt: skip
+        require_rates("training", self, "label_smoothing", "ema_decay")
+        require_positive("training", self, "checkpoint_every_minutes")
+        if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:
+            raise InputError(
+                "training.best_metric='bleu' needs translations: set it to 'loss', or "
+                "training.validation_bleu_sentences above 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """How devices are arranged: the sizes of the three axes of the mesh.
+
+    Their product is the number of devices. The first that is left out takes all devices
+    that remain; the others left out are 1. So the default is `data` over all, and
+    `data = 1` alone is `fsdp` over all.
+    """
+
+    data: int | None = None
+    """Copies of the model, each with its own rows of a batch."""
+    fsdp: int | None = None
+    """Devices that share the rows of a copy, each keeping a part of every parameter."""
+    tensor: int | None = None
+    """Devices over which heads, feed-forward and vocabulary are spread."""
+
+    def __post_init__(self) -> None:
+        require_types("mesh", self)
+        require_at_least("mesh", self, data=1, fsdp=1, tensor=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """One experiment; each function of the package receives its own section."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+
+    def __post_init__(self) -> None:
+        if self.tokenizer.shared and self.model.target_vocab_size is not None:
+            raise InputError(
+                f"model.target_vocab_size={self.model.target_vocab_size} needs "
+                "tokenizer.shared=false."
+            )
+        if not self.tokenizer.shared and self.model.share_embeddings == "all":
+            raise InputError(
+                "tokenizer.shared=false needs model.share_embeddings='target' or "
+                "'none', not 'all': the rows of one matrix would mean two things."
+            )
+        longest = max(self.data.source_length, self.data.target_length)
+        if self.model.positions == "learned" and self.model.max_length < longest:
+            raise InputError(
+                f"model.max_length={self.model.max_length} must be at least "
+                f"{longest}, the longer of data.source_length and data.target_length."
+            )
+        parts = self.training.accumulation_steps
+        if self.data.rows % parts:
+            raise InputError(
+                f"training.accumulation_steps={parts} must divide the rows of a batch, "
+                f"data.batch_tokens / data.target_length = {self.data.rows}."
+            )
+        if (self.optimizer.cooldown_steps or 0) > self.training.num_steps:
+            raise InputError(
+                f"optimizer.cooldown_steps={self.optimizer.cooldown_steps} must be at "
+                f"most training.num_steps={self.training.num_steps}."
+            )
+
+    def replace(self, **sections: Any) -> "ExperimentConfig":
+        """A copy with other sections, checked again."""
+        return dataclasses.replace(self, **sections)

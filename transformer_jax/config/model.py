@@ -1,0 +1,118 @@
+"""The shape of the model. Every default is the paper's base model."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from transformer_jax.config.checks import require_at_least, require_rates, require_types
+from transformer_jax.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of the Transformer. Paper: section 3, Table 3."""
+
+    vocab_size: int = 37_000
+    """Rows of the (source) embedding; the tokenizer is trained to this size."""
+    target_vocab_size: int | None = None
+    """Target rows where the two sides have separate vocabularies; None = vocab_size."""
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    d_model: int = 512
+    d_ff: int = 2048
+    num_heads: int = 8
+    d_k: int | None = None
+    """Width of a query or key per head; None = d_model / num_heads."""
+    d_v: int | None = None
+    """Width of a value per head; None = d_model / num_heads."""
+    norm: Literal["post", "pre"] = "post"
+    """post: LayerNorm(x + Sublayer(x)), the paper; pre: x + Sublayer(LayerNorm(x))."""
+    activation: Literal["relu", "gelu", "swish"] = "relu"
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    max_length: int = 1024
+    """Rows of a learned position table; sinusoids have no limit."""
+    share_embeddings: Literal["all", "target", "none"] = "all"
+    """all: one matrix for source, target, output; target: one for target and output."""
+    dropout_rate: float = 0.1
+    attention_dropout_rate: float = 0.0
+    activation_dropout_rate: float = 0.0
+    attention_window: int | None = None
+    """Self-attention sees this many positions to each side; None = all of them."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
+    scan_unroll: int | None = None
+    """Layers in each iteration of the scan over them: more take longer to compile, and
+    move less memory. None = all on CPUs where they are 4 or fewer, else 1."""
+    remat: Literal["none", "cheap", "layer"] = "none"
+    """What is computed again for the backward pass instead of kept: what costs little,
+    as normalisation and attention weights; or all of a layer but its input."""
+    attention_kernel: Literal["xla", "pallas", "cudnn"] | None = None
+    """Who computes attention in training: the compiler; one kernel for TPUs; NVIDIA's
+    library. None = pallas on TPUs where attention_dropout_rate is 0, else xla."""
+
+    def __post_init__(self) -> None:
+        require_types("model", self)
+        require_at_least(
+            "model", self,
+            vocab_size=1, target_vocab_size=1, num_encoder_layers=1,
+            num_decoder_layers=1, d_model=1, d_ff=1, num_heads=1, d_k=1, d_v=1,
+            max_length=1, attention_window=1, scan_unroll=1,
+        )  # fmt: skip
+        require_rates(
+            "model", self,
+            "dropout_rate", "attention_dropout_rate", "activation_dropout_rate",
+        )  # fmt: skip
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise InputError(
+                f"model.d_model={self.d_model} must be even for sinusoidal positions."
+            )
+        if self.attention_kernel in ("pallas", "cudnn") and self.attention_dropout_rate:
+            raise InputError(
+                f"model.attention_kernel={self.attention_kernel!r} needs "
+                "model.attention_dropout_rate=0: only 'xla' drops attention weights."
+            )
+        if None in (self.d_k, self.d_v) and self.d_model % self.num_heads:
+            raise InputError(
+                f"model.num_heads={self.num_heads} must divide "
+                f"model.d_model={self.d_model}, or set model.d_k and model.d_v."
+            )
+        if self.share_embeddings == "all" and self.output_vocab_size != self.vocab_size:
+            raise InputError(
+                "model.share_embeddings='all' needs one vocabulary, but "
+                f"model.target_vocab_size={self.target_vocab_size} is not "
+                f"model.vocab_size={self.vocab_size}: use 'target' or 'none'."
+            )
+
+    @property
+    def key_size(self) -> int:
+        """d_k, resolved."""
+        return self.d_k or self.d_model // self.num_heads
+
+    @property
+    def value_size(self) -> int:
+        """d_v, resolved."""
+        return self.d_v or self.d_model // self.num_heads
+
+    @property
+    def output_vocab_size(self) -> int:
+        """Rows of the target embedding and of the pre-softmax projection."""
+        return self.target_vocab_size or self.vocab_size
+
+    @classmethod
+    def base(cls, **changes: Any) -> "ModelConfig":
+        """The paper's base model, 65M parameters."""
+        return cls(**changes)
+
+    @classmethod
+    def big(cls, **changes: Any) -> "ModelConfig":
+        """The paper's big model, 213M parameters."""
+        big = {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "dropout_rate": 0.3}
+        return cls(**{**big, **changes})
+
+    @classmethod
+    def tiny(cls, **changes: Any) -> "ModelConfig":
+        """A model for tests and first steps, not the paper's."""
+        tiny = {
+            "vocab_size": 64, "d_model": 32, "d_ff": 64, "num_heads": 4,
+            "num_encoder_layers": 2, "num_decoder_layers": 2,
+        }  # fmt: skip
+        return cls(**{**tiny, **changes})

@@ -1,0 +1,109 @@
+"""Settings from and to TOML, JSON and plain dictionaries; strict when reading."""
+
+import dataclasses
+import difflib
+import json
+import os
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from transformer_jax.config.checks import require_type
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import is_remote, work_directory
+
+
+def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
+    """Returns the settings in a TOML file, or in a `config.json` of a work directory.
+
+    What the file leaves out has its default, the paper's base model.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown name or a wrong value.
+    """
+    path = work_directory(path) if is_remote(path) else Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: the configuration cannot be read ({_reason(error)})."
+        ) from None
+    parse = json.loads if path.suffix == ".json" else tomllib.loads
+    try:
+        mapping = parse(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    try:
+        return config_from_dict(mapping)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
+    """Returns the settings in a nested dictionary.
+
+    TOML has no word for None: "none" stands for it where a setting may be None.
+
+    Raises:
+        InputError: an unknown name, a value of another type, or values that do not go
+            together, with the setting's full name.
+    """
+    checked = _checked(mapping, ExperimentConfig, "")
+    return _CONVERTER.structure(checked, ExperimentConfig)
+
+
+def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns the settings as nested dictionaries of JSON values, defaults included."""
+    return _CONVERTER.unstructure(config)
+
+
+def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
+    """Yields `section.field: old -> new` for every setting that differs."""
+    old_sections, new_sections = config_to_dict(old), config_to_dict(new)
+    for section, fields in new_sections.items():
+        for name, value in fields.items():
+            before = old_sections[section][name]
+            if before != value:
+                yield f"{section}.{name}: {before!r} -> {value!r}"
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def _checked(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
+    """Returns the mapping with None for "none", for cattrs to convert.
+
+    Raises:
+        InputError: unknown names or wrong types.
+    """
+    if not isinstance(mapping, Mapping):
+        where = prefix.rstrip(".") or "the configuration"
+        raise InputError(f"{where}={mapping!r} must be a table of settings.")
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in mapping.items():
+        if name not in hints:
+            nearest = difflib.get_close_matches(name, hints, n=1)
+            hint = (
+                f"did you mean {prefix}{nearest[0]}?"
+                if nearest
+                else (f"expected one of {', '.join(sorted(hints))}.")
+            )
+            raise InputError(f"{prefix}{name} is not a setting; {hint}")
+        if dataclasses.is_dataclass(hints[name]):
+            values[name] = _checked(value, hints[name], f"{prefix}{name}.")
+            continue
+        may_be_none = type(None) in typing.get_args(hints[name])
+        is_none = may_be_none and str(value).lower() == "none"
+        values[name] = None if is_none else value
+        require_type(f"{prefix}{name}", values[name], hints[name])
+    return values
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,1 @@
+"""What an update costs: measured here, or planned for TPUs that are not attached."""

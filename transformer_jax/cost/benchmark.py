@@ -1,0 +1,271 @@
+"""What an update costs on this machine, data and optimizer included."""
+
+import functools
+import logging
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.model import ModelConfig
+from transformer_jax.data.batch import Batch
+from transformer_jax.data.corpus import Corpus
+from transformer_jax.data.made_up import made_up_corpus
+from transformer_jax.data.pipeline import make_batches, pack_corpus
+from transformer_jax.data.prepare import prepare
+from transformer_jax.devices import sharding
+from transformer_jax.devices.agreement import primary_first
+from transformer_jax.devices.chips import chip_of
+from transformer_jax.devices.compilations import CompileCounter
+from transformer_jax.devices.mesh import check_rows, make_mesh, num_row_groups
+from transformer_jax.errors import InputError
+from transformer_jax.model.size import training_flops
+from transformer_jax.training.state import TrainState, init_state
+from transformer_jax.training.step import make_train_step
+
+_CACHE_HIT = "/jax/compilation_cache/cache_hits"
+_MATMUL_SIZE = 1_024
+_MATMUL_SECONDS = 0.3
+_PROFILED_STEPS = 5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """What was measured; rates are per second, of all devices together."""
+
+    device: str
+    num_devices: int
+    mesh: dict[str, int]
+    compute_dtype: str
+    data: str
+    """Whose sentences: of the settings, or made up."""
+    num_steps: int
+    """Updates measured."""
+    compile_seconds: float
+    """Tracing and compiling the step."""
+    compile_cached: bool
+    """The compiled step was read from disk."""
+    step_seconds: float
+    """Of an update, the median."""
+    source_tokens_per_second: float
+    """Real tokens over the whole time that was measured; padding does not count."""
+    target_tokens_per_second: float
+    fill: float
+    """Part of the positions, both sides together, that holds real tokens."""
+    tflops_per_second: float
+    """By the model's formula, for real tokens; over the whole time."""
+    peak_tflops_per_second: float | None
+    peak_source: str
+    """Where the peak is from: a data sheet, or a product of matrices timed here."""
+    fraction_of_peak: float | None
+    peak_memory_bytes: int
+    """The most that one device, or this process, has held."""
+    peak_memory_source: str
+    temporary_bytes: int
+    """Of the compiled step on each device, by the compiler."""
+    compiles_while_measured: int
+    """0, or the time of a compilation is in the numbers."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Some updates: when each ended, and the sums of their reports."""
+
+    seconds: list[float]
+    sums: dict[str, float]
+
+
+def benchmark(
+    config: ExperimentConfig,
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    num_steps: int = 30,
+    warmup_steps: int = 3,
+    profile_dir: str | os.PathLike[str] | None = None,
+) -> BenchmarkResult:
+    """Returns what an update costs here, taken as `train` takes them.
+
+    Batches are made ahead and handed over, steps are dispatched before the one before
+    has ended, and the report of each is fetched.
+
+    Args:
+        workdir: the data of the settings, prepared in this directory; sentences of
+            random tokens if None.
+        num_steps: updates that are measured.
+        warmup_steps: updates before them.
+        profile_dir: gets a trace of a few more updates, for TensorBoard or Perfetto.
+
+    Raises:
+        InputError: the data or the mesh does not do.
+    """
+    if num_steps < 1:
+        raise InputError(f"--num-steps {num_steps} (num_steps) must be at least 1.")
+    mesh = make_mesh(config.mesh)
+    check_rows(config.data.rows, mesh, config.training.accumulation_steps)
+    corpus, name = _corpus(config, workdir)
+    batches = make_batches(
+        corpus,
+        pack_corpus(corpus, config.data, seed=config.training.seed),
+        config.data,
+        seed=config.training.seed,
+        rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
+    )
+    state = init_state(config, mesh)
+    compiled, compile_seconds, is_cached = _compiled(config, mesh, state, batches)
+    rates = [_matmul_rate(config.model, mesh)]
+    state, _ = _run(compiled, state, batches, mesh, max(1, warmup_steps))
+    counter = CompileCounter()
+    state, measured = _run(compiled, state, batches, mesh, num_steps)
+    counter.close()
+    rates.append(_matmul_rate(config.model, mesh))
+    if profile_dir is not None:
+        with jax.profiler.trace(Path(profile_dir), create_perfetto_trace=True):
+            state, _ = _run(compiled, state, batches, mesh, _PROFILED_STEPS)
+    sums, seconds = measured.sums, sum(measured.seconds)
+    tokens = sums["source_tokens"], sums["target_tokens"]
+    flops = training_flops(config.model, *map(int, tokens)) / seconds
+    peak, peak_source = _peak(config.model, mesh, max(rates))
+    memory, memory_source = _peak_memory()
+    return BenchmarkResult(
+        device=mesh.devices.flat[0].device_kind,
+        num_devices=mesh.size,
+        mesh=dict(mesh.shape),
+        compute_dtype=config.model.compute_dtype,
+        data=name,
+        num_steps=num_steps,
+        compile_seconds=compile_seconds,
+        compile_cached=is_cached,
+        step_seconds=statistics.median(measured.seconds),
+        source_tokens_per_second=tokens[0] / seconds,
+        target_tokens_per_second=tokens[1] / seconds,
+        fill=sum(tokens) / (sums["source_slots"] + sums["target_slots"]),
+        tflops_per_second=flops / 1e12,
+        peak_tflops_per_second=None if peak is None else peak / 1e12,
+        peak_source=peak_source,
+        fraction_of_peak=None if peak is None else flops / peak,
+        peak_memory_bytes=memory,
+        peak_memory_source=memory_source,
+        temporary_bytes=compiled.memory_analysis().temp_size_in_bytes,
+        compiles_while_measured=counter.count,
+    )
+
+
+def _compiled(
+    config: ExperimentConfig, mesh: Mesh, state: TrainState, batches: Iterator[Batch]
+) -> tuple[Any, float, bool]:
+    """Returns the compiled step, the seconds it took, and whether it came from disk."""
+    hits: list[str] = []
+
+    def listen(event: str, **_: Any) -> None:
+        if event == _CACHE_HIT:
+            hits.append(event)
+
+    step: Any = make_train_step(config, mesh)
+    batch = sharding.make_global(next(batches), mesh)
+    jax.monitoring.register_event_listener(listen)
+    started = time.perf_counter()
+    compiled = step.lower(state, batch).compile()
+    seconds = time.perf_counter() - started
+    jax.monitoring.unregister_event_listener(listen)
+    return compiled, seconds, bool(hits)
+
+
+def _run(
+    step: Callable[..., Any],
+    state: TrainState,
+    batches: Iterator[Batch],
+    mesh: Mesh,
+    num_steps: int,
+) -> tuple[TrainState, _Measured]:
+    """Runs updates as the training loop does; one ends when its report arrives."""
+    ended = [time.perf_counter()]
+    reports = []
+
+    def fetch(report: Any) -> None:
+        reports.append(jax.device_get(report))
+        ended.append(time.perf_counter())
+
+    pending = None
+    for _ in range(num_steps):
+        state, report = step(state, sharding.make_global(next(batches), mesh))
+        if pending is not None:
+            fetch(pending)
+        pending = report
+    fetch(pending)
+    sums = {
+        name: float(sum(report[name] for report in reports))
+        for name in ("source_tokens", "target_tokens", "source_slots", "target_slots")
+    }
+    return state, _Measured(np.diff(ended).tolist(), sums)
+
+
+def _corpus(
+    config: ExperimentConfig, workdir: str | os.PathLike[str] | None
+) -> tuple[Corpus, str]:
+    if workdir is None:
+        return made_up_corpus(config.model, config.data), "made up"
+    with primary_first("prepare"):
+        data = prepare(config, workdir)
+    return data.train, config.data.dataset or config.data.train_source_path or "given"
+
+
+def _matmul_rate(model: ModelConfig, mesh: Mesh) -> float:
+    """Returns operations per second of a product of matrices, the best of several.
+
+    Every device multiplies a matrix of its own; the dtype is that of the model.
+    """
+    size = _MATMUL_SIZE
+    rows = len(sharding.rows_of_host(num_row_groups(mesh), mesh))
+    values = np.random.default_rng(0).standard_normal((rows, size, size), np.float32)
+    left = sharding.make_global(values.astype(jnp.dtype(model.compute_dtype)), mesh)
+    multiply = jax.jit(lambda x: jnp.einsum("dij,djk->dik", x, x))
+    multiply(left).block_until_ready()
+    seconds: list[float] = []
+    while len(seconds) < 3 or sum(seconds) < _MATMUL_SECONDS:
+        started = time.perf_counter()
+        multiply(left).block_until_ready()
+        seconds.append(time.perf_counter() - started)
+    return 2.0 * num_row_groups(mesh) * size**3 / min(seconds)
+
+
+def _peak(
+    model: ModelConfig, mesh: Mesh, matmul_rate: float
+) -> tuple[float | None, str]:
+    """Returns the matrix product rate of all devices, and where it is from."""
+    device = mesh.devices.flat[0]
+    if device.platform == "cpu":
+        return matmul_rate, f"{model.compute_dtype} product of matrices timed here"
+    chip = chip_of(device)
+    if chip is None:
+        logger.warning(
+            "no data sheet of %s is known: fraction_of_peak is left out",
+            device.device_kind,
+        )
+        return None, "unknown"
+    each = chip.peak_flops(model.compute_dtype) / chip.devices_per_chip
+    return each * mesh.size, f"data sheet of {chip.name}"
+
+
+def _peak_memory() -> tuple[int, str]:
+    """Returns the most bytes held at one time, and who says so."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    peaks = [s["peak_bytes_in_use"] for s in stats if s and "peak_bytes_in_use" in s]
+    if peaks:
+        return max(peaks), "largest of the devices of this process, by memory_stats"
+    import resource  # Not on Windows, where JAX has no other devices either.
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return used, "resident set of this process"

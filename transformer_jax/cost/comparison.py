@@ -1,0 +1,95 @@
+"""Plans of one set of settings, of several side by side, or of the best mesh."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.cost.plan import (
+    Plan,
+    mesh_candidates,
+    plan,
+    topology_devices,
+    with_mesh,
+)
+from transformer_jax.errors import InputError
+
+_COLUMNS = (
+    ("GB accessed", lambda p: p.bytes_accessed / 1e9),
+    ("GB main mem.", lambda p: p.main_memory_bytes / 1e9),
+    ("GB temporary", lambda p: p.temporary_bytes / 1e9),
+    ("GB total", lambda p: p.total_bytes / 1e9),
+    ("GB sent", lambda p: sum(p.collective_bytes.values()) / 1e9),
+    ("TFLOP", lambda p: p.flops / 1e12),
+    ("ms at least", lambda p: 1e3 * max(p.roofline_seconds.values())),
+)
+
+
+def compare_plans(
+    settings: ExperimentConfig,
+    topology: str,
+    num_slices: int,
+    variants: dict[str, ExperimentConfig],
+    recommend: bool,
+    operations: int,
+    show: Callable[[str], None],
+) -> dict[str, Any]:
+    """Returns the plan of the settings; with those of others, a list under `plans`.
+
+    Args:
+        variants: other settings to put beside these, by the name to show for each.
+        recommend: try the few meshes worth it, and name the fastest by its roofline.
+        operations: show so many of the most expensive instructions.
+        show: is called with each line of the table as soon as it is known.
+
+    Raises:
+        InputError: the settings do not fit the topology. Where several are compared,
+            the reason stands in the place of what does not fit.
+    """
+    if recommend:
+        num_devices = len(topology_devices(topology, num_slices))
+        for mesh in mesh_candidates(num_devices, num_slices):
+            name = ",".join(
+                f"mesh.{axis}={size}" for axis, size in dataclasses.asdict(mesh).items()
+            )
+            variants = {**variants, name: with_mesh(settings, mesh)}
+    elif not variants:
+        found, cost = plan(settings, topology, num_slices=num_slices)
+        if operations:
+            show(cost.table(operations))
+        return dataclasses.asdict(found)
+    else:
+        variants = {"": settings, **variants}
+    return _make_table(variants, topology, num_slices, recommend, operations, show)
+
+
+def _make_table(
+    variants: dict[str, ExperimentConfig],
+    topology: str,
+    num_slices: int,
+    recommend: bool,
+    operations: int,
+    show: Callable[[str], None],
+) -> dict[str, Any]:
+    show("".join(f"{title:>13}" for title, _ in _COLUMNS) + "  settings")
+    found: dict[str, Plan] = {}
+    rows: list[dict[str, Any]] = []
+    for name, config in variants.items():
+        shown = name or "as configured"
+        try:
+            found[name], cost = plan(config, topology, num_slices=num_slices)
+        except InputError as error:
+            rows.append({"settings": name, "error": str(error)})
+            show(f"{'does not fit':>13}  {shown}: {error}")
+            continue
+        rows.append({"settings": name, **dataclasses.asdict(found[name])})
+        numbers = (f"{value(found[name]):13.4g}" for _, value in _COLUMNS)
+        show("".join(numbers) + f"  {shown}")
+        if operations:
+            show(cost.table(operations))
+    if not found:
+        raise InputError(f"{topology}: nothing fits; {rows[0]['error']}")
+    if not recommend:
+        return {"plans": rows}
+    best = min(found, key=lambda name: max(found[name].roofline_seconds.values()))
+    return {"recommended": found[best].mesh, "settings": best, "plans": rows}

@@ -1,0 +1,166 @@
+"""What a compiled program costs: operations, bytes moved, bytes sent to other devices.
+
+XLA's own analysis (`compiled.cost_analysis()`) counts the body of a loop once, whatever
+its trip count. Here every instruction counts as often as it runs; on a program without
+loops the two agree.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transformer_jax.cost.hlo.bytes import anywhere, bytes_of, in_main_memory
+from transformer_jax.cost.hlo.collectives import Collective, collectives_of
+from transformer_jax.cost.hlo.flops import flops_of
+from transformer_jax.cost.hlo.loops import Integers, read_loop
+from transformer_jax.cost.hlo.text import (
+    Computation,
+    Instruction,
+    Program,
+    parse_program,
+)
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """What one instruction costs over the whole program."""
+
+    name: str
+    opcode: str
+    op_name: str
+    """The path of functions and primitives JAX compiled it from."""
+    result: str
+    """Dtypes and shapes of what it returns."""
+    times: int
+    """How often it runs."""
+    flops: float
+    matmul_flops: float
+    bytes_accessed: int
+    main_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ProgramCost:
+    """What one run of a program costs one device."""
+
+    operations: tuple[OperationCost, ...]
+    collectives: tuple[Collective, ...]
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations, those of every element counted."""
+        return sum(operation.flops for operation in self.operations)
+
+    @property
+    def matmul_flops(self) -> float:
+        """The part of `flops` in matrix products."""
+        return sum(operation.matmul_flops for operation in self.operations)
+
+    @property
+    def bytes_accessed(self) -> int:
+        """Bytes that instructions read and write, wherever those are kept."""
+        return sum(operation.bytes_accessed for operation in self.operations)
+
+    @property
+    def main_memory_bytes(self) -> int:
+        """The part of `bytes_accessed` in the main memory of the device."""
+        return sum(operation.main_memory_bytes for operation in self.operations)
+
+    @property
+    def collective_bytes(self) -> dict[str, int]:
+        """Bytes that collectives take from this device, by kind."""
+        found: dict[str, int] = {}
+        for collective in self.collectives:
+            found.setdefault(collective.kind, 0)
+            found[collective.kind] += collective.total_bytes
+        return dict(sorted(found.items()))
+
+    def table(self, top: int = 30, by: str = "bytes_accessed") -> str:
+        """Returns the dearest operations as lines of text, by a field of theirs."""
+        total = sum(getattr(operation, by) for operation in self.operations) or 1
+        ordered = sorted(self.operations, key=lambda o: -getattr(o, by))
+        lines = [f"{'GB':>8} {'main GB':>8} {'GFLOP':>8} {'%':>5} {'times':>6}"]
+        for operation in ordered[:top]:
+            lines.append(
+                f"{operation.bytes_accessed / 1e9:8.3f}"
+                f" {operation.main_memory_bytes / 1e9:8.3f}"
+                f" {operation.flops / 1e9:8.2f}"
+                f" {100 * getattr(operation, by) / total:5.1f} {operation.times:6d}"
+                f"  {operation.opcode} {operation.result}  {operation.op_name}"
+            )
+        return "\n".join(lines)
+
+
+def program_cost(text: str) -> ProgramCost:
+    """Returns the cost of a compiled program from its text (`compiled.as_text()`).
+
+    Bytes are those of operands and results of every instruction that runs by itself,
+    as XLA counts them: what is fused moves nothing but what goes into the fusion and
+    comes out of it, and what reads or writes a slice touches the slice alone.
+
+    Raises:
+        ValueError: not the text of a compiled program, or a loop in it whose trip count
+            cannot be told.
+    """
+    program = parse_program(text)
+    operations: list[OperationCost] = []
+    collectives: list[Collective] = []
+    for computation, times in _runs(program, program.entry, 1, {}):
+        collectives += collectives_of(program, computation, times)
+        for instruction in computation.instructions.values():
+            cost = _operation_cost(program, computation, instruction, times)
+            if cost.bytes_accessed or cost.flops:
+                operations.append(cost)
+    return ProgramCost(tuple(operations), tuple(collectives))
+
+
+def _runs(
+    program: Program, name: str, times: int, known: Integers
+) -> Iterator[tuple[Computation, int]]:
+    """Yields the computations that run by themselves, and how often.
+
+    Args:
+        known: constants that the computation is given.
+    """
+    computation = program.computations[name]
+    yield computation, times
+    for instruction in computation.instructions.values():
+        called = instruction.called
+        if instruction.opcode == "while":
+            loop = read_loop(program, computation, instruction, known)
+            trips, constants = times * loop.trips, loop.constants
+            yield from _runs(program, called["body"], trips, constants)
+            yield from _runs(program, called["condition"], trips + times, constants)
+        elif instruction.opcode == "call":
+            yield from _runs(program, called["to_apply"], times, {})
+        elif instruction.opcode == "conditional":
+            # One of them runs: the dearest, to be safe.
+            branches = [list(_runs(program, b, times, {})) for b in called.values()]
+            yield from max(branches, key=lambda runs: _bytes_of_runs(program, runs))
+
+
+def _bytes_of_runs(program: Program, runs: list[tuple[Computation, int]]) -> int:
+    return sum(
+        _operation_cost(program, computation, instruction, times).bytes_accessed
+        for computation, times in runs
+        for instruction in computation.instructions.values()
+    )
+
+
+def _operation_cost(
+    program: Program, computation: Computation, instruction: Instruction, times: int
+) -> OperationCost:
+    flops = flops_of(program, computation, instruction)
+    return OperationCost(
+        name=instruction.name,
+        opcode=instruction.opcode,
+        op_name=instruction.op_name,
+        result=" ".join(
+            f"{shape.dtype}{list(shape.dimensions)}" for shape in instruction.shapes[:3]
+        ),
+        times=times,
+        flops=times * flops.total,
+        matmul_flops=times * flops.matmul,
+        bytes_accessed=times * bytes_of(program, computation, instruction, anywhere),
+        main_memory_bytes=times
+        * bytes_of(program, computation, instruction, in_main_memory),
+    )

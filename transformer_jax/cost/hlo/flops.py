@@ -1,0 +1,164 @@
+"""Floating point operations of an instruction, as XLA counts them."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from transformer_jax.cost.hlo.text import Computation, Instruction, Program
+
+_ELEMENTWISE = frozenset({
+    "abs", "add", "and", "atan2", "ceil", "clamp", "clz", "compare", "complex",
+    "convert", "divide", "floor", "imag", "is-finite", "maximum", "minimum", "multiply",
+    "negate", "not", "or", "popcnt", "real", "reduce-precision", "remainder",
+    "round-nearest-afz", "round-nearest-even", "select", "shift-left",
+    "shift-right-arithmetic", "shift-right-logical", "sign", "subtract", "xor",
+})  # fmt: skip
+_DIMENSIONS = re.compile(r"(\w+)_contracting_dims=\{([\d,]*)\}")
+_LABELS = re.compile(r"dim_labels=(\w+)_(\w+)->(\w+)")
+_WINDOW = re.compile(r"window=\{([^}]*)\}")
+_GROUPS = re.compile(r"(feature|batch)_group_count=(\d+)")
+_ESTIMATE = re.compile(r'"?cost_estimate"?:\s*\{[^}]*?"?flops"?:\s*"?(\d+)')
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Operations of one run of an instruction; those of exp and its like are not in."""
+
+    total: float = 0.0
+    matmul: float = 0.0
+
+    def __add__(self, other: "Flops") -> "Flops":
+        return Flops(self.total + other.total, self.matmul + other.matmul)
+
+
+def flops_of(
+    program: Program, computation: Computation, instruction: Instruction
+) -> Flops:
+    """Returns the operations of one run of an instruction, those it calls included."""
+    opcode = instruction.opcode
+    if opcode in _ELEMENTWISE:
+        return Flops(instruction.shapes[0].num_elements)
+    if opcode in ("dot", "convolution"):
+        count = _dot if opcode == "dot" else _convolution
+        flops = count(computation, instruction)
+        return Flops(flops, flops)
+    if opcode == "fusion":
+        fused = program.computations[instruction.called["calls"]]
+        if _is_rest_of_collective(fused):
+            return Flops()
+        inner = (flops_of(program, fused, i) for i in fused.instructions.values())
+        return sum(inner, Flops())
+    if opcode in ("reduce", "reduce-window", "all-reduce", "reduce-scatter"):
+        return Flops(_reduction(program, computation, instruction))
+    if opcode == "scatter":
+        updates = computation.operands(instruction)[-1].shapes[0].num_elements
+        return Flops(updates * _applied(program, instruction))
+    if opcode == "custom-call":
+        estimate = _ESTIMATE.search(instruction.attributes)
+        flops = float(estimate[1]) if estimate else 0.0
+        return Flops(flops, flops)
+    return Flops()
+
+
+def _is_rest_of_collective(fused: Computation) -> bool:
+    """Whether a fusion only starts or ends a collective that runs beside others."""
+    return any(
+        "AsyncCollective" in instruction.attributes
+        for instruction in fused.instructions.values()
+        if instruction.opcode == "custom-call" and instruction.is_root
+    )
+
+
+def _reduction(
+    program: Program, computation: Computation, instruction: Instruction
+) -> float:
+    each = _applied(program, instruction)
+    before = computation.operands(instruction)[0].shapes[0].num_elements
+    after = instruction.shapes[0].num_elements
+    if instruction.opcode == "reduce":
+        return each * (before - after)
+    if instruction.opcode == "reduce-window":
+        # The compiler for TPUs writes a reduction whose result is spread again as a
+        # window over all there is: it is computed once.
+        window = _WINDOW.search(instruction.attributes)
+        sizes = dict(_window_fields(window[1] if window else "")).get("size", [1])
+        return each * min(after * (math.prod(sizes) - 1), before)
+    return each * before
+
+
+def _applied(program: Program, instruction: Instruction) -> float:
+    """Returns the operations of one run of what a reduction applies."""
+    applied = program.computations[instruction.called["to_apply"]]
+    inner = applied.instructions.values()
+    return sum(flops_of(program, applied, i).total for i in inner)
+
+
+def _dot(computation: Computation, instruction: Instruction) -> float:
+    left = computation.operands(instruction)[0].shapes[0]
+    dims = dict(_DIMENSIONS.findall(instruction.attributes))["lhs"]
+    contracted = math.prod(left.dimensions[int(d)] for d in dims.split(",") if d)
+    return 2.0 * instruction.shapes[0].num_elements * contracted
+
+
+def _convolution(computation: Computation, instruction: Instruction) -> float:
+    """Multiplications and additions with values, not with padding or holes.
+
+    The compiler for TPUs writes products of matrices as convolutions, those of batches
+    of matrices with windows that are mostly padding.
+    """
+    labels = _LABELS.search(instruction.attributes)
+    if labels is None:
+        raise ValueError(f"a convolution without dim_labels: {instruction.name}")
+    left, right = computation.operands(instruction)
+    sizes = {
+        side: dict(zip(text, shape.dimensions, strict=True))
+        for side, text, shape in (
+            ("left", labels[1], left.shapes[0]),
+            ("right", labels[2], right.shapes[0]),
+            ("out", labels[3], instruction.shapes[0]),
+        )
+    }
+    window = _WINDOW.search(instruction.attributes)
+    fields = dict(_window_fields(window[1] if window else ""))
+    pairs = 1
+    for index in range(len(labels[1]) - 2):
+        label = str(index)
+        here = {name: values[index] for name, values in fields.items()}
+        pairs *= _valid_pairs(sizes["left"][label], sizes["out"][label], here)
+    groups = {name: int(n) for name, n in _GROUPS.findall(instruction.attributes)}
+    features = sizes["left"]["f"] // groups.get("feature", 1)
+    batch = sizes["left"]["b"] // groups.get("batch", 1)
+    return 2.0 * features * sizes["out"]["f"] * batch * pairs
+
+
+def _window_fields(text: str) -> list[tuple[str, list]]:
+    """`size=2x3 pad=0_0x1_1` as `size: [2, 3]`, `pad: [(0, 0), (1, 1)]`."""
+    fields: list[tuple[str, list]] = []
+    for item in text.split():
+        name, value = item.split("=")
+        values = value.split("x")
+        if name == "pad":
+            fields.append((name, [tuple(map(int, v.split("_"))) for v in values]))
+        else:
+            fields.append((name, [int(v) for v in values]))
+    return fields
+
+
+def _valid_pairs(num_inputs: int, num_outputs: int, window: dict) -> int:
+    """Returns how many pairs of output and window position meet an input, in 1-D."""
+    stride, low = window.get("stride", 1), window.get("pad", (0, 0))[0]
+    spread, holes = window.get("rhs_dilate", 1), window.get("lhs_dilate", 1)
+    size = window.get("size", 1)
+    pairs = 0
+    for position in range(size):
+        # Outputs o with 0 <= o * stride + shift = holes * input <= the last input.
+        shift = position * spread - low
+        cycle = holes // math.gcd(stride, holes)
+        last = (num_inputs - 1) * holes
+        first_output = max(0, math.ceil(-shift / stride))
+        last_output = min(num_outputs - 1, (last - shift) // stride)
+        for residue in range(first_output, min(first_output + cycle, last_output + 1)):
+            if (residue * stride + shift) % holes == 0:
+                pairs += (last_output - residue) // cycle + 1
+                break
+    return pairs

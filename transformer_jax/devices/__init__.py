@@ -1,0 +1,1 @@
+"""The machine: mesh, sharding, processes, data sheets."""

@@ -1,0 +1,137 @@
+"""Several processes, one program: how they find each other, and how they agree."""
+
+import logging
+import os
+from collections.abc import Mapping
+
+import jax
+
+from transformer_jax.errors import InputError
+
+_COUNTS = {
+    "SLURM_STEP_NUM_TASKS": "SLURM",
+    "OMPI_COMM_WORLD_SIZE": "Open MPI",
+    "PMI_SIZE": "MPI",
+    "WORLD_SIZE": "a launcher",
+    "MEGASCALE_NUM_SLICES": "Cloud TPU",
+}
+_LISTS = ("TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES")
+_KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
+
+logger = logging.getLogger(__name__)
+
+
+def initialize(
+    *,
+    coordinator_address: str | None = None,
+    num_processes: int | None = None,
+    process_index: int | None = None,
+    shutdown_timeout_seconds: int = 60,
+) -> None:
+    """Joins the processes of one training; to be called before anything uses a device.
+
+    Cloud TPU, SLURM, Open MPI and Kubernetes (with the package `kubernetes`) tell all
+    that has to be known; elsewhere it must be given. Under SLURM and Open MPI each
+    process takes one GPU. Processes other than the primary then log warnings only.
+
+    Args:
+        coordinator_address: `HOST:PORT` of process 0, as all can reach it.
+        num_processes: how many there are.
+        process_index: which of them this is, from 0.
+        shutdown_timeout_seconds: all processes must end within this time of each
+            other: when one has failed, the others end this much later.
+
+    Raises:
+        InputError: the environment does not tell what was left out, or it is too late.
+    """
+    given = {
+        "coordinator_address": coordinator_address,
+        "num_processes": num_processes,
+        "process_index": process_index,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    try:
+        jax.distributed.initialize(
+            coordinator_address,
+            num_processes,
+            process_index,
+            # On one's own, every device of the host is meant.
+            cluster_detection_method=None if missing else "deactivate",
+            shutdown_timeout_seconds=shutdown_timeout_seconds,
+        )
+    except ValueError as error:
+        hint = (
+            f"give {', '.join(missing)} too, or run under Cloud TPU, SLURM, Open MPI "
+            "or Kubernetes"
+            if missing
+            else "check coordinator_address, num_processes and process_index"
+        )
+        raise InputError(
+            f"the processes of this job cannot be joined ({str(error).strip()}): "
+            f"{hint}."
+        ) from None
+    except RuntimeError as error:
+        if "must be called before" not in str(error):
+            raise
+        raise InputError(
+            "distributed.initialize comes too late: call it before anything that uses "
+            "a device, as jax.devices()."
+        ) from None
+    logger.info(
+        "process %d of %d, with %d of %d devices",
+        jax.process_index(),
+        jax.process_count(),
+        jax.local_device_count(),
+        jax.device_count(),
+    )
+    if not is_primary():
+        logging.getLogger(__name__.split(".")[0]).setLevel(logging.WARNING)
+
+
+def is_primary() -> bool:
+    """Returns whether this process is the one that reports and writes files."""
+    return jax.process_index() == 0
+
+
+def sign_of_others(environment: Mapping[str, str]) -> str | None:
+    """Returns what in the environment says that this process is one of several.
+
+    None where nothing does. In an indexed job of Kubernetes every process counts as
+    one of several, since none is told how many they are.
+    """
+    for name, launcher in _COUNTS.items():
+        value = environment.get(name, "")
+        if value.isdecimal() and int(value) > 1:
+            return f"{launcher} has started {value} ({name})"
+    for name in _LISTS:
+        hosts = environment.get(name, "").split(",")
+        # Not a sentence that explains why there is no list.
+        if len(hosts) > 1 and not any(" " in host.strip() for host in hosts):
+            return f"Cloud TPU has started {len(hosts)} ({name})"
+    if _KUBERNETES_INDEX in environment:
+        index = environment[_KUBERNETES_INDEX]
+        return f"Kubernetes calls it number {index} of a job ({_KUBERNETES_INDEX})"
+    return None
+
+
+def check_joined(*, alone: bool = False) -> None:
+    """Checks that this process is no separate training by accident.
+
+    Args:
+        alone: it is meant to be separate, though it was started as one of several.
+
+    Raises:
+        InputError: it was started as one of several processes, but they were not
+            joined by `initialize`.
+    """
+    if alone or jax.distributed.is_initialized():
+        return
+    sign = sign_of_others(os.environ)
+    if jax.process_count() > 1:
+        sign = f"the devices here belong to {jax.process_count()} processes"
+    if sign is not None:
+        raise InputError(
+            f"this process is one of several: {sign}. Add --distributed to train one "
+            "model together (distributed.initialize in Python), or --alone (alone=True)"
+            " to train one in each."
+        )

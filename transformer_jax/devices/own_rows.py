@@ -1,0 +1,45 @@
+"""Functions that every device runs on its own rows alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from transformer_jax.devices.mesh import MESH_AXES
+
+
+def own_rows(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays `[rows, ...]` over all devices, `on_own_rows`."""
+    return NamedSharding(mesh, PartitionSpec(MESH_AXES))
+
+
+def make_own_rows(tree: Any, mesh: Mesh) -> Any:
+    """Returns global arrays for `on_own_rows`, from rows every process has all of."""
+    sharding = own_rows(mesh)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree
+    )
+
+
+def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """Returns `function(params, *rows)` run by every device on its rows alone.
+
+    For loops whose length depends on the rows, as a search: devices do not wait for
+    each other, and nothing is gathered but the parameters, once, and the result. As
+    every device then has all parameters, those of a `tensor` group take other rows
+    too: the number of rows must be a multiple of `mesh.size`.
+    """
+    rows_spec = PartitionSpec(MESH_AXES)
+
+    def run(params: Any, *rows: Any) -> Any:
+        specs = (PartitionSpec(), *(rows_spec for _ in rows))
+        return jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=specs,
+            out_specs=rows_spec,
+            check_vma=False,
+        )(params, *rows)
+
+    return run

@@ -1,0 +1,164 @@
+"""How parameters and batches are laid out over devices.
+
+The one module that knows the mesh: the model names logical axes
+(`transformer_jax.axes`), `RULES` says over which mesh axis each is spread.
+
+`data` holds copies of the model; `fsdp` shares the rows of a batch too, but keeps a
+part of every parameter on each device, gathered where it is used; `tensor` splits the
+work on a row. They stand in the order of the traffic they cause, the least first, so
+that the busiest gets the nearest neighbours.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from transformer_jax import axes
+from transformer_jax.devices.mesh import DATA, FSDP, TENSOR, num_row_groups
+from transformer_jax.errors import InputError
+
+# In order of precedence: of an activation [batch, length, embed] the rows take `fsdp`,
+# so that its width stays whole.
+RULES = (
+    (axes.BATCH, (DATA, FSDP)),
+    (axes.EMBED, FSDP),
+    (axes.HEADS, TENSOR),
+    (axes.MLP, TENSOR),
+    (axes.VOCAB, TENSOR),
+    (axes.VECTOR, None),
+    (axes.LENGTH, None),
+    (axes.KV, None),
+    (axes.LAYERS, None),
+)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays `[rows, ...]`."""
+    return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def shardings_of(boxed: Any, mesh: Mesh) -> Any:
+    """Returns the shardings of a tree whose parameters carry logical axis names.
+
+    Args:
+        boxed: shapes, or arrays, as Flax makes them of parameters with names; a leaf
+            without names is whole on every device.
+
+    Raises:
+        InputError: an axis has no rule, or its size is no multiple of the devices it is
+            spread over.
+    """
+
+    def sharding_of(path: Any, leaf: Any) -> NamedSharding:
+        if not isinstance(leaf, nn.Partitioned):
+            return replicated(mesh)
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        spec = _checked_spec(name, leaf.value.shape, leaf.names, mesh)
+        return NamedSharding(mesh, spec)
+
+    return jax.tree_util.tree_map_with_path(
+        sharding_of, boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned)
+    )
+
+
+def _checked_spec(
+    name: str, shape: Sequence[int], names: Sequence[Any], mesh: Mesh
+) -> PartitionSpec:
+    known = [axis for axis, _ in RULES]
+    for axis in names:
+        if axis is not None and axis not in known:
+            raise InputError(
+                f"{name}: its axis {axis!r} has no rule in sharding.RULES; it knows "
+                f"{', '.join(known)}."
+            )
+    spec = nn.logical_to_mesh_axes(tuple(names), RULES) or PartitionSpec()
+    for size, axis, over in zip(shape, names, spec, strict=True):
+        mesh_axes = (over,) if isinstance(over, str) else over or ()
+        devices = math.prod(mesh.shape[mesh_axis] for mesh_axis in mesh_axes)
+        if size % devices:
+            settings = " times ".join(f"mesh.{mesh_axis}" for mesh_axis in mesh_axes)
+            raise InputError(
+                f"{name}: its axis {axis!r} of size {size} must be a multiple of "
+                f"{settings}={devices}, over which it is spread: change either."
+            )
+    return spec
+
+
+def unboxed(tree: Any) -> Any:
+    """Returns the tree without its axis names: plain arrays."""
+    return nn.unbox(tree)
+
+
+@contextlib.contextmanager
+def laid_out(mesh: Mesh) -> Iterator[None]:
+    """Lays out activations by the rules in what is traced inside.
+
+    To be entered inside the function that is compiled, around all that calls the
+    model. Which devices the mesh consists of, the function must learn from the
+    shardings of its arguments or of its result::
+
+        def step(params, batch):
+            with sharding.laid_out(mesh):
+                ...
+
+    There `nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))`
+    constrains x by `RULES`; outside it does nothing. A kernel that must run on each
+    device's part alone finds the mesh too: `jax.sharding.get_abstract_mesh()` (whose
+    `.empty` is True outside), and specs with `nn.logical_to_mesh_axes(names)`; or just
+    `jax.shard_map(kernel, in_specs=..., out_specs=...)`, which takes that mesh.
+
+    Inside `on_own_rows` none of this holds: each device is alone with its rows there.
+    """
+    with (
+        jax.sharding.use_abstract_mesh(mesh.abstract_mesh),
+        nn.logical_axis_rules(RULES),
+    ):
+        yield
+
+
+def rows_of_host(rows: int, mesh: Mesh) -> np.ndarray:
+    """Returns which rows of a global batch the devices of this process need, ascending.
+
+    Two processes need the same rows where `tensor` crosses from one to the other.
+
+    Args:
+        rows: of the global batch, a multiple of `num_row_groups`.
+    """
+    indices = batch_sharding(mesh).addressable_devices_indices_map((rows,))
+    parts = {index[0].indices(rows) for index in indices.values() if index is not None}
+    return np.concatenate([np.arange(*part) for part in sorted(parts)])
+
+
+def make_global(tree: Any, mesh: Mesh) -> Any:
+    """Returns global arrays from this process's rows of them, spread over the mesh.
+
+    Args:
+        tree: NumPy arrays with the rows that `rows_of_host` names, in its order.
+    """
+    sharding = batch_sharding(mesh)
+    groups = num_row_groups(mesh)
+    own_groups = rows_of_host(groups, mesh)
+
+    def to_global(local: np.ndarray) -> jax.Array:
+        height = len(local) // len(own_groups)
+
+        def part(index: Any) -> np.ndarray:
+            first, _, _ = index[0].indices(height * groups)
+            place = int(np.searchsorted(own_groups, first // height)) * height
+            return local[place : place + height]
+
+        shape = (height * groups, *local.shape[1:])
+        return jax.make_array_from_callback(shape, sharding, part)
+
+    return jax.tree.map(to_global, tree)

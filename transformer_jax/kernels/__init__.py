@@ -1,0 +1,1 @@
+"""Code written for a chip: attention in tiles, random bits."""

@@ -1,0 +1,1 @@
+"""Files: paths local and remote, lines of text."""

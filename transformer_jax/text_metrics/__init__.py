@@ -1,0 +1,1 @@
+"""Scores of text against text: BLEU, chrF, TER, significance."""

@@ -1,0 +1,120 @@
+"""How good translations are: BLEU by a protocol, chrF, TER, and against a baseline."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from transformer_jax.text_metrics.bleu import BleuScore, bleu, bleu_metric, check_counts
+from transformer_jax.text_metrics.protocols import (
+    Protocol,
+    ProtocolName,
+    make_protocol,
+    prepare,
+)
+from transformer_jax.text_metrics.significance import Comparison, paired_bootstrap
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality(BleuScore):
+    """Scores of a set of translations, in percent.
+
+    chrF, chrF++ and TER are of the text as it was given, whatever is done to it for
+    BLEU. Of TER less is better, and it may be more than 100.
+    """
+
+    protocol: str
+    chrf: float
+    chrf_signature: str
+    chrf_plus_plus: float
+    chrf_plus_plus_signature: str
+    ter: float
+    ter_signature: str
+    num_sentences: int
+    num_references: int
+    """Of each sentence."""
+    comparison: dict[str, Comparison] | None = None
+    """With the baseline, by each metric."""
+    resamples: int | None = None
+    seed: int | None = None
+
+
+def translation_quality(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    protocol: ProtocolName = "sacrebleu",
+    baseline: Sequence[str] | None = None,
+    resamples: int = 1_000,
+    seed: int = 12_345,
+    **options: Any,
+) -> Quality:
+    """Returns BLEU by a protocol, chrF, chrF++ and TER of translations.
+
+    Args:
+        references: one or several sets, each with a sentence for every hypothesis.
+        baseline: translations of the same sentences by another system, to compare
+            with by `paired_bootstrap`.
+        resamples: of the sentences, for that comparison.
+        seed: of the resamples.
+        options: those of `make_protocol`.
+
+    Raises:
+        InputError: where the counts differ, there is nothing to score, or the
+            protocol does not take an option.
+    """
+    made = make_protocol(protocol, **options)
+    score = bleu(hypotheses, references, made)
+    scores: dict[str, Any] = dataclasses.asdict(score)
+    for name, metric in _metrics_of_text(made).items():
+        scores[name] = metric.corpus_score(hypotheses, references).score
+        scores[f"{name}_signature"] = str(metric.get_signature())
+    if baseline is not None:
+        check_counts(baseline, references)
+        settings = {"resamples": resamples, "seed": seed}
+        scores |= settings
+        scores["comparison"] = _comparison(
+            hypotheses, baseline, references, made, **settings
+        )
+    return Quality(
+        **scores,
+        protocol=protocol,
+        num_sentences=len(hypotheses),
+        num_references=len(references),
+    )
+
+
+def _metrics_of_text(protocol: Protocol) -> dict[str, "Metric"]:
+    """Returns the metrics that see the text as it is, not the tokens of BLEU."""
+    from sacrebleu.metrics import CHRF, TER
+
+    return {
+        "chrf": CHRF(lowercase=protocol.lowercase),
+        "chrf_plus_plus": CHRF(lowercase=protocol.lowercase, word_order=2),
+        "ter": TER(),  # Tercom's way: in lower case, tokens as they stand.
+    }
+
+
+def _comparison(
+    hypotheses: Sequence[str],
+    baseline: Sequence[str],
+    references: Sequence[Sequence[str]],
+    protocol: Protocol,
+    **settings: Any,
+) -> dict[str, Comparison]:
+    compared = {
+        "bleu": paired_bootstrap(
+            bleu_metric(protocol),
+            prepare(hypotheses, protocol),
+            prepare(baseline, protocol),
+            [prepare(side, protocol) for side in references],
+            **settings,
+        )
+    }
+    for name, metric in _metrics_of_text(protocol).items():
+        compared[name] = paired_bootstrap(
+            metric, hypotheses, baseline, references, **settings
+        )
+    return compared

@@ -1,0 +1,1 @@
+"""Subwords, by SentencePiece."""

@@ -1,0 +1,266 @@
+"""Subword tokenizers: trained on the training text, saved, loaded, applied.
+
+Whatever the tokenizer does to text is inside its SentencePiece model file, lowercasing
+included, so the file beside a checkpoint is all that translation needs.
+
+Paper: section 5.1, a shared byte-pair vocabulary of about 37,000 (English-German).
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import sentencepiece
+
+from transformer_jax.config.experiment import TokenizerConfig
+from transformer_jax.config.model import ModelConfig
+from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import (
+    StoredPath,
+    work_directory,
+    write_whole,
+)
+from transformer_jax.tokenizer.vocabulary import check_unicode, learn_vocabulary
+
+SHARED_FILE = "tokenizer.model"
+SOURCE_FILE = "tokenizer.source.model"
+TARGET_FILE = "tokenizer.target.model"
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Sentences to token ids and back, for both languages.
+
+    The ids of the special tokens are those of the models, and the same on both sides.
+    """
+
+    source_model: bytes
+    """A serialised SentencePiece model."""
+    target_model: bytes
+    """The same bytes where the two languages share a vocabulary."""
+
+    def __post_init__(self) -> None:
+        ids = [_special_ids(processor) for processor in (self._source, self._target)]
+        if min(*ids[0], *ids[1]) < 0 or ids[0] != ids[1]:
+            raise InputError(
+                "the tokenizer's pad, bos, eos and unk ids are "
+                f"{ids[0]} in the source model and {ids[1]} in the target model: "
+                "they must exist and agree; train it with this package."
+            )
+
+    @cached_property
+    def _source(self) -> sentencepiece.SentencePieceProcessor:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.source_model)
+
+    @cached_property
+    def _target(self) -> sentencepiece.SentencePieceProcessor:
+        if self.is_shared:
+            return self._source
+        return sentencepiece.SentencePieceProcessor(model_proto=self.target_model)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether both languages have one vocabulary."""
+        return self.source_model == self.target_model
+
+    @property
+    def source_vocab_size(self) -> int:
+        """Number of source token ids, special ones included."""
+        return self._source.get_piece_size()
+
+    @property
+    def target_vocab_size(self) -> int:
+        """Number of target token ids, special ones included."""
+        return self._target.get_piece_size()
+
+    @property
+    def pad_id(self) -> int:
+        """Fills what no token occupies."""
+        return self._target.pad_id()
+
+    @property
+    def bos_id(self) -> int:
+        """What the decoder reads before the first target token."""
+        return self._target.bos_id()
+
+    @property
+    def eos_id(self) -> int:
+        """Ends every encoded sentence, of either language."""
+        return self._target.eos_id()
+
+    @property
+    def unk_id(self) -> int:
+        """Stands for unknown characters; never seen with byte fallback."""
+        return self._target.unk_id()
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the contents: equal digests encode every sentence alike."""
+        hashed = hashlib.sha256(self.source_model)
+        hashed.update(self.target_model)
+        return hashed.hexdigest()[:16]
+
+    def encode_source(self, sentences: Sequence[str]) -> list[list[int]]:
+        """Token ids of each source sentence, end-of-sentence last."""
+        return _encode(self._source, sentences)
+
+    def encode_target(self, sentences: Sequence[str]) -> list[list[int]]:
+        """Token ids of each target sentence, end-of-sentence last."""
+        return _encode(self._target, sentences)
+
+    def decode_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
+        """The text of each sequence of target ids, up to its first end-of-sentence."""
+        special = {self.pad_id, self.bos_id}
+        cut = [_until(sequence, self.eos_id, special) for sequence in ids]
+        return self._target.decode(cut) if cut else []
+
+    def source_pieces(self, ids: Iterable[int]) -> list[str]:
+        """The subwords behind source ids, one each, ▁ standing for a space."""
+        return [self._source.id_to_piece(int(i)) for i in ids]
+
+    def target_pieces(self, ids: Iterable[int]) -> list[str]:
+        """The subwords behind target ids, one each, ▁ standing for a space."""
+        return [self._target.id_to_piece(int(i)) for i in ids]
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes one model file, or one for each language, into the directory."""
+        folder = work_directory(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {SOURCE_FILE: self.source_model, TARGET_FILE: self.target_model}
+        if self.is_shared:
+            files = {SHARED_FILE: self.source_model}
+        for name, contents in files.items():
+            write_whole(folder / name, contents)
+        for name in {SHARED_FILE, SOURCE_FILE, TARGET_FILE} - set(files):
+            (folder / name).unlink(missing_ok=True)
+
+
+def train_tokenizer(
+    pairs: Iterable[tuple[str, str]], config: TokenizerConfig, model: ModelConfig
+) -> Tokenizer:
+    """A tokenizer with the model's vocabulary sizes, learnt from the pairs.
+
+    The same pairs and settings give the same bytes. `pairs` needs a length and is read
+    once, or once for each language where they do not share a vocabulary.
+
+    Raises:
+        InputError: the text does not support a vocabulary of that size.
+    """
+    num_pairs = len(pairs)  # type: ignore[arg-type]
+    if config.shared:
+        chosen = _evenly_spaced(pairs, num_pairs, max(1, config.max_sentences // 2))
+        both = (side for pair in chosen for side in pair)
+        shared = learn_vocabulary(both, config, model.vocab_size, "model.vocab_size")
+        return Tokenizer(shared, shared)
+    sizes = {
+        "model.vocab_size": model.vocab_size,
+        "model.target_vocab_size": model.output_vocab_size,
+    }
+    models = []
+    for side, (setting, size) in enumerate(sizes.items()):
+        chosen = _evenly_spaced(pairs, num_pairs, config.max_sentences)
+        models.append(
+            learn_vocabulary((pair[side] for pair in chosen), config, size, setting)
+        )
+    return Tokenizer(*models)
+
+
+def has_tokenizer(directory: str | os.PathLike[str]) -> bool:
+    """Whether the directory holds a tokenizer, or a part of one."""
+    names = (SHARED_FILE, SOURCE_FILE, TARGET_FILE)
+    return any((work_directory(directory) / name).exists() for name in names)
+
+
+def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer that `Tokenizer.save` wrote into the directory.
+
+    Raises:
+        InputError: it is not there, or a file is not a SentencePiece model.
+    """
+    folder = work_directory(directory)
+    if (folder / SHARED_FILE).exists():
+        shared = _read_model(folder / SHARED_FILE)
+        return Tokenizer(shared, shared)
+    for name in (SOURCE_FILE, TARGET_FILE):
+        if not (folder / name).exists():
+            raise InputError(
+                f"no tokenizer in {str(folder)!r}: expected {SHARED_FILE}, or "
+                f"{SOURCE_FILE} and {TARGET_FILE}; run `transformer-jax prepare`."
+            )
+    return Tokenizer(
+        _read_model(folder / SOURCE_FILE), _read_model(folder / TARGET_FILE)
+    )
+
+
+def check_vocabulary(tokenizer: Tokenizer, model: ModelConfig) -> None:
+    """Checks that the model has one embedding row for each token id.
+
+    Raises:
+        InputError: it has more or fewer.
+    """
+    expected = {
+        "model.vocab_size": (model.vocab_size, tokenizer.source_vocab_size),
+        "model.target_vocab_size": (
+            model.output_vocab_size,
+            tokenizer.target_vocab_size,
+        ),
+    }
+    for setting, (rows, tokens) in expected.items():
+        if rows != tokens:
+            raise InputError(
+                f"{setting}={rows} does not fit the tokenizer, which has {tokens} "
+                f"tokens: set it to {tokens}, or train another tokenizer."
+            )
+
+
+def _evenly_spaced(
+    pairs: Iterable[tuple[str, str]], num_pairs: int, most: int
+) -> Iterator[tuple[str, str]]:
+    if num_pairs <= most:
+        yield from pairs
+        return
+    for index, pair in enumerate(pairs):
+        if index * most // num_pairs != (index - 1) * most // num_pairs:
+            yield pair
+
+
+def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> tuple[int, ...]:
+    p = processor
+    return (p.pad_id(), p.bos_id(), p.eos_id(), p.unk_id())
+
+
+def _encode(
+    processor: sentencepiece.SentencePieceProcessor, sentences: Sequence[str]
+) -> list[list[int]]:
+    batch = list(sentences)
+    if not batch:
+        return []
+    try:
+        return processor.encode(batch, out_type=int, add_eos=True)
+    except (RuntimeError, TypeError, UnicodeError):
+        for sentence in batch:
+            check_unicode(sentence)
+        raise
+
+
+def _until(sequence: Iterable[int], end: int, dropped: set[int]) -> list[int]:
+    """The ids before the first `end`, without the dropped ones."""
+    before = itertools.takewhile(lambda token: token != end, map(int, sequence))
+    return [token for token in before if token not in dropped]
+
+
+def _read_model(path: StoredPath) -> bytes:
+    contents = path.read_bytes()
+    try:
+        sentencepiece.SentencePieceProcessor(model_proto=contents)
+    except (RuntimeError, ValueError, TypeError):
+        contents = b""
+    if not contents:
+        raise InputError(
+            f"{str(path)!r} is not a SentencePiece model: restore it, or train the "
+            "tokenizer again with `transformer-jax prepare`."
+        )
+    return contents
