@@ -17,7 +17,7 @@ devices, rank, count, port = map(int, sys.argv[1:5])
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
 from transformer_jax.devices import joining as distributed
 if count > 1:
-    distributed.initialize(
+    distributed.initialize_distributed(
         coordinator_address=f"localhost:{port}",
         num_processes=count, process_index=rank, shutdown_timeout_seconds=5,
     )

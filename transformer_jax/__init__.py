@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from transformer_jax.data.prepare import prepare as prepare
     from transformer_jax.data.source import load_pairs as load_pairs
     from transformer_jax.decoding.beam_search import beam_search as beam_search
+    from transformer_jax.devices.joining import (
+        initialize_distributed as initialize_distributed,
+    )
     from transformer_jax.devices.mesh import make_mesh as make_mesh
     from transformer_jax.devices.sharding import make_global as make_global
     from transformer_jax.errors import InputError as InputError
@@ -68,6 +71,7 @@ _HOMES = {
     "data.prepare": ["prepare"],
     "data.source": ["load_pairs"],
     "decoding.beam_search": ["beam_search"],
+    "devices.joining": ["initialize_distributed"],
     "devices.mesh": ["make_mesh"],
     "devices.sharding": ["make_global"],
     "errors": ["InputError"],

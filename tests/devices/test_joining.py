@@ -49,7 +49,7 @@ def test_a_separate_training_by_accident_is_refused(tmp_path, monkeypatch):
         train(tiny_config(), tmp_path / "run", **arguments)
     assert str(caught.value) == (
         "this process is one of several: SLURM has started 4 (SLURM_STEP_NUM_TASKS). "
-        "Add --distributed to train one model together (distributed.initialize in "
+        "Add --distributed to train one model together (initialize_distributed in "
         "Python), or --alone (alone=True) to train one in each."
     )
     assert not (tmp_path / "run").exists()
@@ -63,7 +63,7 @@ def test_what_cannot_be_joined_is_refused_in_one_line():
     program = """
 from transformer_jax.errors import InputError
 try:
-    distributed.initialize(num_processes=2)
+    distributed.initialize_distributed(num_processes=2)
 except InputError as error:
     answer(str(error))
 """

@@ -43,15 +43,15 @@ class Processes:
             )
         keep_compiled_programs()
         keep_freed_memory()
-        from transformer_jax.devices import joining as distributed
+        from transformer_jax.devices.joining import check_joined, initialize_distributed
 
         if self.distributed:
-            distributed.initialize(
+            initialize_distributed(
                 coordinator_address=self.coordinator_address,
                 num_processes=self.num_processes,
                 process_index=self.process_index,
             )
-        distributed.check_joined(alone=self.alone)
+        check_joined(alone=self.alone)
 
 
 Joined = Annotated[Processes, tyro.conf.arg(name="")]

@@ -21,7 +21,7 @@ _KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
 logger = logging.getLogger(__name__)
 
 
-def initialize(
+def initialize_distributed(
     *,
     coordinator_address: str | None = None,
     num_processes: int | None = None,
@@ -74,7 +74,7 @@ def initialize(
         if "must be called before" not in str(error):
             raise
         raise InputError(
-            "distributed.initialize comes too late: call it before anything that uses "
+            "initialize_distributed comes too late: call it before anything that uses "
             "a device, as jax.devices()."
         ) from None
     logger.info(
@@ -122,7 +122,7 @@ def check_joined(*, alone: bool = False) -> None:
 
     Raises:
         InputError: it was started as one of several processes, but they were not
-            joined by `initialize`.
+            joined by `initialize_distributed`.
     """
     if alone or jax.distributed.is_initialized():
         return
@@ -132,6 +132,6 @@ def check_joined(*, alone: bool = False) -> None:
     if sign is not None:
         raise InputError(
             f"this process is one of several: {sign}. Add --distributed to train one "
-            "model together (distributed.initialize in Python), or --alone (alone=True)"
+            "model together (initialize_distributed in Python), or --alone (alone=True)"
             " to train one in each."
         )

@@ -68,8 +68,8 @@ def train(
     A run that was interrupted goes on from its last checkpoint with the data and the
     random numbers it would have had, and ends with the same parameters to the bit.
 
-    Several processes train one model together if each calls
-    `transformer_jax.devices.joining.initialize` first, then this with the same arguments.
+    Several processes train one model together if each calls `initialize_distributed`
+    first, then this with the same arguments.
 
     Args:
         workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a

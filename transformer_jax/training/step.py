@@ -38,7 +38,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     With `training.ema_decay` the state carries a running average of its parameters
     too, see `running_average`.
 
-    Metrics are scalars: the sums of `transformer_jax.loss.sums`, `gradient_norm` (before
+    Metrics are scalars: the counts and sums of `loss`, `gradient_norm` (before
     clipping), `learning_rate`, `skipped`.
 
     It is compiled for one shape of state and batch. A run whose shapes change would
