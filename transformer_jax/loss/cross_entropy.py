@@ -63,7 +63,7 @@ def _sliced_loss(hidden, matrix, labels, weights, smoothing):  # type: ignore[no
     mean_row = _mean_row(matrix)
 
     def add_slice(sums, inputs):  # type: ignore[no-untyped-def]
-        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)
+        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)  # type: ignore[call-arg]
         return jax.tree.map(jnp.add, sums, slice_sums), None
 
     zeros = (jnp.float32(0), jnp.float32(0))
@@ -76,7 +76,7 @@ def _sliced_loss_forward(hidden, matrix, labels, weights, smoothing):  # type: i
 
     def add_slice(carry, inputs):  # type: ignore[no-untyped-def]
         sums, matrix_gradient = carry
-        slice_sums, logits_gradient = _slice_loss(
+        slice_sums, logits_gradient = _slice_loss(  # type: ignore[call-arg]
             *inputs, compute_matrix, mean_row, smoothing
         )
         # Products in the compute dtype, like every other; their sum in float32.
