@@ -1,13 +1,30 @@
 # make quickstart: set up and run the main job on the built-in corpus.
-# make test: set up and run linter, type checker and tests.
+# make test: set up and run linter, type checker and tests; make slow: the long tests.
+# make test PYTHON=python3.13: the same with another Python, named or by path.
 
-PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3)
-BIN := .venv/bin
+# What is installed lies in .venv, made by the first Python that works. A Python of
+# another version that is named gets a folder of its own, as .venv-3.13; .venv stays.
+VENV := .venv
+ifdef PYTHON
+  interpreter := $(shell .ci/find_python $(PYTHON))
+  ifeq ($(interpreter),)
+    $(error $(PYTHON) cannot be used)
+  endif
+  version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  ifneq ($(wildcard .venv/bin/python),)
+    ifneq ($(call version_of,.venv/bin/python),$(call version_of,$(interpreter)))
+      VENV := .venv-$(call version_of,$(interpreter))
+      $(info .venv has Python $(call version_of,.venv/bin/python): using $(VENV))
+    endif
+  endif
+endif
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKDIR := runs/quickstart
 
-.PHONY: quickstart test slow clean
+.PHONY: quickstart test slow smoke installed-test installed-smoke clean
 
-quickstart: .venv/installed
+quickstart: $(VENV)/installed
 	$(BIN)/transformer-jax train configs/cldr_en_de.toml --workdir $(WORKDIR)
 	$(BIN)/transformer-jax average $(WORKDIR) --last 5
 	$(BIN)/transformer-jax evaluate $(WORKDIR) --checkpoint average --examples 12
@@ -15,25 +32,37 @@ quickstart: .venv/installed
 	@echo 'Translate a line of your own:'
 	@echo '  echo "June 3, 2031, Japan, 24 hours" | $(BIN)/transformer-jax translate $(WORKDIR) --checkpoint average'
 
-test: .venv/installed-test
+test: installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-slow: .venv/installed-test
+slow: installed-test
 	$(BIN)/python -m pytest -m slow
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+# Train, continue, translate, evaluate: what .ci/run tries on a second Python.
+smoke: installed-smoke
+	$(BIN)/python -m pytest -m smoke
 
-.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+$(BIN)/python:
+	python=$$(.ci/find_python $(PYTHON)) && "$$python" -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) .
 	touch $@
 
-.venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
-	touch $@ .venv/installed
+installed-test: $(VENV)/installed-test
+
+$(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[test]'
+	touch $@ $(VENV)/installed
+
+installed-smoke: $(VENV)/installed-smoke
+
+$(VENV)/installed-smoke: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) . pytest beartype
+	touch $@ $(VENV)/installed
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-* runs

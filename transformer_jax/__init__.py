@@ -95,11 +95,13 @@ __all__ = sorted(_HOME_OF)
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
-    return getattr(module, name)
+if not TYPE_CHECKING:  # where every name would be there, a misspelt one too
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
+        return getattr(module, name)
 
 
 def __dir__() -> list[str]:
