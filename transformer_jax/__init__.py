@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transformer_jax.devices.sharding import make_global as make_global
     from transformer_jax.errors import InputError as InputError
     from transformer_jax.evaluation.evaluate import evaluate as evaluate
-    from transformer_jax.loss.of_batch import (
+    from transformer_jax.loss.evaluation_step import (
         make_evaluation_step as make_evaluation_step,
     )
     from transformer_jax.model.transformer import Transformer as Transformer
@@ -76,7 +76,7 @@ _HOMES = {
     "devices.sharding": ["make_global"],
     "errors": ["InputError"],
     "evaluation.evaluate": ["evaluate"],
-    "loss.of_batch": ["make_evaluation_step"],
+    "loss.evaluation_step": ["make_evaluation_step"],
     "model.transformer": ["Transformer"],
     "scoring.alignment": ["align"],
     "scoring.scores": ["score", "score_tokens"],

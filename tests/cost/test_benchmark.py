@@ -8,10 +8,10 @@ import pytest
 from tiny_runs import one_layer_config, tiny_config
 
 from transformer_jax.cost.benchmark import benchmark
+from transformer_jax.cost.model_flops import training_flops
 from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import pack_corpus
 from transformer_jax.errors import InputError
-from transformer_jax.model.size import training_flops
 
 
 @functools.cache

@@ -11,9 +11,9 @@ from jax.sharding import SingleDeviceSharding
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.cost.hlo.cost import program_cost
+from transformer_jax.cost.model_flops import training_flops
 from transformer_jax.cost.plan import mesh_candidates, plan, topology_devices
 from transformer_jax.errors import InputError
-from transformer_jax.model.size import training_flops
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None,

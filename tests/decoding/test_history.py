@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from transformer_jax.decoding.history import (
+    add_own_place,
+    advance_history,
     empty_history,
-    followed,
     gather,
-    visible,
-    with_own_place,
+    visible_places,
 )
 from transformer_jax.model.masks import AttentionPattern
 
@@ -21,7 +21,7 @@ BATCH, BEAM, SLOTS, STEPS = 3, 4, 6, 40
 def stepped(history, begins):
     """One step, of which the rows where it begins have seen nothing yet."""
     ancestors = jnp.where(begins[:, None, None], -1, history.ancestors)
-    return with_own_place(history._replace(ancestors=ancestors))
+    return add_own_place(history._replace(ancestors=ancestors))
 
 
 @pytest.mark.parametrize("window", [None, 1, 3])
@@ -43,12 +43,12 @@ def test_a_hypothesis_sees_its_ancestors_and_itself(window):
                 for when, where in line:
                     if window is None or step - when <= window:
                         expected[row, place, when % SLOTS, where] = True
-        found = visible(history, window)
+        found = visible_places(history, window)
         np.testing.assert_array_equal(found, expected.reshape(BATCH, BEAM, -1))
         assert (history.slot == step % SLOTS).all()
 
         parents = rng.integers(0, BEAM, (BATCH, BEAM))
-        history = followed(history, jnp.asarray(parents))
+        history = advance_history(history, jnp.asarray(parents))
         lines = [
             [lines[row][parent] for parent in parents[row]] for row in range(BATCH)
         ]
@@ -61,11 +61,11 @@ def test_a_hypothesis_alone_sees_a_row_of_the_causal_mask(window):
     whole = AttentionPattern(segments, segments, True, window).mask()
     history = empty_history(1, 1, SLOTS)
     for position in range(SLOTS):
-        history = with_own_place(history)
+        history = add_own_place(history)
         np.testing.assert_array_equal(
-            visible(history, window)[0, 0], whole[0, position]
+            visible_places(history, window)[0, 0], whole[0, position]
         )
-        history = followed(history, jnp.zeros((1, 1), jnp.int32))
+        history = advance_history(history, jnp.zeros((1, 1), jnp.int32))
 
 
 def test_gather_takes_hypotheses_of_each_sentence_from_every_leaf():

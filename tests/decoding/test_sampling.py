@@ -20,7 +20,7 @@ from random_network import (
 from reference_search import reference_score
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.decoding.sampling import draw
+from transformer_jax.decoding.sampling import sample_tokens
 from transformer_jax.kernels.random_bits import MURMUR
 
 SAMPLING = functools.partial(DecodingConfig, sampling=True)
@@ -41,7 +41,7 @@ def counts(probabilities, settings, *, position=0, impl=MURMUR):
         logits = jnp.asarray(np.log(probabilities) + 3.0, jnp.float32)
     logits = jnp.broadcast_to(logits, (NUM_KEYS, BEAM, len(probabilities)))
     positions = jnp.full((NUM_KEYS,), position)
-    drawn = quick_jit(draw, static_argnums=3)(
+    drawn = quick_jit(sample_tokens, static_argnums=3)(
         keys(NUM_KEYS, impl=impl), logits, positions, settings
     )
     assert drawn.shape == (NUM_KEYS, BEAM)
@@ -136,7 +136,7 @@ def test_draws_of_positions_sentences_and_hypotheses_are_independent(impl):
     def drawn(position):
         positions = jnp.full((NUM_KEYS,), position)
         return np.asarray(
-            draw(keys(NUM_KEYS, impl=impl), logits, positions, SAMPLING())
+            sample_tokens(keys(NUM_KEYS, impl=impl), logits, positions, SAMPLING())
         )
 
     now, later = drawn(6), drawn(7)

@@ -21,7 +21,7 @@ from random_network import (
 from reference_search import reference_search
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.decoding.beam_search import advance, ranked
+from transformer_jax.decoding.beam_search import advance, rank_hypotheses
 from transformer_jax.decoding.search_state import Search, empty_state
 
 NUM_ROWS, NUM_SENTENCES, SLOTS = 3, 16, 9
@@ -57,7 +57,7 @@ def test_a_row_that_is_done_goes_to_the_next_sentence():
     weights, sentences = random_weights(6, 4), random_sentences(4, NUM_SENTENCES)
     limits = np.random.default_rng(0).integers(1, SLOTS + 1, NUM_SENTENCES)
     step = quick_jit(lambda state: advance(state, make_step(weights), search))
-    ranked_now = quick_jit(functools.partial(ranked, search=search))
+    ranked_now = quick_jit(functools.partial(rank_hypotheses, search=search))
     put = quick_jit(replaced)
 
     first = {name: part[:NUM_ROWS] for name, part in sentences.items()}

@@ -9,10 +9,10 @@ import pytest
 
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.history import (
+    add_own_place,
+    advance_history,
     empty_history,
-    followed,
-    visible,
-    with_own_place,
+    visible_places,
 )
 from transformer_jax.model.transformer import Transformer
 
@@ -64,12 +64,12 @@ def stepped(config, dtype, params, source, source_segments, tokens, parents):
         tokens, positions, parents = inputs
         begins = (positions == 0)[:, None, None]
         ancestors = jnp.where(begins, -1, history.ancestors)
-        history = with_own_place(history._replace(ancestors=ancestors))
+        history = add_own_place(history._replace(ancestors=ancestors))
         logits, cache, attention = apply(
             weights, tokens, cache, positions, history.slot[0],
-            visible(history, config.attention_window), method="decode_step",
+            visible_places(history, config.attention_window), method="decode_step",
         )  # fmt: skip
-        return (cache, followed(history, parents)), (logits, attention)
+        return (cache, advance_history(history, parents)), (logits, attention)
 
     positions = np.stack([positions_at(step) for step in range(NUM_STEPS)])
     initial = cache, empty_history(BATCH, BEAM, SLOTS)

@@ -12,7 +12,8 @@ from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.packing import pack_pairs
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
-from transformer_jax.loss.of_batch import batch_loss, make_evaluation_step
+from transformer_jax.loss.batch_loss import batch_loss
+from transformer_jax.loss.evaluation_step import make_evaluation_step
 from transformer_jax.training.state import abstract_state
 from transformer_jax.training.step import RecompilationError, make_train_step
 

@@ -25,7 +25,8 @@ def info(path: tyro.conf.Positional[str], /) -> None:
         config = load_config(path)
     else:
         config, stored = _stored(work_directory(path))
-    from transformer_jax.model.size import flops_per_target_token, parameter_counts
+    from transformer_jax.cost.model_flops import flops_per_target_token
+    from transformer_jax.model.size import parameter_counts
 
     counts = parameter_counts(config.model)
     print_json(

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.cost.model_flops import training_flops
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.made_up import made_up_corpus
@@ -29,7 +30,6 @@ from transformer_jax.devices.chips import chip_of
 from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.mesh import check_rows, make_mesh, num_row_groups
 from transformer_jax.errors import InputError
-from transformer_jax.model.size import training_flops
 from transformer_jax.training.state import TrainState, init_state
 from transformer_jax.training.step import make_train_step
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.cost.hlo.cost import ProgramCost, program_cost
+from transformer_jax.cost.model_flops import attention_score_flops, training_flops
 from transformer_jax.cost.roofline import roofline_seconds
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
@@ -21,7 +22,6 @@ from transformer_jax.devices.chips import Chip, chip_of
 from transformer_jax.devices.mesh import check_rows, make_mesh
 from transformer_jax.devices.tpu_compiler import quieten
 from transformer_jax.errors import InputError
-from transformer_jax.model.size import attention_score_flops, training_flops
 from transformer_jax.training.state import abstract_state
 from transformer_jax.training.step import make_train_step
 

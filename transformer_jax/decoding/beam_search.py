@@ -29,8 +29,13 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.decoding.continuations import continuations
-from transformer_jax.decoding.history import History, followed, gather, with_own_place
+from transformer_jax.decoding.continuations import propose_continuations
+from transformer_jax.decoding.history import (
+    History,
+    add_own_place,
+    advance_history,
+    gather,
+)
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Hypotheses,
@@ -132,7 +137,7 @@ def beam_search(
         lambda state: advance(state, step, search),
         initial,
     )
-    return ranked(final, search)
+    return rank_hypotheses(final, search)
 
 
 def _check(
@@ -160,9 +165,9 @@ def _check(
 
 def advance(state: SearchState, step: Step, search: Search) -> SearchState:
     """The state one position later; sentences that are done keep their hypotheses."""
-    history = with_own_place(state.history)
+    history = add_own_place(state.history)
     logits, cache, attention = step(state.tokens, state.positions, history, state.cache)
-    totals, parents, tokens = continuations(state, logits, search)
+    totals, parents, tokens = propose_continuations(state, logits, search)
     coverage = None
     if state.coverage is not None and attention is not None:
         coverage = state.coverage + attention
@@ -173,9 +178,9 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
         jnp.where(is_eos, -jnp.inf, totals), search.settings.beam_size
     )
     live_parents, live_tokens = gather((parents, tokens), order)
-    live = _extended(state, live_parents, live_tokens, scores)
+    live = _extend(state, live_parents, live_tokens, scores)
 
-    ended = _ended(state, totals, parents, tokens, coverage, search)
+    ended = _finish(state, totals, parents, tokens, coverage, search)
     finished = concatenate(state.finished, ended)
     finished = gather(
         finished, lax.top_k(finished.scores, search.settings.beam_size)[1]
@@ -192,12 +197,12 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
         live=live,
         finished=finished,
         coverage=coverage,
-        history=followed(history, live_parents),
+        history=advance_history(history, live_parents),
         cache=cache,
     )
 
 
-def _extended(
+def _extend(
     state: SearchState, parents: Array, tokens: Array, scores: Array
 ) -> Hypotheses:
     """Hypotheses that go on from live ones by one token each."""
@@ -210,7 +215,7 @@ def _extended(
     )
 
 
-def _ended(
+def _finish(
     state: SearchState,
     totals: Array,
     parents: Array,
@@ -224,7 +229,7 @@ def _ended(
     coverage = None if coverage is None else gather(coverage, parents)
     scores = search.score(totals, state.positions[:, None] + 1, coverage)
     scores = jnp.where(tokens == search.eos_id, scores, -jnp.inf)
-    return _extended(state, parents, tokens, scores)
+    return _extend(state, parents, tokens, scores)
 
 
 def _is_done(
@@ -248,7 +253,7 @@ def _is_done(
     return certain | nothing_lives | (lengths >= limits)
 
 
-def ranked(state: SearchState, search: Search) -> BeamResult:
+def rank_hypotheses(state: SearchState, search: Search) -> BeamResult:
     """Finished hypotheses, then what has reached its length limit, then nothing."""
     is_live = (state.live.scores > -jnp.inf) & (state.live.lengths > 0)
     scores = search.score(state.live.scores, state.live.lengths, state.coverage)

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 from transformer_jax.config.decoding import DecodingConfig
 
 
-def constrained(
+def apply_constraints(
     logits: Float[Array, "batch beam vocab"],
     sequences: Int[Array, "batch beam max_length"],
     positions: Int[Array, " batch"],

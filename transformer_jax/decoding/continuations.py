@@ -5,13 +5,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from transformer_jax.decoding.constraints import constrained
-from transformer_jax.decoding.sampling import draw
+from transformer_jax.decoding.constraints import apply_constraints
+from transformer_jax.decoding.sampling import sample_tokens
 from transformer_jax.decoding.search_state import Search, SearchState
 from transformer_jax.decoding.top_k import top_k
 
 
-def continuations(
+def propose_continuations(
     state: SearchState, logits: Float[Array, "batch beam vocab"], search: Search
 ) -> tuple[Float[Array, "batch n"], Int[Array, "batch n"], Int[Array, "batch n"]]:
     """Log-probability, parent and token of what the live hypotheses become.
@@ -23,13 +23,13 @@ def continuations(
     logits = logits.astype(jnp.float32)
     # Of all tokens: what is forbidden leaves the others' probabilities as they are.
     normalizer = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    logits = constrained(
+    logits = apply_constraints(
         logits, state.live.sequences, state.positions, state.prefixes, settings,
         search.eos_id,
     )  # fmt: skip
     batch_size, beam_size, vocab_size = logits.shape
     if settings.sampling and state.rng is not None:
-        tokens = draw(state.rng, logits, state.positions, settings)
+        tokens = sample_tokens(state.rng, logits, state.positions, settings)
         drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2)
         drawn = _log_probabilities(drawn, normalizer)
         parents = jnp.broadcast_to(jnp.arange(beam_size)[None], tokens.shape)

@@ -34,7 +34,7 @@ def empty_history(batch: int, beam: int, slots: int) -> History:
     )
 
 
-def with_own_place(history: History) -> History:
+def add_own_place(history: History) -> History:
     """Returns the history with what is written in this step: each sees itself."""
     _, beam, slots = history.ancestors.shape
     is_now = jnp.arange(slots)[None, None] == history.slot[:, None, None]
@@ -42,7 +42,9 @@ def with_own_place(history: History) -> History:
     return history._replace(ancestors=jnp.where(is_now, own, history.ancestors))
 
 
-def visible(history: History, window: int | None) -> Bool[Array, "batch beam places"]:
+def visible_places(
+    history: History, window: int | None
+) -> Bool[Array, "batch beam places"]:
     """Returns which places `slot * beam + place` of the cache each hypothesis sees.
 
     Args:
@@ -57,7 +59,7 @@ def visible(history: History, window: int | None) -> Bool[Array, "batch beam pla
     return mask.reshape(batch, beam, slots * beam)
 
 
-def followed(history: History, parents: Int[Array, "batch beam"]) -> History:
+def advance_history(history: History, parents: Int[Array, "batch beam"]) -> History:
     """Returns the history for the next step, of hypotheses that go on from others."""
     slots = history.ancestors.shape[-1]
     return History(

@@ -8,7 +8,7 @@ from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.top_k import top_k
 
 
-def draw(
+def sample_tokens(
     rng: Array,
     logits: Float[Array, "batch beam vocab"],
     positions: Int[Array, " batch"],

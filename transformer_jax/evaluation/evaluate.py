@@ -27,8 +27,8 @@ from transformer_jax.data.source import from_list, load_pairs
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.errors import InputError
-from transformer_jax.loss import sums as metrics
-from transformer_jax.loss.of_batch import EvaluationStep, make_evaluation_step
+from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
+from transformer_jax.loss.sums import add_sums, mean_metrics
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
@@ -185,8 +185,8 @@ def mean_loss(
     totals: dict[str, Any] | None = None
     for batch in batches:
         sums = evaluation_step(params, sharding.make_global(batch, mesh))
-        totals = sums if totals is None else metrics.merge(totals, sums)
-    return metrics.summarize(jax.device_get(totals))
+        totals = sums if totals is None else add_sums(totals, sums)
+    return mean_metrics(jax.device_get(totals))
 
 
 def split_batches(

@@ -1,4 +1,4 @@
-"""Label-smoothed cross entropy that never holds the logits of a batch whole."""
+"""Label-smoothed cross entropy, fused with the projection to logits."""
 
 import functools
 from typing import NamedTuple
@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from transformer_jax.loss.position_slices import split_positions
+
 
 class LossSums(NamedTuple):
-    """Sums over real tokens; divide by their number."""
+    """Sums over real tokens, in nats; divide by the number of tokens for means."""
 
-    loss: Array  # float32 [], label-smoothed: what training minimises
-    nll: Array  # float32 [], -log p(label): what perplexity is made of
+    loss: Array  # float32 []: with label smoothing, the objective of training
+    nll: Array  # float32 []: -log p(label), the exponent of perplexity
 
 
 def label_smoothed_cross_entropy(
@@ -29,96 +31,119 @@ def label_smoothed_cross_entropy(
     The target distribution is `1 - eps` on the label plus `eps / vocab` everywhere:
     `loss = -(1 - eps) log p(label) - eps / vocab * sum_v log p(v)`.
 
-    The projection to logits is part of this function. It runs over slices of about
-    `slice_tokens` positions, cut along the length so that every device keeps its rows.
-    Under differentiation the gradient of a slice is taken while its logits are there,
-    which saves projecting twice; the gradient of `nll` is zero, it is for reports.
+    The projection to logits is part of this function and runs over one slice of
+    positions at a time. Under differentiation the gradient of a slice is computed while
+    its logits exist, so no slice is projected twice. The gradient of `nll` is zero: it
+    is for reports only.
 
     Args:
         hidden: decoder outputs, in the dtype the products are computed in.
         weights: 1 for real tokens, 0 for padding.
+        slice_tokens: number of positions in a slice, about.
 
     Paper: section 5.4; the smoothing is uniform over the vocabulary, as in its
     reference for it (Szegedy et al., 2016).
     """
-    rows, length = labels.shape
-    num_slices = -(-length // max(1, slice_tokens // rows))
-    slice_length = -(-length // num_slices)
-    padding = num_slices * slice_length - length
 
-    def slices(x: Array) -> Array:
-        x = jnp.pad(x, [(0, 0), (0, padding)] + [(0, 0)] * (x.ndim - 2))
-        x = x.reshape(rows, num_slices, slice_length, *x.shape[2:])
-        return jnp.moveaxis(x, 1, 0)
+    def split(x: Array) -> Array:
+        return split_positions(x, slice_tokens)
 
-    sums = _sliced_loss(
-        slices(hidden), matrix, slices(labels), slices(weights), label_smoothing
+    sums: LossSums = _sliced_loss(
+        split(hidden), matrix, split(labels), split(weights), label_smoothing
     )
-    return LossSums(*sums)
+    return sums
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _sliced_loss(hidden, matrix, labels, weights, smoothing):  # type: ignore[no-untyped-def]
+def _sliced_loss(
+    hidden: Float[Array, "slices rows length d_model"],
+    matrix: Float[Array, "vocab d_model"],
+    labels: Int[Array, "slices rows length"],
+    weights: Float[Array, "slices rows length"],
+    smoothing: float,
+) -> LossSums:
     matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(matrix)
 
-    def add_slice(sums, inputs):  # type: ignore[no-untyped-def]
-        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)  # type: ignore[call-arg]
-        return jax.tree.map(jnp.add, sums, slice_sums), None
+    def add_slice(
+        sums: LossSums, inputs: tuple[Array, Array, Array]
+    ) -> tuple[LossSums, None]:
+        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)
+        return _add(sums, slice_sums), None
 
-    zeros = (jnp.float32(0), jnp.float32(0))
-    return jax.lax.scan(add_slice, zeros, (hidden, labels, weights))[0]
+    sums, _ = jax.lax.scan(add_slice, _zero_sums(), (hidden, labels, weights))
+    return sums
 
 
-def _sliced_loss_forward(hidden, matrix, labels, weights, smoothing):  # type: ignore[no-untyped-def]
+def _sliced_loss_forward(
+    hidden: Array, matrix: Array, labels: Array, weights: Array, smoothing: float
+) -> tuple[LossSums, tuple[Array, Array]]:
+    """Returns the sums, and the gradients of the loss by hidden and matrix."""
     compute_matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(compute_matrix)
 
-    def add_slice(carry, inputs):  # type: ignore[no-untyped-def]
+    def add_slice(
+        carry: tuple[LossSums, Array], inputs: tuple[Array, Array, Array]
+    ) -> tuple[tuple[LossSums, Array], Array]:
         sums, matrix_gradient = carry
-        slice_sums, logits_gradient = _slice_loss(  # type: ignore[call-arg]
+        slice_sums, logits_gradient = _slice_loss(
             *inputs, compute_matrix, mean_row, smoothing
         )
         # Products in the compute dtype, like every other; their sum in float32.
         logits_gradient = logits_gradient.astype(hidden.dtype)
         hidden_gradient = jnp.einsum("rlv,vd->rld", logits_gradient, compute_matrix)
-        # Transposed, so that the large factor is read as it lies.
+        # Transposed, so that the large factor is read in its memory order.
         matrix_gradient += jnp.einsum(
             "rld,rlv->dv",
             inputs[0],
             logits_gradient,
             preferred_element_type=jnp.float32,
         )
-        sums = jax.tree.map(jnp.add, sums, slice_sums)
-        return (sums, matrix_gradient), hidden_gradient
+        return (_add(sums, slice_sums), matrix_gradient), hidden_gradient
 
-    zeros = (jnp.float32(0), jnp.float32(0))
-    carry = (zeros, jnp.zeros(matrix.shape[::-1], jnp.float32))
+    carry = (_zero_sums(), jnp.zeros(matrix.shape[::-1], jnp.float32))
     (sums, matrix_gradient), hidden_gradient = jax.lax.scan(
         add_slice, carry, (hidden, labels, weights)
     )
     return sums, (hidden_gradient, matrix_gradient.T.astype(matrix.dtype))
 
 
-def _sliced_loss_backward(smoothing, gradients, cotangents):  # type: ignore[no-untyped-def]
-    loss_cotangent, _ = cotangents
+def _sliced_loss_backward(
+    smoothing: float, gradients: tuple[Array, Array], cotangents: LossSums
+) -> tuple[Array, Array, None, None]:
     hidden_gradient, matrix_gradient = gradients
-    scale = loss_cotangent.astype(hidden_gradient.dtype)
-    return scale * hidden_gradient, loss_cotangent * matrix_gradient, None, None
+    scale = cotangents.loss.astype(hidden_gradient.dtype)
+    return scale * hidden_gradient, cotangents.loss * matrix_gradient, None, None
 
 
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
 
 
-def _mean_row(matrix: Array) -> Array:
+def _zero_sums() -> LossSums:
+    return LossSums(loss=jnp.float32(0), nll=jnp.float32(0))
+
+
+def _add(first: LossSums, second: LossSums) -> LossSums:
+    return LossSums(loss=first.loss + second.loss, nll=first.nll + second.nll)
+
+
+def _mean_row(matrix: Float[Array, "vocab d_model"]) -> Float[Array, " d_model"]:
     return jnp.mean(matrix, axis=0, dtype=jnp.float32)
 
 
-def _slice_loss(hidden, labels, weights, matrix, mean_row, smoothing):  # type: ignore[no-untyped-def]
-    """Returns `(loss, nll)` of one slice and the gradient of its loss by its logits.
+def _slice_loss(
+    hidden: Float[Array, "rows length d_model"],
+    labels: Int[Array, "rows length"],
+    weights: Float[Array, "rows length"],
+    matrix: Float[Array, "vocab d_model"],
+    mean_row: Float[Array, " d_model"],
+    smoothing: float,
+) -> tuple[LossSums, Float[Array, "rows length vocab"]]:
+    """Returns the sums of one slice and the gradient of its loss by its logits.
 
-    The exponentials are taken once, and label and mean logit from the factors, so that
-    the logits are passed over as few times as can be: they are the largest array.
+    The logits are the largest array, so they are read as few times as possible: the
+    exponentials are computed once, and the label's logit and the mean logit come from
+    `hidden` and `matrix` instead of the logits.
     """
     logits = jnp.einsum(
         "rld,vd->rlv", hidden, matrix, preferred_element_type=jnp.float32
@@ -138,5 +163,5 @@ def _slice_loss(hidden, labels, weights, matrix, mean_row, smoothing):  # type: 
     target = jnp.where(is_label, 1.0 - smoothing, 0.0) + smoothing / vocab
     probabilities = exponentials / normaliser[..., None]
     gradient = (probabilities - target) * weights[..., None]
-    sums = (jnp.sum(loss * weights), jnp.sum(nll * weights))
+    sums = LossSums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
     return sums, gradient

@@ -1,17 +1,24 @@
-"""Sums and weights of a run, merged, and divided once at the end."""
+"""Sums of losses and counts of tokens over batches, and their means at the end."""
 
 import math
+import operator
 from collections.abc import Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Int
+
+_Sum = TypeVar("_Sum", float, Array)
 
 
-def batch_counts(source_segments: Array, target_segments: Array) -> dict[str, Array]:
-    """Returns how many source and target tokens of a batch are real, and of how many.
+def count_tokens(
+    source_segments: Int[Array, "rows source"],
+    target_segments: Int[Array, "rows target"],
+) -> dict[str, Array]:
+    """Returns the numbers of real tokens (`*_tokens`) and of positions (`*_slots`).
 
-    Shapes `[rows, length]`; segment 0 is padding. Counts are float32, exact up to 2^24.
+    Segment 0 is padding. Counts are float32, exact up to 2^24.
     """
     return {
         "source_tokens": jnp.sum(source_segments != 0, dtype=jnp.float32),
@@ -21,17 +28,18 @@ def batch_counts(source_segments: Array, target_segments: Array) -> dict[str, Ar
     }
 
 
-def merge(first: Mapping, second: Mapping) -> dict:
-    """Returns the sums of both, entry by entry."""
-    return jax.tree.map(lambda a, b: a + b, dict(first), dict(second))
+def add_sums(first: Mapping[str, _Sum], second: Mapping[str, _Sum]) -> dict[str, _Sum]:
+    """Returns the sum of both, entry by entry."""
+    total: dict[str, _Sum] = jax.tree.map(operator.add, dict(first), dict(second))
+    return total
 
 
-def summarize(sums: Mapping[str, float]) -> dict[str, float]:
-    """Returns the means of merged sums: loss, nll, perplexity, fill.
+def mean_metrics(sums: Mapping[str, float]) -> dict[str, float]:
+    """Returns the means of added sums: loss, nll, perplexity, fill.
 
-    Loss and nll are nats per target token; perplexity is per subword, so it compares
-    models of one vocabulary only. Fill is the part of all source and target positions
-    that holds real tokens.
+    Loss and nll are in nats per target token. Perplexity is per subword: compare it
+    between models with the same vocabulary only. Fill is the share of all source and
+    target positions that hold real tokens.
     """
     tokens = max(float(sums["target_tokens"]), 1.0)
     nll = float(sums["nll"]) / tokens

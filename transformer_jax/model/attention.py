@@ -14,7 +14,7 @@ from transformer_jax.kernels.attention import attend_rows
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern
-from transformer_jax.model.product import product
+from transformer_jax.model.matrix_product import matrix_product
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -84,7 +84,7 @@ class _Projection(nn.Module):
             ),
             (self.config.d_model, self.config.num_heads, self.width),
         )
-        return product(x, kernel.reshape(self.config.d_model, -1))
+        return matrix_product(x, kernel.reshape(self.config.d_model, -1))
 
 
 class _Output(nn.Module):
@@ -104,7 +104,7 @@ class _Output(nn.Module):
             ),
             (self.config.num_heads, self.config.value_size, self.config.d_model),
         )
-        return product(attended, kernel.reshape(-1, self.config.d_model))
+        return matrix_product(attended, kernel.reshape(-1, self.config.d_model))
 
 
 class MultiHeadAttention(nn.Module):

@@ -38,7 +38,7 @@ class Embedding(nn.Module):
         return jnp.take(self.matrix, tokens, axis=0) * self.config.d_model**0.5
 
 
-def projected(
+def project_to_logits(
     hidden: Float[Array, "*batch d_model"], matrix: Float[Array, "vocab d_model"]
 ) -> Float[Array, "*batch vocab"]:
     """Returns float32 logits: the pre-softmax projection, in the matrix's dtype."""

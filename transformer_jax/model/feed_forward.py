@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.product import product
+from transformer_jax.model.matrix_product import matrix_product
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -63,7 +63,7 @@ class _Linear(nn.Module):
             ),
             (self.width,),
         )
-        y = product(x, kernel)
+        y = matrix_product(x, kernel)
         return y + jnp.reshape(bias.astype(y.dtype), (1,) * (y.ndim - 1) + (-1,))
 
 

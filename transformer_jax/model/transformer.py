@@ -13,7 +13,7 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.model import masks
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.embedding import Embedding, projected
+from transformer_jax.model.embedding import Embedding, project_to_logits
 from transformer_jax.model.layer_norm import LayerNorm
 from transformer_jax.model.layers import DecoderLayer, EncoderLayer
 from transformer_jax.model.positional_encoding import PositionalEncoding
@@ -160,7 +160,9 @@ class Transformer(nn.Module):
         self, hidden: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch vocab"]:
         """Returns float32 logits. Paper: section 3.4."""
-        return projected(hidden, self.output_matrix().astype(self.config.compute_dtype))
+        return project_to_logits(
+            hidden, self.output_matrix().astype(self.config.compute_dtype)
+        )
 
     def project_memory(
         self, memory: Float[Array, "batch source d_model"]
@@ -244,7 +246,7 @@ class Transformer(nn.Module):
         if self.config.norm == "pre":
             x = self.decoder_norm(x)
         cache = dataclasses.replace(cache, self_attention=tuple(presents))
-        logits = projected(x, weights.output_matrix)
+        logits = project_to_logits(x, weights.output_matrix)
         return logits, cache, jnp.mean(attention, axis=1)
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:

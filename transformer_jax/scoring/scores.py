@@ -18,6 +18,7 @@ from transformer_jax.data.corpus import Corpus
 from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.loss.position_slices import join_positions, split_positions
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.scoring.teacher_forcing import (
     forced,
@@ -111,16 +112,7 @@ def gold_log_probs(
     Args:
         hidden: decoder outputs, in the dtype the products are computed in.
     """
-    rows, length = labels.shape
-    num_slices = -(-length // max(1, slice_tokens // rows))
-    slice_length = -(-length // num_slices)
-    padding = num_slices * slice_length - length
     matrix = matrix.astype(hidden.dtype)
-
-    def slices(x: Array) -> Array:
-        x = jnp.pad(x, [(0, 0), (0, padding)] + [(0, 0)] * (x.ndim - 2))
-        x = x.reshape(rows, num_slices, slice_length, *x.shape[2:])
-        return jnp.moveaxis(x, 1, 0)
 
     def of_slice(inputs: tuple[Array, Array]) -> Array:
         hidden, labels = inputs
@@ -130,8 +122,12 @@ def gold_log_probs(
         gold = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
         return gold - jax.nn.logsumexp(logits, axis=-1)
 
-    found = jax.lax.map(of_slice, (slices(hidden), slices(labels)))
-    return jnp.moveaxis(found, 0, 1).reshape(rows, -1)[:, :length]
+    slices = (
+        split_positions(hidden, slice_tokens),
+        split_positions(labels, slice_tokens),
+    )
+    log_probs = jax.lax.map(of_slice, slices)
+    return join_positions(log_probs, labels.shape[1])
 
 
 def _score(

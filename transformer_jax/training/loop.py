@@ -25,7 +25,7 @@ from transformer_jax.evaluation.evaluate import (
     split_batches,
     translation_scores,
 )
-from transformer_jax.loss.of_batch import make_evaluation_step
+from transformer_jax.loss.evaluation_step import make_evaluation_step
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.training.reporting import Reporter
 from transformer_jax.training.resume import starting_state

@@ -15,9 +15,9 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import for_platform
 from transformer_jax.devices.mesh import num_row_groups
-from transformer_jax.loss import sums as metrics
+from transformer_jax.loss.batch_loss import batch_loss
 from transformer_jax.loss.cross_entropy import LossSums
-from transformer_jax.loss.of_batch import batch_loss
+from transformer_jax.loss.sums import count_tokens
 from transformer_jax.training.optimizer import make_optimizer, make_schedule
 from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
@@ -54,7 +54,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     def train_step(
         state: TrainState, batch: Batch
     ) -> tuple[TrainState, dict[str, Array]]:
-        counts = metrics.batch_counts(batch.source_segments, batch.target_segments)
+        counts = count_tokens(batch.source_segments, batch.target_segments)
         dropout_rng = jax.random.fold_in(rng, state.batches)
         with sharding.laid_out(mesh):
             gradients, sums = _gradients(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transformer_jax.loss import sums as metrics
+from transformer_jax.loss.sums import add_sums, mean_metrics
 
 
 @dataclass
@@ -25,14 +25,14 @@ class Window:
     def add(self, report: Mapping[str, float]) -> None:
         """Adds the metrics of an update that was applied."""
         self.num_steps += 1
-        self.sums = metrics.merge(self.sums, report) if self.sums else dict(report)
+        self.sums = add_sums(self.sums, report) if self.sums else dict(report)
         self.learning_rate = report["learning_rate"]
 
     def summary(self) -> dict[str, float]:
         """Returns the means per token, per update and per second."""
         seconds = max(time.perf_counter() - self.started, 1e-9)
         return {
-            **metrics.summarize(self.sums),
+            **mean_metrics(self.sums),
             "gradient_norm": self.sums["gradient_norm"] / self.num_steps,
             "learning_rate": self.learning_rate,
             "source_tokens_per_second": self.sums["source_tokens"] / seconds,

@@ -17,9 +17,14 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.decoding.beam_search import Search, advance, ranked
-from transformer_jax.decoding.history import History, visible
-from transformer_jax.decoding.search_state import BeamResult, SearchState, empty_state
+from transformer_jax.decoding.beam_search import advance, rank_hypotheses
+from transformer_jax.decoding.history import History, visible_places
+from transformer_jax.decoding.search_state import (
+    BeamResult,
+    Search,
+    SearchState,
+    empty_state,
+)
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows, own_rows
 from transformer_jax.kernels.random_bits import MURMUR
@@ -207,7 +212,7 @@ class _Device:
         final = lax.while_loop(
             goes_on, lambda state: advance(state, step, self.search), state
         )
-        return final, final.done, ranked(final, self.search)
+        return final, final.done, rank_hypotheses(final, self.search)
 
     def _step(
         self,
@@ -230,7 +235,7 @@ class _Device:
                     cache,
                     positions,
                     history.slot[0],
-                    visible(history, config.attention_window),
+                    visible_places(history, config.attention_window),
                     method="decode_step",
                 )
             )

@@ -13,7 +13,7 @@ from transformer_jax.checkpoints.manager import Which, checkpoint_dir, load_chec
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.decoding.beam_search import Search
+from transformer_jax.decoding.search_state import Search
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError

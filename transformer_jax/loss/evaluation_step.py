@@ -1,0 +1,33 @@
+"""The compiled step of evaluation: the sums of the loss of a batch."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.data.batch import Batch
+from transformer_jax.devices import sharding
+from transformer_jax.devices.defaults import for_platform
+from transformer_jax.devices.mesh import num_row_groups
+from transformer_jax.loss.batch_loss import batch_loss
+from transformer_jax.loss.sums import count_tokens
+from transformer_jax.model.params import Params
+
+EvaluationStep: TypeAlias = Callable[[Params, Batch], dict[str, Array]]
+
+
+def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:
+    """Returns `(params, batch) -> sums`, compiled once for each shape of batch."""
+    config = for_platform(config, mesh)
+    row_groups = num_row_groups(mesh)
+
+    def evaluation_step(params: Params, batch: Batch) -> dict[str, Array]:
+        with sharding.laid_out(mesh):
+            sums = batch_loss(config, params, batch, None, row_groups=row_groups)
+        counts = count_tokens(batch.source_segments, batch.target_segments)
+        return {**counts, **sums._asdict()}
+
+    return jax.jit(evaluation_step, out_shardings=sharding.replicated(mesh))
