@@ -1,5 +1,7 @@
 """The loss of a batch, for training and evaluation."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -39,7 +41,9 @@ def batch_loss(
         return hidden, model.output_matrix()
 
     rngs = None if dropout_rng is None else {"dropout": dropout_rng}
-    hidden, matrix = model.apply({"params": params}, rngs=rngs, method=run)
+    # Flax types the result of `apply` as variables too.
+    outputs: Any = model.apply({"params": params}, rngs=rngs, method=run)
+    hidden, matrix = outputs
     return label_smoothed_cross_entropy(
         hidden,
         matrix,
