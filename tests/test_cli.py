@@ -84,6 +84,7 @@ def test_a_setting_on_the_command_line_wins_over_the_file(folder, tmp_path, caps
     assert config["model"]["d_model"] == 16
 
 
+@pytest.mark.smoke
 def test_translate_gives_a_line_for_a_line(folder, tmp_path, capsys, monkeypatch):
     text = "ba be\n\n  \nko\u2028ku\r\nmi"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -114,6 +115,7 @@ def test_translate_lists_the_n_best_as_json(folder, tmp_path, capsys):
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.smoke
 def test_evaluate_and_average_print_one_json_object(folder, capsys):
     assert main(["average", f"{folder}/run", "--last", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -211,6 +213,7 @@ def test_bad_choices_of_a_checkpoint(folder, capsys):
     assert "beam_size" in fails(capsys, *arguments, "--n-best", "50")
 
 
+@pytest.mark.smoke
 def test_help_and_import_load_no_heavy_package():
     code = (
         "import sys, transformer_jax\n"

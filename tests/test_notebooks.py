@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+nbformat = pytest.importorskip("nbformat", reason="not part of a light install")
+nbclient = pytest.importorskip("nbclient", reason="not part of a light install")
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -22,7 +23,7 @@ def test_runs_and_learns(path, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tensorflow_datasets"))
     monkeypatch.delenv("XLA_FLAGS")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
+    nbclient.NotebookClient(
         notebook, timeout=1_200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

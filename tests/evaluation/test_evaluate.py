@@ -82,6 +82,7 @@ def test_validation_in_training_gives_the_same_numbers():
     assert line["bleu"] == corpus_bleu(translations, references).bleu
 
 
+@pytest.mark.smoke
 def test_every_pair_is_translated_and_scored(result, pairs):
     scores = result.scores
     assert scores["num_sentences"] == len(result.translations) == len(pairs)

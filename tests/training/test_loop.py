@@ -66,6 +66,7 @@ def four_steps(tmp_path_factory) -> TrainResult:
     return run(tmp_path_factory.mktemp("four"))
 
 
+@pytest.mark.smoke
 def test_two_steps_and_two_more_are_four_to_the_bit(four_steps, tmp_path):
     run(tmp_path, training__num_steps=2)
     # Steps that an interruption had left untold in no checkpoint are told again.

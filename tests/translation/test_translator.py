@@ -97,6 +97,7 @@ def test_what_has_no_words_has_an_empty_translation(trained):
     assert trained.translate([]) == []
 
 
+@pytest.mark.smoke
 def test_the_n_best_are_in_order_and_begin_with_the_translation(trained):
     lists = trained.n_best(SENTENCES, 4)
     assert [best[0].text for best in lists] == trained.translate(SENTENCES)
