@@ -10,23 +10,25 @@ import functools
 import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tyro
 
+from transformer_jax import __version__
 from transformer_jax.commands.average import average
 from transformer_jax.commands.bench import bench
 from transformer_jax.commands.bleu import bleu
 from transformer_jax.commands.evaluate import evaluate
 from transformer_jax.commands.info import info
+from transformer_jax.commands.parse_errors import one_line
 from transformer_jax.commands.plan import plan
 from transformer_jax.commands.prepare import prepare
 from transformer_jax.commands.score import score
 from transformer_jax.commands.settings import (
     PAPER_BASE,
+    spell_none,
     takes_settings,
     with_defaults,
 )
@@ -60,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("transformer_jax").setLevel(logging.INFO)
     leave_alone()
     try:
-        command = _parsed(arguments or ["--help"])
+        if arguments[:1] == ["--version"]:
+            print(f"{PROGRAM} {__version__}")
+            return 0
+        command = _parsed(spell_none(arguments) or ["--help"])
         command()
         sys.stdout.flush()
         return 0
@@ -101,13 +106,7 @@ def _parsed(arguments: Sequence[str]) -> Callable[[], None]:
     except SystemExit as error:
         if not error.code:
             raise  # --help has been printed.
-        paragraphs = re.split("[─-]{9,}", re.sub("[╭╮╰╯│]", "", explanation.getvalue()))
-        told = [" ".join(text.split()) for text in paragraphs if text.strip()]
-        # The first is the title of the box.
-        first = re.sub(r"^Error parsing __tyro\S+ ", "", [*told, "bad usage"][1])
-        meant = re.search(r"Perhaps you meant: (\S+)", " ".join(told))
-        hint = f"did you mean {meant[1]}?" if meant else f"see {PROGRAM} --help."
-        raise InputError(f"{first.rstrip('.')}; {hint}") from None
+        raise InputError(one_line(explanation.getvalue(), PROGRAM)) from None
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:

@@ -1,43 +1,55 @@
-"""The settings of decoding as flags, each of which may be left out."""
+"""Flags for the settings of decoding. Only what is given reaches the command.
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+The flags are a typed dictionary whose keys may all be absent, so that a flag that is
+left out (the setting stays as configured) differs from one that says None (off).
+"""
+
+import ast
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 import tyro
 
 from transformer_jax.config.decoding import DecodingConfig
 
 
-def _optional(name: str, kind: Any) -> tuple[str, Any, Any]:
-    if kind is bool:  # A flag without a value; left out it is False.
-        return name, tyro.conf.FlagCreatePairsOff[bool], False
-    return name, kind | None, None
+def _read_descriptions() -> dict[str, str]:
+    """Returns the docstring below each field of `DecodingConfig`."""
+    (definition,) = ast.parse(inspect.getsource(DecodingConfig)).body
+    assert isinstance(definition, ast.ClassDef)
+    descriptions = {}
+    for field, text in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            text_of_field = ast.literal_eval(text.value)
+            descriptions[field.target.id] = " ".join(str(text_of_field).split())
+    return descriptions
 
 
-# A subclass, so that the descriptions of the settings are found.
-_Overrides = dataclasses.make_dataclass(
-    "_Overrides",
-    [_optional(name, kind) for name, kind in get_type_hints(DecodingConfig).items()],
-    bases=(DecodingConfig,),
-    frozen=True,
-    kw_only=True,
-    # What is left out fits no setting; what is given is checked with the others.
-    namespace={"__post_init__": lambda self: None},
-)
+def _make_flags(title: str, *names: str) -> Any:
+    """Returns the type of an argument that takes these settings as flags."""
+    hints, descriptions = get_type_hints(DecodingConfig), _read_descriptions()
+    fields: Any = {
+        name: Annotated[hints[name], tyro.conf.arg(help=descriptions.get(name, ""))]
+        for name in names or hints
+    }
+    flags: Any = TypedDict(title, fields, total=False)  # type: ignore[operator]
+    return Annotated[flags, tyro.conf.arg(name="")]
+
 
 if TYPE_CHECKING:
-    DecodingFlags = DecodingConfig
+    DecodingFlags = dict[str, Any]
+    ScoringFlags = dict[str, Any]
 else:
-    DecodingFlags = Annotated[_Overrides, tyro.conf.arg(name="")]
+    DecodingFlags = _make_flags("DecodingFlags")
+    ScoringFlags = _make_flags(
+        "ScoringFlags",
+        "length_penalty",
+        "length_penalty_alpha",
+        "coverage_penalty",
+        "batch_tokens",
+        "compute_dtype",
+    )
 
-AS_CONFIGURED: DecodingConfig = _Overrides()
-"""The default of an argument of the type `DecodingFlags`."""
-
-
-def given(flags: DecodingConfig) -> dict[str, Any]:
-    """Returns the settings that were given; the others are as configured."""
-    return {
-        name: value
-        for name, value in vars(flags).items()
-        if value is not None and value is not False
-    }
+AS_CONFIGURED: dict[str, Any] = {}
+"""The default of an argument of the type `DecodingFlags`: no flag is given."""

@@ -8,7 +8,6 @@ import tyro
 from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     DecodingFlags,
-    given,
 )
 from transformer_jax.commands.models import chosen
 from transformer_jax.commands.output import print_json, print_note
@@ -55,8 +54,8 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    which, settings = chosen(checkpoint), given(decoding)
-    result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **settings)
+    which = chosen(checkpoint)
+    result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **decoding)
     if output is not None:
         with open_output(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)

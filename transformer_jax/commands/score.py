@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes
@@ -30,20 +31,17 @@ def score(
     output: Path | None = None,
     format: Literal["text", "jsonl"] = "text",
     alignments: bool = False,
-    length_penalty: Literal["gnmt", "length", "none"] | None = None,
-    length_penalty_alpha: float | None = None,
-    coverage_penalty: float | None = None,
-    batch_tokens: int | None = None,
-    compute_dtype: Literal["float32", "bfloat16"] | None = None,
     checkpoint: str = "latest",
     ensemble: tuple[str, ...] = (),
+    decoding: ScoringFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
     """Score given translations: log-probability and normalised score, line by line.
 
     A line of text is the log-probability (nats), a tab, and the score by which beam
     search would rank it. A summary follows as one JSON object: on standard output, or
-    on standard error where the scores themselves go to standard output.
+    on standard error where the scores themselves go to standard output. Settings of
+    decoding that are left out are those of the training.
 
     Args:
         workdir: a trained work directory, or one checkpoint in it.
@@ -52,11 +50,6 @@ def score(
         output: file to write; default standard output.
         format: text, or one JSON object a line with every token's log-probability.
         alignments: word alignments too, as 0-0 2-1: source word, target word.
-        length_penalty: of the score; default as trained.
-        length_penalty_alpha: its exponent; default as trained.
-        coverage_penalty: its beta; default as trained.
-        batch_tokens: scored together on a device, padding included.
-        compute_dtype: of matrix products; default as trained.
         checkpoint: latest, best, average or a step.
         ensemble: more work directories or checkpoints, whose probabilities are
             averaged with those of the first.
@@ -66,14 +59,6 @@ def score(
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.progress import sentence_bar
 
-    given = {
-        "length_penalty": length_penalty,
-        "length_penalty_alpha": length_penalty_alpha,
-        "coverage_penalty": coverage_penalty,
-        "batch_tokens": batch_tokens,
-        "compute_dtype": compute_dtype,
-    }
-    decoding = {name: value for name, value in given.items() if value is not None}
     pairs = from_files(source, target)
     translator = load_translator(workdir, checkpoint, ensemble)
     records = _records(translator, pairs, alignments, decoding)

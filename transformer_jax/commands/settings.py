@@ -3,11 +3,13 @@
 import functools
 import inspect
 import tomllib
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import tyro
 
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
 from transformer_jax.errors import InputError
@@ -40,6 +42,40 @@ def with_defaults(
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return run
+
+
+def spell_none(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with None for "none", in any case, where it means off.
+
+    It does after the flag of a setting that may be None, as in TOML and JSON. Other
+    flags may have a choice of that name, as --length-penalty none.
+    """
+    spelt, flag = [], ""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument.startswith("--"):
+            flag = name.replace("_", "-")
+            if equals and flag in _OPTIONAL_FLAGS and value.lower() == "none":
+                argument = f"{name}=None"
+        elif flag in _OPTIONAL_FLAGS and argument.lower() == "none":
+            argument = "None"
+        spelt.append(argument)
+    return spelt
+
+
+def _find_optional_flags() -> set[str]:
+    sections = typing.get_type_hints(ExperimentConfig)
+    flags = set()
+    for section, kind in sections.items():
+        for name, hint in typing.get_type_hints(kind).items():
+            if type(None) in typing.get_args(hint):
+                flags.add(f"--{section}.{name}".replace("_", "-"))
+                if kind is DecodingConfig:  # Without a section for a trained model.
+                    flags.add(f"--{name}".replace("_", "-"))
+    return flags
+
+
+_OPTIONAL_FLAGS = _find_optional_flags()
 
 
 def change_settings(settings: ExperimentConfig, text: str) -> ExperimentConfig:

@@ -8,7 +8,6 @@ import tyro
 from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     DecodingFlags,
-    given,
 )
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_note
@@ -80,7 +79,7 @@ def translate(
         prefixes=prefixes,
         resume=resume,
         chunk_lines=chunk_lines,
-        **given(decoding),
+        **decoding,
     )
     if is_primary():
         print_note(

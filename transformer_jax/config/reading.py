@@ -17,16 +17,27 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import is_remote, work_directory
 
+# The folder configs/ of the repository, in an installed package too.
+_CONFIGS = Path(__file__).parents[1] / "configs"
+
 
 def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
     """Returns the settings in a TOML file, or in a `config.json` of a work directory.
 
     What the file leaves out has its default, the paper's base model.
 
+    Args:
+        path: a file, or the name of a configuration that comes with this package, as
+            "multi30k_en_de". A file of that name goes first.
+
     Raises:
         InputError: no such file, not TOML, an unknown name or a wrong value.
+
+    Example:
+        >>> tj.load_config("wmt14_en_de_big").model.d_model
+        1024
     """
-    path = work_directory(path) if is_remote(path) else Path(path)
+    path = work_directory(path) if is_remote(path) else _find_file(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,6 +53,20 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
         return config_from_dict(mapping)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _find_file(name: str | os.PathLike[str]) -> Path:
+    """Returns the path of a file, or of a configuration of this package by its name."""
+    path = Path(name)
+    if path.exists() or len(path.parts) != 1 or path.suffix:
+        return path
+    known = sorted(file.stem for file in _CONFIGS.glob("*.toml"))
+    if path.name not in known:
+        raise InputError(
+            f"{name}: no such file, and no configuration of that name; those that come "
+            f"with this package are {', '.join(known)}."
+        )
+    return _CONFIGS / f"{path.name}.toml"
 
 
 def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:

@@ -1,0 +1,26 @@
+"""Errors of the argument parser, in one line.
+
+tyro has no interface for its errors: it draws them in a box on standard error and
+exits. So the box is read here, and only here.
+"""
+
+import re
+
+_BORDERS = "[╭╮╰╯│]"
+_RULE = "[─-]{9,}"
+
+
+def one_line(box: str, program: str) -> str:
+    """Returns the first error in a box, and what was meant or where help is.
+
+    Args:
+        box: as tyro 1.0 draws it.
+        program: whose `--help` to name where the box suggests nothing.
+    """
+    paragraphs = re.split(_RULE, re.sub(_BORDERS, "", box))
+    texts = [" ".join(text.split()) for text in paragraphs if text.strip()]
+    # The first is the title of the box.
+    error = re.sub(r"^Error parsing __tyro\S+ ", "", [*texts, "bad usage"][1])
+    meant = re.search(r"Perhaps you meant: (\S+)", " ".join(texts))
+    hint = f"did you mean {meant[1]}?" if meant else f"see {program} --help."
+    return f"{error.rstrip('.')}; {hint}"
