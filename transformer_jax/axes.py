@@ -1,13 +1,13 @@
-"""Logical axis names, the only vocabulary the model and the mesh have in common.
+"""Logical axis names of parameters and activations.
 
-The model says what an axis of a parameter or an activation *is*;
-`transformer_jax.devices.sharding` says over which devices that is spread.
+The model names its axes; `transformer_jax.devices.sharding` maps the names to axes of
+the mesh. Neither knows more of the other.
 """
 
 BATCH = "batch"
 LENGTH = "length"
 EMBED = "embed"
-VECTOR = "vector"  # The d_model of a scale or bias, too small to be worth spreading.
+VECTOR = "vector"  # d_model of a scale or bias: too small to shard.
 HEADS = "heads"
 KV = "kv"
 MLP = "mlp"

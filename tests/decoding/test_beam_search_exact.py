@@ -26,7 +26,7 @@ from reference_search import Found, reference_score, reference_search
 from transformer_jax.config.decoding import DecodingConfig
 
 
-def searched(vocab_size, seed, settings, **options):
+def search_with_models(vocab_size, seed, settings, **options):
     """The result, and for each sentence the network to check it with."""
     weights, sentences = random_weights(vocab_size, seed), random_sentences(seed)
     result = search_network(weights, sentences, settings, **options)
@@ -37,7 +37,7 @@ def searched(vocab_size, seed, settings, **options):
 @pytest.mark.parametrize("seed", range(3))
 def test_beam_of_one_is_greedy_search(seed):
     max_length = 12
-    result, models = searched(
+    result, models = search_with_models(
         7, seed, DecodingConfig(beam_size=1), max_length=max_length
     )
     for i, model in enumerate(models):
@@ -58,7 +58,7 @@ def test_early_stop_takes_fewer_steps_to_the_same_result(name, alpha, beam_size)
     settings = DecodingConfig(
         beam_size=beam_size, length_penalty=name, length_penalty_alpha=alpha
     )
-    result, models = searched(4, 4, settings, max_length=30)
+    result, models = search_with_models(4, 4, settings, max_length=30)
     for i, model in enumerate(models):
         expected = reference_search(model, settings, limit=30, eos_id=EOS)
         assert_same(n_best(result, i), expected)
@@ -75,7 +75,7 @@ def test_wide_beam_is_exhaustive_search(name, alpha, beta):
         beam_size=vocab_size**max_length, length_penalty=name,
         length_penalty_alpha=alpha, coverage_penalty=beta,
     )  # fmt: skip
-    result, models = searched(vocab_size, 2, settings, max_length=max_length)
+    result, models = search_with_models(vocab_size, 2, settings, max_length=max_length)
     others = [token for token in range(vocab_size) if token != EOS]
     finished = [
         (*body, EOS)
@@ -98,7 +98,7 @@ def test_wide_beam_is_exhaustive_search(name, alpha, beta):
 @pytest.mark.parametrize("beta", [0.0, 0.5])
 def test_n_best_are_sorted_distinct_padded_and_rescore_to_their_score(beta):
     settings = DecodingConfig(beam_size=6, coverage_penalty=beta)
-    result, models = searched(9, 3, settings, max_length=15)
+    result, models = search_with_models(9, 3, settings, max_length=15)
     assert result.scores.dtype == np.float32
     assert result.sequences.dtype == result.lengths.dtype == np.int32
     for i, model in enumerate(models):
@@ -121,7 +121,7 @@ def test_each_sentence_has_its_own_limit():
         beam_size=3, length_penalty="length", length_penalty_alpha=1.0
     )
     limits = [3, 1, 9, 0, 50]
-    result, models = searched(
+    result, models = search_with_models(
         6, 1, settings, max_length=10, max_lengths=jnp.array(limits)
     )
     for i, (model, limit) in enumerate(zip(models, limits, strict=True)):

@@ -18,7 +18,7 @@ BATCH, BEAM, SLOTS, STEPS = 3, 4, 6, 40
 
 
 @jax.jit
-def stepped(history, begins):
+def run_step(history, begins):
     """One step, of which the rows where it begins have seen nothing yet."""
     ancestors = jnp.where(begins[:, None, None], -1, history.ancestors)
     return add_own_place(history._replace(ancestors=ancestors))
@@ -33,7 +33,7 @@ def test_a_hypothesis_sees_its_ancestors_and_itself(window):
     for step in range(STEPS):
         lengths = np.array([len(lines[row][0]) for row in range(BATCH)])
         begins = (lengths == SLOTS) | (rng.random(BATCH) < 0.1)
-        history = stepped(history, jnp.asarray(begins))
+        history = run_step(history, jnp.asarray(begins))
         expected = np.zeros((BATCH, BEAM, SLOTS, BEAM), bool)
         for row in range(BATCH):
             for place in range(BEAM):

@@ -61,12 +61,12 @@ def assert_drawn_from(counts, probabilities):
     assert distance <= bound
 
 
-def tempered(probabilities, temperature):
+def apply_temperature(probabilities, temperature):
     powers = probabilities ** (1 / temperature)
     return powers / powers.sum()
 
 
-def only(probabilities, tokens):
+def keep_only(probabilities, tokens):
     kept = np.zeros_like(probabilities)
     kept[tokens] = probabilities[tokens]
     return kept / kept.sum()
@@ -76,27 +76,27 @@ def only(probabilities, tokens):
     ("settings", "expected"),
     [
         ({}, PROBABILITIES),
-        ({"temperature": 0.5}, tempered(PROBABILITIES, 0.5)),
-        ({"temperature": 3.0}, tempered(PROBABILITIES, 3.0)),
-        ({"top_k": 3}, only(PROBABILITIES, [0, 2, 4])),
-        ({"top_k": 1}, only(PROBABILITIES, [0])),
+        ({"temperature": 0.5}, apply_temperature(PROBABILITIES, 0.5)),
+        ({"temperature": 3.0}, apply_temperature(PROBABILITIES, 3.0)),
+        ({"top_k": 3}, keep_only(PROBABILITIES, [0, 2, 4])),
+        ({"top_k": 1}, keep_only(PROBABILITIES, [0])),
         ({"top_k": 8}, PROBABILITIES),
         ({"top_k": 100}, PROBABILITIES),
         # .3 + .25 + .2 = .75
-        ({"top_p": 0.74}, only(PROBABILITIES, [0, 2, 4])),
-        ({"top_p": 0.76}, only(PROBABILITIES, [0, 2, 4, 5])),
+        ({"top_p": 0.74}, keep_only(PROBABILITIES, [0, 2, 4])),
+        ({"top_p": 0.76}, keep_only(PROBABILITIES, [0, 2, 4, 5])),
         # The most probable token alone suffices.
-        ({"top_p": 0.29}, only(PROBABILITIES, [0])),
-        ({"top_p": 1e-6}, only(PROBABILITIES, [0])),
+        ({"top_p": 0.29}, keep_only(PROBABILITIES, [0])),
+        ({"top_p": 1e-6}, keep_only(PROBABILITIES, [0])),
         ({"top_p": 1.0}, PROBABILITIES),
         # Temperature comes first: squared, .3 and .25 and .2 are .87 of the whole.
         (
             {"temperature": 0.5, "top_p": 0.86},
-            only(tempered(PROBABILITIES, 0.5), [0, 2, 4]),
+            keep_only(apply_temperature(PROBABILITIES, 0.5), [0, 2, 4]),
         ),
         # Of the 4 most probable, together .88, three are .85 and two .63.
-        ({"top_k": 4, "top_p": 0.8}, only(PROBABILITIES, [0, 2, 4])),
-        ({"top_k": 2, "top_p": 0.99}, only(PROBABILITIES, [0, 2])),
+        ({"top_k": 4, "top_p": 0.8}, keep_only(PROBABILITIES, [0, 2, 4])),
+        ({"top_k": 2, "top_p": 0.99}, keep_only(PROBABILITIES, [0, 2])),
     ],
 )
 def test_tokens_are_drawn_as_often_as_they_are_probable(settings, expected):
@@ -116,7 +116,7 @@ def test_tokens_are_drawn_as_often_as_they_are_probable(settings, expected):
 )
 def test_of_equally_probable_tokens_no_more_are_kept_than_asked_for(settings, kept):
     assert_drawn_from(
-        counts(PROBABILITIES, SAMPLING(**settings)), only(PROBABILITIES, kept)
+        counts(PROBABILITIES, SAMPLING(**settings)), keep_only(PROBABILITIES, kept)
     )
 
 
@@ -133,13 +133,13 @@ def test_draws_of_positions_sentences_and_hypotheses_are_independent(impl):
     logits = jnp.log(jnp.asarray([0.5, 0.3, 0.2]))
     logits = jnp.broadcast_to(logits, (NUM_KEYS, BEAM, 3))
 
-    def drawn(position):
+    def sample_at(position):
         positions = jnp.full((NUM_KEYS,), position)
         return np.asarray(
             sample_tokens(keys(NUM_KEYS, impl=impl), logits, positions, SAMPLING())
         )
 
-    now, later = drawn(6), drawn(7)
+    now, later = sample_at(6), sample_at(7)
     pair = np.outer([0.5, 0.3, 0.2], [0.5, 0.3, 0.2]).ravel()
     for first, second in (
         (now, later), (now[:-1], now[1:]), (now[:, :-1], now[:, 1:])
@@ -149,7 +149,9 @@ def test_draws_of_positions_sentences_and_hypotheses_are_independent(impl):
         assert_drawn_from(found, pair)
 
 
-def sampled(settings, *, seed=0, max_length=4, sentences=None, rng=None, **options):
+def sample_outputs(
+    settings, *, seed=0, max_length=4, sentences=None, rng=None, **options
+):
     """Draws whole outputs of the random network of this seed."""
     sentences = sentences or random_sentences(seed)
     return jax.device_get(
@@ -176,7 +178,7 @@ def every_output(model, max_length):
 
 def test_whole_outputs_are_drawn_as_often_as_they_are_probable():
     settings = SAMPLING(beam_size=2_000)
-    result = sampled(settings, max_length=3)
+    result = sample_outputs(settings, max_length=3)
     for i in range(NUM_SENTENCES):
         model = make_model(random_weights(4, 0), random_sentences(0), i)
         expected = every_output(model, max_length=3)
@@ -209,7 +211,7 @@ OTHER_OPTIONS = {
 @pytest.mark.parametrize("option", OTHER_OPTIONS)
 def test_scores_are_those_of_the_model_whatever_was_drawn_from(option):
     settings = SAMPLING(beam_size=6, **OTHER_OPTIONS[option])
-    result = sampled(settings, max_length=8)
+    result = sample_outputs(settings, max_length=8)
     for i in range(NUM_SENTENCES):
         model = make_model(random_weights(4, 0), random_sentences(0), i)
         found = n_best(result, i)
@@ -224,7 +226,7 @@ def test_scores_are_those_of_the_model_whatever_was_drawn_from(option):
 def test_a_constraint_is_never_broken():
     settings = SAMPLING(beam_size=50, min_length=3, no_repeat_ngram_size=2)
     prefixes = jnp.asarray([[-1, -1], [3, -1], [3, 3], [2, 0], [0, 0]])
-    result = sampled(settings, max_length=8, prefixes=prefixes)
+    result = sample_outputs(settings, max_length=8, prefixes=prefixes)
     for i in range(NUM_SENTENCES):
         prefix = tuple(token for token in prefixes[i].tolist() if token >= 0)
         for each in n_best(result, i):
@@ -241,7 +243,7 @@ def same_lists(first, second):
 
 def test_a_seed_decides_what_is_drawn():
     settings = SAMPLING(beam_size=3)
-    search = functools.partial(sampled, settings, max_length=8)
+    search = functools.partial(sample_outputs, settings, max_length=8)
     first, again, other = search(), search(), search(rng=keys(NUM_SENTENCES, seed=1))
     assert all(same_lists(first, again))
     assert not any(same_lists(first, other))
@@ -249,7 +251,7 @@ def test_a_seed_decides_what_is_drawn():
 
 def test_a_sentence_draws_alone_what_it_draws_in_a_batch():
     settings = SAMPLING(beam_size=3)
-    search = functools.partial(sampled, settings, max_length=8)
+    search = functools.partial(sample_outputs, settings, max_length=8)
     together = search()
     for i in range(NUM_SENTENCES):
         alone = search(

@@ -27,7 +27,7 @@ LIMITS = [12, 9, 11, 7, 4]
 VOCAB_SIZE = 7
 
 
-def filled(prefixes):
+def pad_prefixes(prefixes):
     """Rows of one length, filled up with -1."""
     rows = np.full((len(prefixes), max(map(len, prefixes))), -1, np.int32)
     for row, prefix in zip(rows, prefixes, strict=True):
@@ -40,7 +40,7 @@ def found_by_search(settings, *, seed, prefixes=None, num_results=None):
     result = search_network(
         random_weights(VOCAB_SIZE, seed), random_sentences(seed), settings,
         max_length=max(LIMITS), max_lengths=jnp.asarray(LIMITS),
-        prefixes=None if prefixes is None else jnp.asarray(filled(prefixes)),
+        prefixes=None if prefixes is None else jnp.asarray(pad_prefixes(prefixes)),
         num_results=num_results,
     )  # fmt: skip
     result = jax.device_get(result)

@@ -38,7 +38,7 @@ def begun(sentences, limits, search):
     )  # fmt: skip
 
 
-def replaced(state, row, fresh):
+def replace_row(state, row, fresh):
     """The state with a new sentence in a row; what others wrote there stays."""
     slot = state.history.slot[:1]
     fresh = fresh._replace(history=fresh.history._replace(slot=slot))
@@ -58,7 +58,7 @@ def test_a_row_that_is_done_goes_to_the_next_sentence():
     limits = np.random.default_rng(0).integers(1, SLOTS + 1, NUM_SENTENCES)
     step = quick_jit(lambda state: advance(state, make_step(weights), search))
     ranked_now = quick_jit(functools.partial(rank_hypotheses, search=search))
-    put = quick_jit(replaced)
+    put = quick_jit(replace_row)
 
     first = {name: part[:NUM_ROWS] for name, part in sentences.items()}
     state = begun(first, limits[:NUM_ROWS], search)

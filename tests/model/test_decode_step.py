@@ -14,6 +14,7 @@ from transformer_jax.decoding.history import (
     empty_history,
     visible_places,
 )
+from transformer_jax.model.cache import DecoderCache, empty_key_values
 from transformer_jax.model.transformer import Transformer
 
 BATCH, BEAM, SOURCE, TARGET, VOCAB = 2, 3, 6, 7, 20
@@ -45,7 +46,7 @@ def positions_at(step):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def stepped(config, dtype, params, source, source_segments, tokens, parents):
+def run_steps(config, dtype, params, source, source_segments, tokens, parents):
     """Logits `[step, batch, beam, vocab]` and attention to the source.
 
     `tokens` and `parents` are `[step, batch, beam]`: the parents after each step.
@@ -54,8 +55,10 @@ def stepped(config, dtype, params, source, source_segments, tokens, parents):
     memory = apply(
         source, segments=source_segments, deterministic=True, method="encode"
     )
-    cache = apply(
-        memory, source_segments, beam_size=BEAM, slots=SLOTS, method="init_cache"
+    cache = DecoderCache(
+        self_attention=empty_key_values(config, BATCH, SLOTS * BEAM),
+        cross_attention=apply(memory, method="project_memory"),
+        source_segments=source_segments,
     )
     weights = apply(dtype, method="step_weights")
 
@@ -77,7 +80,7 @@ def stepped(config, dtype, params, source, source_segments, tokens, parents):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def forced(config, params, source, source_segments, sequences):
+def teacher_forced_outputs(config, params, source, source_segments, sequences):
     """The same of whole sequences, `[batch, n, target]`, at every position."""
     number = sequences.shape[1]
     source, source_segments = (
@@ -96,7 +99,7 @@ def forced(config, params, source, source_segments, sequences):
     )
 
 
-def hypotheses_of(tokens, parents):
+def read_tokens(tokens, parents):
     """What each hypothesis has read after each step, by walking from each to parents.
 
     Returns `[batch, step * beam, target]`, filled up with 0.
@@ -123,10 +126,12 @@ def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_para
     parents = rng.integers(0, BEAM, beams)
     dtype = "bfloat16" if variant.startswith("bfloat16") else "float32"
     inputs = random_params(config), source, segments
-    of_steps = stepped(
+    of_steps = run_steps(
         config, dtype, *inputs, jnp.asarray(tokens), jnp.asarray(parents)
     )
-    of_whole = forced(config, *inputs, jnp.asarray(hypotheses_of(tokens, parents)))
+    of_whole = teacher_forced_outputs(
+        config, *inputs, jnp.asarray(read_tokens(tokens, parents))
+    )
 
     atol = 0.1 if dtype == "bfloat16" else 1e-5
     for found, expected in zip(of_steps, of_whole, strict=True):

@@ -55,7 +55,7 @@ def unpacked_fields():
     }
 
 
-def packed(array, lengths):
+def pack(array, lengths):
     """The pairs' values, three pairs to a row; rows and places left over are 0."""
     rows = np.zeros_like(array)
     for pair, length in enumerate(lengths):
@@ -68,10 +68,10 @@ def packed_fields():
     ordinals = np.array([1, 2, 3, 1, 2, 3])[:, None]
 
     def segments(lengths, width):
-        return packed(np.tile(ordinals, (1, width)), lengths)
+        return pack(np.tile(ordinals, (1, width)), lengths)
 
     def positions(lengths, width):
-        return packed(np.tile(np.arange(width), (ROWS, 1)), lengths)
+        return pack(np.tile(np.arange(width), (ROWS, 1)), lengths)
 
     fields = {
         "source_segments": segments(SOURCE_LENGTHS, SOURCE),
@@ -120,11 +120,11 @@ def test_packed_sentences_do_not_see_each_other(tokens, random_params):
     params = random_params(CONFIG)
     unpacked = forward(CONFIG, params, source, target, **unpacked_fields())
     result = forward(
-        CONFIG, params, packed(source, SOURCE_LENGTHS), packed(target, TARGET_LENGTHS),
+        CONFIG, params, pack(source, SOURCE_LENGTHS), pack(target, TARGET_LENGTHS),
         **packed_fields(),
     )  # fmt: skip
     is_target = np.asarray(packed_fields()["target_segments"]) != 0
-    expected = packed(np.asarray(unpacked), TARGET_LENGTHS)
+    expected = pack(np.asarray(unpacked), TARGET_LENGTHS)
     np.testing.assert_allclose(result[is_target], expected[is_target], atol=1e-5)
     assert is_target.sum() == sum(TARGET_LENGTHS)
     # The four rows left over are padding alone.

@@ -1,13 +1,13 @@
-"""Beam search over a step function; knows neither the model nor Flax.
+"""Beam search over a step function, independent of the model.
 
-The search keeps, for each sentence, the `beam_size` best live hypotheses, which may
+The search keeps, for each sentence, the `beam_size` best live hypotheses, which can
 still grow, and the `beam_size` best finished ones, which end in end-of-sentence (EOS).
 At every position each live hypothesis is continued by every token:
 
 * of the 2 * beam_size most probable continuations, those among the first beam_size
   that are EOS become finished;
 * the beam_size best that are not EOS are the next live ones. At most beam_size of
-  the continuations are EOS, so ends never starve the live hypotheses.
+  the continuations are EOS, so there are always enough.
 
 An EOS that ranks below beam_size is dropped: plain beam search would not have kept it
 either. A beam of one ends at its first EOS, and is therefore exactly greedy search.
@@ -21,15 +21,15 @@ the worst of the n best finished scores, no later hypothesis can enter the n bes
 sentence is done. Until n have finished, that worst score is minus infinity.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.decoding.continuations import propose_continuations
+from transformer_jax.decoding.continuations import Continuations, propose_continuations
 from transformer_jax.decoding.history import (
     History,
     add_own_place,
@@ -46,18 +46,25 @@ from transformer_jax.decoding.search_state import (
 )
 from transformer_jax.errors import InputError
 
-Cache = Any
+Cache: TypeAlias = PyTree
+_Tree = TypeVar("_Tree")
 
 
 @runtime_checkable
 class Step(Protocol):
-    """Extends every live hypothesis by one token: the model, as the search sees it.
+    """The model in a search: the next-token logits of every live hypothesis.
 
-    Receives the last token of each hypothesis and its position, from 0; the cache; and
-    where in the cache the tokens before it are (`decoding.history`): the search never
-    moves the cache. Returns the logits of the next token, the cache with this
-    position written into `history.slot`, and, where the settings have a coverage
-    penalty, the attention to the source, `[batch, beam, source]`, else None.
+    Args:
+        tokens: the last token of each hypothesis.
+        positions: the position of these tokens, from 0.
+        history: the places of earlier tokens in the cache. The search never reorders
+            the cache (`decoding.history`).
+        cache: as the call before returned it.
+
+    Returns:
+        Logits of the next token; the cache with this step written into `history.slot`;
+        the attention to the source, `[batch, beam, source]`, or None without a
+        coverage penalty.
     """
 
     def __call__(
@@ -84,38 +91,69 @@ def beam_search(
     rng: Array | None = None,
     num_results: int | None = None,
 ) -> BeamResult:
-    """Returns the best continuations of the initial tokens, best first.
+    """Returns the n-best list of each sentence, best first.
 
-    To be called inside `jax.jit`. The loop ends as soon as every sentence is done. On
-    several devices, call it inside `jax.shard_map` over the batch (`check_vma=False`):
-    no sentence needs another, and some compilers gather a sharded `top_k`.
+    Call it inside `jax.jit`. The loop ends when every sentence is done. On several
+    devices, call it inside `jax.shard_map` over the batch (`check_vma=False`):
+    sentences are independent, and some compilers gather a sharded `top_k`.
 
     Args:
         step: the model.
-        cache: what `step` has to remember: `max_length` slots of beam_size places.
-        initial_tokens: what `step` reads at position 0, usually begin-of-sentence.
-        settings: of the search; sizes of batches and sources do not matter here.
-        max_length: most tokens of any output, EOS included.
+        cache: the cache of `step`: `max_length` slots of beam_size places.
+        initial_tokens: the input at position 0, usually begin-of-sentence.
+        settings: beam size, penalties, constraints, sampling. The sizes of batches and
+            sources are not used.
+        max_length: maximum number of tokens of any output, EOS included.
         eos_id: the token that ends a hypothesis.
-        pad_id: what fills the sequences after their end.
-        max_lengths: most tokens of each sentence's output, where that is less than
-            `max_length`. At 0 a sentence costs no step and has no hypothesis, which
-            suits rows that only fill up a batch.
-        prefixes: what each output begins with, filled up with -1.
+        pad_id: the token that fills the sequences after their end.
+        max_lengths: maximum number of tokens of each sentence's output, at most
+            `max_length`. Use 0 for rows that only fill up a batch: they cost no step
+            and have no hypothesis.
+        prefixes: the forced first tokens of each output, padded with -1.
         coverage: for a coverage penalty: 1 where the source is padding, else 0.
         rng: for sampling: a key for each sentence.
-        num_results: hypotheses that matter, the others may not be the best ones; None
-            = all of them.
+        num_results: length n of the list, 1 to beam_size; None = beam_size.
 
     Raises:
-        InputError: for sizes that cannot be, or an argument the settings need.
+        InputError: a size is out of range, or the settings need an argument that is
+            missing (`rng`, `coverage`).
+
+    Example:
+        A model whose next token depends on the last one only:
+
+        >>> import jax.numpy as jnp
+        >>> import transformer_jax as tj
+        >>> bos, eos = 0, 1
+        >>> probabilities = jnp.array(
+        ...     [
+        ...         [0.0, 0.0, 0.6, 0.4],  # after begin-of-sentence
+        ...         [0.0, 1.0, 0.0, 0.0],  # after end-of-sentence
+        ...         [0.0, 0.4, 0.4, 0.2],  # after 2
+        ...         [0.0, 0.9, 0.1, 0.0],  # after 3
+        ...     ]
+        ... )
+        >>> def step(tokens, positions, history, cache):
+        ...     return jnp.log(probabilities)[tokens], cache, None
+        >>> result = tj.beam_search(
+        ...     step,
+        ...     cache={},
+        ...     initial_tokens=jnp.array([bos]),
+        ...     settings=tj.DecodingConfig(beam_size=2, length_penalty="none"),
+        ...     max_length=3,
+        ...     eos_id=eos,
+        ...     pad_id=0,
+        ... )
+        >>> result.sequences.tolist()
+        [[[3, 1, 0], [2, 1, 0]]]
+        >>> [round(p, 2) for p in jnp.exp(result.scores[0]).tolist()]
+        [0.36, 0.24]
 
     Paper: section 6.1: beam 4, length penalty of alpha 0.6, at most 50 tokens more
     than the source, ending early where possible.
 
-    Differs from the paper: in the reference, any EOS among the 2 * beam_size best
-    continuations finishes, its beam of one is not greedy search, and unfinished
-    hypotheses never fill up a list that has a finished one.
+    Differs from the paper: its reference implementation accepts any EOS among the
+    2 * beam_size best continuations, so its beam of one is not greedy search, and its
+    list has no unfinished hypotheses if one has finished.
     """
     _check(settings, max_length, coverage, rng, num_results)
     search = Search(
@@ -164,32 +202,31 @@ def _check(
 
 
 def advance(state: SearchState, step: Step, search: Search) -> SearchState:
-    """The state one position later; sentences that are done keep their hypotheses."""
+    """Returns the state one step later; done sentences keep their hypotheses."""
     history = add_own_place(state.history)
     logits, cache, attention = step(state.tokens, state.positions, history, state.cache)
-    totals, parents, tokens = propose_continuations(state, logits, search)
+    proposed = propose_continuations(state, logits, search)
     coverage = None
     if state.coverage is not None and attention is not None:
         coverage = state.coverage + attention
-    is_eos = tokens == search.eos_id
+    is_eos = proposed.tokens == search.eos_id
     lengths = state.positions + 1
 
     scores, order = lax.top_k(
-        jnp.where(is_eos, -jnp.inf, totals), search.settings.beam_size
+        jnp.where(is_eos, -jnp.inf, proposed.totals), search.settings.beam_size
     )
-    live_parents, live_tokens = gather((parents, tokens), order)
+    live_parents, live_tokens = gather((proposed.parents, proposed.tokens), order)
     live = _extend(state, live_parents, live_tokens, scores)
 
-    ended = _finish(state, totals, parents, tokens, coverage, search)
-    finished = concatenate(state.finished, ended)
+    finished = concatenate(state.finished, _finish(state, proposed, coverage, search))
     finished = gather(
         finished, lax.top_k(finished.scores, search.settings.beam_size)[1]
     )
 
     live, finished = _select(state.done, (state.live, state.finished), (live, finished))
     if coverage is not None:
-        followed_coverage = gather(coverage, live_parents)
-        coverage = _select(state.done, state.coverage, followed_coverage)
+        live_coverage = gather(coverage, live_parents)
+        coverage = _select(state.done, state.coverage, live_coverage)
     return state._replace(
         positions=jnp.where(state.done, state.positions, lengths),
         done=state.done | _is_done(live, finished, lengths, state.limits, search),
@@ -205,7 +242,7 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
 def _extend(
     state: SearchState, parents: Array, tokens: Array, scores: Array
 ) -> Hypotheses:
-    """Hypotheses that go on from live ones by one token each."""
+    """Returns the live hypotheses `parents`, each extended by one token."""
     sequences = gather(state.live.sequences, parents)
     is_now = jnp.arange(sequences.shape[-1])[None] == state.positions[:, None]
     return Hypotheses(
@@ -217,15 +254,16 @@ def _extend(
 
 def _finish(
     state: SearchState,
-    totals: Array,
-    parents: Array,
-    tokens: Array,
+    proposed: Continuations,
     coverage: Array | None,
     search: Search,
 ) -> Hypotheses:
-    """Those of the first beam_size continuations that are EOS; -inf the others."""
-    first = (slice(None), slice(search.settings.beam_size))
-    totals, parents, tokens = totals[first], parents[first], tokens[first]
+    """Returns the continuations that finish; the score of the rest is minus infinity.
+
+    Those that finish are the EOS among the first beam_size continuations.
+    """
+    beam_size = search.settings.beam_size
+    totals, parents, tokens = (part[:, :beam_size] for part in proposed)
     coverage = None if coverage is None else gather(coverage, parents)
     scores = search.score(totals, state.positions[:, None] + 1, coverage)
     scores = jnp.where(tokens == search.eos_id, scores, -jnp.inf)
@@ -239,28 +277,28 @@ def _is_done(
     limits: Int[Array, " batch"],
     search: Search,
 ) -> Bool[Array, " batch"]:
-    """Whether nothing that a sentence may still find would change its result."""
+    """Returns whether the result of a sentence can no longer change."""
     settings = search.settings
     best_live = live.scores[:, 0]
-    nothing_lives = ~jnp.any(live.scores > -jnp.inf, axis=1)
+    none_live = ~jnp.any(live.scores > -jnp.inf, axis=1)
     if settings.sampling:
-        certain = nothing_lives
+        certain = none_live
     elif settings.beam_size == 1 or settings.early_stopping == "first":
         certain = finished.scores[:, -1] > -jnp.inf
     else:
         attainable = search.score(best_live[:, None], limits[:, None], None)[:, 0]
         certain = attainable <= finished.scores[:, search.num_results - 1]
-    return certain | nothing_lives | (lengths >= limits)
+    return certain | none_live | (lengths >= limits)
 
 
 def rank_hypotheses(state: SearchState, search: Search) -> BeamResult:
-    """Finished hypotheses, then what has reached its length limit, then nothing."""
+    """Returns finished hypotheses, then unfinished ones, then empty places."""
     is_live = (state.live.scores > -jnp.inf) & (state.live.lengths > 0)
     scores = search.score(state.live.scores, state.live.lengths, state.coverage)
     unfinished = state.live._replace(scores=jnp.where(is_live, scores, -jnp.inf))
     candidates = concatenate(state.finished, unfinished)
     exists = candidates.scores > -jnp.inf
-    # Finished ones before others, and each kind best first: what does not exist last.
+    # Sorted by existence, then finished before unfinished, then score.
     beam_size = search.settings.beam_size
     kind = jnp.arange(2 * beam_size)[None] >= beam_size
     order = jnp.lexsort(
@@ -278,8 +316,9 @@ def rank_hypotheses(state: SearchState, search: Search) -> BeamResult:
 
 
 @jax.vmap
-def _select(condition: Bool[Array, ""], if_true: Any, if_false: Any) -> Any:
-    """For each sentence one of two trees of `[batch, ...]` leaves."""
-    return jax.tree.map(
+def _select(condition: Bool[Array, ""], if_true: _Tree, if_false: _Tree) -> _Tree:
+    """Returns one of two trees of `[batch, ...]` leaves for each sentence."""
+    selected: _Tree = jax.tree.map(
         lambda first, second: jnp.where(condition, first, second), if_true, if_false
     )
+    return selected

@@ -1,4 +1,4 @@
-"""Tokens that a hypothesis must not, or must, be continued by."""
+"""Constraints of decoding: minimum length, no repeated n-grams, forced prefixes."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -14,13 +14,13 @@ def apply_constraints(
     settings: DecodingConfig,
     eos_id: int,
 ) -> Float[Array, "batch beam vocab"]:
-    """Returns the logits, minus infinity for what the settings or a prefix forbid.
+    """Returns the logits, with minus infinity for forbidden tokens.
 
     Args:
-        sequences: what the hypotheses consist of so far.
-        positions: how many tokens that is.
-        prefixes: what each output begins with, filled up with -1. A prefix goes before
-            the other constraints.
+        sequences: the tokens of the hypotheses.
+        positions: number of these tokens.
+        prefixes: the forced first tokens of each output, padded with -1. A prefix
+            overrides the other constraints.
     """
     tokens = jnp.arange(logits.shape[-1])[None, None]
     allowed = logits
@@ -28,7 +28,7 @@ def apply_constraints(
         too_short = (positions < settings.min_length)[:, None, None]
         allowed = jnp.where(too_short & (tokens == eos_id), -jnp.inf, allowed)
     if settings.no_repeat_ngram_size is not None:
-        allowed = _without_repetition(
+        allowed = _forbid_repetition(
             allowed, sequences, positions, settings.no_repeat_ngram_size
         )
     if prefixes is not None:
@@ -41,17 +41,18 @@ def apply_constraints(
     return allowed
 
 
-def _without_repetition(
+def _forbid_repetition(
     logits: Float[Array, "batch beam vocab"],
     sequences: Int[Array, "batch beam max_length"],
     positions: Int[Array, " batch"],
     size: int,
 ) -> Float[Array, "batch beam vocab"]:
-    """Forbids tokens that would end an n-gram the hypothesis has already."""
+    """Forbids tokens that would repeat an n-gram of the hypothesis."""
     batch, beam, max_length = sequences.shape
     if size > max_length:
         return logits
-    # Of every n-gram: do its first tokens equal the last ones of the hypothesis?
+    # For each n-gram: whether its first n - 1 tokens are the last ones of the
+    # hypothesis.
     number = max_length - size + 1
     first = jnp.arange(number)[None]
     same = first + size <= positions[:, None]
@@ -63,6 +64,6 @@ def _without_repetition(
     ends = sequences[:, :, size - 1 :]
     rows = jnp.arange(batch)[:, None, None]
     places = jnp.arange(beam)[None, :, None]
-    # What is not to be forbidden is aimed beside the vocabulary.
+    # An index outside the vocabulary forbids nothing.
     ends = jnp.where(same, ends, logits.shape[-1])
     return logits.at[rows, places, ends].set(-jnp.inf, mode="drop")

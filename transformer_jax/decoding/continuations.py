@@ -1,9 +1,11 @@
-"""What live hypotheses are continued by: the most probable tokens, or drawn ones."""
+"""Candidate next tokens of live hypotheses: the most probable, or sampled."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from transformer_jax.decoding.constraints import apply_constraints
 from transformer_jax.decoding.sampling import sample_tokens
@@ -11,17 +13,25 @@ from transformer_jax.decoding.search_state import Search, SearchState
 from transformer_jax.decoding.top_k import top_k
 
 
+class Continuations(NamedTuple):
+    """Continuations of live hypotheses by one token."""
+
+    totals: Array  # float32 [batch, n]: log-probability of the whole hypothesis
+    parents: Array  # int32 [batch, n]: index of the live hypothesis
+    tokens: Array  # int32 [batch, n]
+
+
 def propose_continuations(
     state: SearchState, logits: Float[Array, "batch beam vocab"], search: Search
-) -> tuple[Float[Array, "batch n"], Int[Array, "batch n"], Int[Array, "batch n"]]:
-    """Log-probability, parent and token of what the live hypotheses become.
+) -> Continuations:
+    """Returns the 2 * beam best continuations, best first.
 
-    The 2 * beam best, best first (n is less where the vocabulary has one token, but
-    never below beam); or, in sampling, one for each hypothesis.
+    In sampling, one for each hypothesis. A vocabulary of one token has fewer than
+    2 * beam continuations, but at least beam.
     """
     settings = search.settings
     logits = logits.astype(jnp.float32)
-    # Of all tokens: what is forbidden leaves the others' probabilities as they are.
+    # Over all tokens: constraints do not change the probabilities of allowed tokens.
     normalizer = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     logits = apply_constraints(
         logits, state.live.sequences, state.positions, state.prefixes, settings,
@@ -33,10 +43,10 @@ def propose_continuations(
         drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2)
         drawn = _log_probabilities(drawn, normalizer)
         parents = jnp.broadcast_to(jnp.arange(beam_size)[None], tokens.shape)
-        return state.live.scores + drawn[:, :, 0], parents, tokens
-    # Each hypothesis proposes its own best before its log-probability is added: the
-    # large selection is many small independent ones, and rounding the sum cannot make
-    # two tokens equal that the model tells apart.
+        return Continuations(state.live.scores + drawn[:, :, 0], parents, tokens)
+    # The best tokens of each hypothesis are selected before its log-probability is
+    # added. The selections are then small and independent, and rounding in the sum
+    # cannot make different logits equal.
     num_proposed = min(2 * beam_size, vocab_size)
     proposed, tokens = top_k(logits, num_proposed)
     proposed = _log_probabilities(proposed, normalizer)
@@ -45,12 +55,12 @@ def propose_continuations(
         totals.reshape(batch_size, -1), min(2 * beam_size, beam_size * num_proposed)
     )
     tokens = jnp.take_along_axis(tokens.reshape(batch_size, -1), index, axis=1)
-    return totals, index // num_proposed, tokens
+    return Continuations(totals, index // num_proposed, tokens)
 
 
 def _log_probabilities(
     logits: Float[Array, "batch beam n"], normalizer: Float[Array, "batch beam 1"]
 ) -> Float[Array, "batch beam n"]:
-    """Minus infinity where they are not numbers, which some sorts would put first."""
-    found = logits - normalizer
-    return jnp.where(jnp.isnan(found), -jnp.inf, found)
+    """Returns log-probabilities, minus infinity for NaN, which some sorts put first."""
+    log_probs = logits - normalizer
+    return jnp.where(jnp.isnan(log_probs), -jnp.inf, log_probs)

@@ -1,33 +1,34 @@
-"""Which of the cached positions belong to which hypothesis.
+"""Beam search without reordering the cache: the cached ancestors of each hypothesis.
 
-Beam search lets a hypothesis go on from another's beginning at every step. Instead of
-moving the cache of keys and values along, it stays where it was written, and each
-hypothesis remembers the places of its ancestors: attention over all of them, with a
-mask. The hypotheses of a sentence then read the same keys, as one matrix product.
+At every step a hypothesis may continue any hypothesis of the step before. The cached
+keys and values are not reordered for that. Each hypothesis stores the places of its
+ancestors, and a mask restricts its attention to them. All hypotheses of a sentence then
+attend to the same keys, in one matrix product.
 
-The cache has `slots` slots of `beam` places. In one step every hypothesis of every
-sentence writes into its place of the same slot; the slots are used in a ring, so that
-sentences may begin at any time.
+The cache has `slots` slots of `beam` places. In a step, every hypothesis of every
+sentence writes into its own place of the same slot. The slots form a ring buffer, so
+sentences can start at any step.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 _NONE = -1
+_Tree = TypeVar("_Tree")
 
 
 class History(NamedTuple):
-    """Where the ancestors of every hypothesis lie in the cache."""
+    """The places in the cache of the ancestors of every hypothesis."""
 
-    slot: Array  # int32 [batch], equal: the slot that is written in this step
-    ancestors: Array  # int32 [batch, beam, slots]: place in each slot, -1 for none
+    slot: Array  # int32 [batch], all equal: the slot that this step writes
+    ancestors: Array  # int32 [batch, beam, slots]: place in each slot, -1 = none
 
 
 def empty_history(batch: int, beam: int, slots: int) -> History:
-    """Returns the history of hypotheses that have read nothing yet."""
+    """Returns the history of empty hypotheses."""
     return History(
         slot=jnp.zeros((batch,), jnp.int32),
         ancestors=jnp.full((batch, beam, slots), _NONE, jnp.int32),
@@ -35,7 +36,7 @@ def empty_history(batch: int, beam: int, slots: int) -> History:
 
 
 def add_own_place(history: History) -> History:
-    """Returns the history with what is written in this step: each sees itself."""
+    """Returns the history in which each hypothesis also sees its own place."""
     _, beam, slots = history.ancestors.shape
     is_now = jnp.arange(slots)[None, None] == history.slot[:, None, None]
     own = jnp.arange(beam, dtype=jnp.int32)[None, :, None]
@@ -45,10 +46,10 @@ def add_own_place(history: History) -> History:
 def visible_places(
     history: History, window: int | None
 ) -> Bool[Array, "batch beam places"]:
-    """Returns which places `slot * beam + place` of the cache each hypothesis sees.
+    """Returns the mask of the places `slot * beam + place` that a hypothesis sees.
 
     Args:
-        window: see nothing older than so many steps; None sees all ancestors.
+        window: number of earlier steps that are seen; None = all.
     """
     batch, beam, slots = history.ancestors.shape
     places = jnp.arange(beam)[None, None, None]
@@ -60,7 +61,7 @@ def visible_places(
 
 
 def advance_history(history: History, parents: Int[Array, "batch beam"]) -> History:
-    """Returns the history for the next step, of hypotheses that go on from others."""
+    """Returns the history of the next step, given each hypothesis's predecessor."""
     slots = history.ancestors.shape[-1]
     return History(
         slot=(history.slot + 1) % slots, ancestors=gather(history.ancestors, parents)
@@ -68,7 +69,12 @@ def advance_history(history: History, parents: Int[Array, "batch beam"]) -> Hist
 
 
 @jax.vmap
-def gather(tree: Any, index: Int[Array, " chosen"]) -> Any:
-    """Every leaf `[batch, beam, ...]` with its beam axis as index `[batch, chosen]`."""
-    # The default mode would mask every element against an index out of bounds.
-    return jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), tree)
+def gather(tree: _Tree, index: Int[Array, " chosen"]) -> _Tree:
+    """Returns every leaf `[batch, beam, ...]` at the hypotheses `[batch, chosen]`."""
+
+    def take(leaf: Array) -> Array:
+        # The default mode would check every index.
+        return leaf.at[index].get(mode="promise_in_bounds")
+
+    gathered: _Tree = jax.tree.map(take, tree)
+    return gathered

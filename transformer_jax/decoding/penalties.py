@@ -1,4 +1,4 @@
-"""Length penalties by name: how hypotheses of different lengths compare.
+"""Length penalty and coverage penalty of beam search scores.
 
 A hypothesis scores `log P / penalty(length)`. Its length is the number of output
 tokens, end-of-sentence included, begin-of-sentence not. Log-probabilities are
@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Int
 from transformer_jax.errors import InputError
 
 LengthPenalty = Callable[[Int[Array, "..."] | int], Float[Array, "..."]]
-"""Lengths, at least 1, to what their log-probabilities are divided by: at least 1,
-and no smaller for a longer sequence. Beam search stops early on that promise."""
+"""Maps lengths (>= 1) to divisors of log-probabilities. Divisors are >= 1 and never
+decrease with length; early stopping relies on both."""
 
 
 def _gnmt(length: Float[Array, "..."], alpha: float) -> Float[Array, "..."]:
@@ -36,12 +36,12 @@ _PENALTIES = {"gnmt": _gnmt, "length": _length, "none": _none}
 
 @functools.cache
 def make_length_penalty(name: str, alpha: float = 0.6) -> LengthPenalty:
-    """Returns the length penalty of that name, a function of the output's length.
+    """Returns the length penalty `name` as a function of the output length.
 
     `gnmt` is `((5 + length) / 6) ** alpha`, `length` is `length ** alpha`, `none` is
     1. The same alpha is a different objective under `gnmt` and under `length`.
-    Equal arguments give the same function object, so that it may be a static
-    argument of a jitted function without tracing it anew.
+    Equal arguments give the same function object, so it can be a static argument of a
+    jitted function without recompilation.
 
     Raises:
         InputError: for an unknown name, or an alpha below 0, which would reward
@@ -69,16 +69,18 @@ def make_length_penalty(name: str, alpha: float = 0.6) -> LengthPenalty:
 def coverage_penalty(
     coverage: Float[Array, "*batch source"], beta: float
 ) -> Float[Array, "*batch"]:
-    """Returns GNMT's penalty for source tokens left out: at most 0, added to a score.
+    """Returns GNMT's coverage penalty, a term of the score that is at most 0.
+
+    It lowers the score of hypotheses that leave source tokens untranslated:
 
     `beta * sum over source tokens of log(min(attention to it, 1))`.
 
     Args:
-        coverage: what each source token has got of attention over all output tokens,
-            end-of-sentence included; 1 where there is padding. Attention is that of
-            the last decoder layer, the mean over its heads.
+        coverage: attention to each source token, summed over all output tokens,
+            end-of-sentence included; 1 at padding. Attention is the mean over the
+            heads of the last decoder layer.
 
-    Differs from the paper: it has none. It is of Wu et al. 2016, section 7.
+    Differs from the paper, which has none: see Wu et al. 2016, section 7.
     """
     least = jnp.finfo(jnp.float32).tiny
     return beta * jnp.sum(jnp.log(jnp.clip(coverage, least, 1.0)), axis=-1)

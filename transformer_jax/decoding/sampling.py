@@ -1,4 +1,4 @@
-"""Drawing the next token from the model's probabilities."""
+"""Sampling of the next token: temperature, top-k, top-p."""
 
 import jax
 import jax.numpy as jnp
@@ -14,42 +14,42 @@ def sample_tokens(
     positions: Int[Array, " batch"],
     settings: DecodingConfig,
 ) -> Int[Array, "batch beam"]:
-    """Returns one token for each hypothesis.
+    """Returns one sampled token for each hypothesis.
 
     Args:
-        rng: a key for each sentence, `[batch]`. What is drawn depends on it and on the
-            position, not on what else is in the batch.
-        logits: minus infinity for what must not be drawn.
+        rng: a key for each sentence, `[batch]`. The tokens depend on the key and the
+            position, not on the rest of the batch.
+        logits: minus infinity for forbidden tokens.
     """
     logits = logits / settings.temperature
     if settings.top_k is not None and settings.top_k < logits.shape[-1]:
         least = top_k(logits, settings.top_k)[0][..., -1:]
-        logits = _most_probable(logits, least, settings.top_k)
+        logits = _keep_most_probable(logits, least, settings.top_k)
     if settings.top_p is not None and settings.top_p < 1:
-        logits = _nucleus(logits, settings.top_p)
+        logits = _keep_nucleus(logits, settings.top_p)
     keys = jax.vmap(jax.random.fold_in)(rng, positions)
     return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
 
 
-def _nucleus(
+def _keep_nucleus(
     logits: Float[Array, "batch beam vocab"], top_p: float
 ) -> Float[Array, "batch beam vocab"]:
-    """Keeps the fewest tokens whose probabilities sum to at least `top_p`."""
+    """Keeps the smallest set of tokens whose probabilities sum to at least `top_p`."""
     ordered = jnp.sort(logits, axis=-1, descending=True)
     probabilities = jax.nn.softmax(ordered)
-    # A token is kept if those before it do not suffice.
+    # A token is kept if the sum of those before it is below top_p.
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
     number = jnp.sum(before < top_p, axis=-1, keepdims=True)
     least = jnp.take_along_axis(ordered, number - 1, axis=-1)
-    return _most_probable(logits, least, number)
+    return _keep_most_probable(logits, least, number)
 
 
-def _most_probable(
+def _keep_most_probable(
     logits: Float[Array, "batch beam vocab"],
     least: Float[Array, "batch beam 1"],
     number: Int[Array, "batch beam 1"] | int,
 ) -> Float[Array, "batch beam vocab"]:
-    """Keeps so many tokens, down to the `least`: of equal ones those of lower id."""
+    """Keeps `number` tokens, the smallest logit being `least`; lower ids win ties."""
     is_more, is_least = logits > least, logits == least
     room = number - jnp.sum(is_more, axis=-1, keepdims=True)
     is_kept = is_more | (is_least & (jnp.cumsum(is_least, axis=-1) <= room))

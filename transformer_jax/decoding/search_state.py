@@ -1,11 +1,10 @@
-"""What a search knows of each sentence while it runs, and what it returns."""
+"""State and result of a beam search."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.history import History, empty_history
@@ -14,20 +13,27 @@ from transformer_jax.decoding.penalties import coverage_penalty, make_length_pen
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is the same at every position of a search."""
+    """The constants of a search."""
 
     settings: DecodingConfig
     eos_id: int
     """The token that ends a hypothesis."""
     pad_id: int
-    """What fills sequences after their end."""
+    """The token that fills sequences after their end."""
     num_results: int
-    """How many of the hypotheses matter: the search ends when these are certain."""
+    """Length of the n-best list. The search ends when these hypotheses are final."""
 
     def score(
         self, totals: Array, lengths: Array, coverage: Array | None
     ) -> Float[Array, "batch n"]:
-        """Returns what hypotheses are compared by."""
+        """Returns the scores by which hypotheses are ranked.
+
+        Args:
+            totals: log-probabilities, `[batch, n]`.
+            lengths: `[batch, n]`, or `[batch, 1]` if all are equal.
+            coverage: summed attention to the source, `[batch, n, source]`; None = no
+                coverage penalty.
+        """
         settings = self.settings
         penalty = make_length_penalty(
             settings.length_penalty, settings.length_penalty_alpha
@@ -41,7 +47,8 @@ class Search:
 class Hypotheses(NamedTuple):
     """Up to beam_size hypotheses of each sentence.
 
-    The score of a live one is its log-probability; where there is none, -inf.
+    The score of a live hypothesis is its log-probability. Unused places have score
+    minus infinity.
     """
 
     scores: Array  # float32 [batch, beam]
@@ -50,48 +57,49 @@ class Hypotheses(NamedTuple):
 
 
 def concatenate(first: Hypotheses, second: Hypotheses) -> Hypotheses:
-    """Returns the hypotheses of both, side by side."""
-    return jax.tree.map(lambda *pair: jnp.concatenate(pair, axis=1), first, second)
+    """Returns the hypotheses of both, concatenated along the beam axis."""
+    return Hypotheses(
+        *(jnp.concatenate(pair, axis=1) for pair in zip(first, second, strict=True))
+    )
 
 
 class SearchState(NamedTuple):
-    """A search between two positions. Every leaf is `[batch, ...]`.
+    """The state of a search between two steps. Every leaf is `[batch, ...]`.
 
-    Sentences may stand at different positions, as one may take another's place.
+    Sentences may be at different positions: in continuous batching, a new sentence
+    takes the row of a finished one.
     """
 
-    positions: Array  # int32 [batch]: tokens of the live hypotheses
-    limits: Array  # int32 [batch]: the most they may have
+    positions: Array  # int32 [batch]: length of the live hypotheses
+    limits: Array  # int32 [batch]: maximum length
     done: Array  # bool [batch]
-    tokens: Array  # int32 [batch, beam]: the last ones of the live hypotheses
+    tokens: Array  # int32 [batch, beam]: last tokens of the live hypotheses
     live: Hypotheses
     finished: Hypotheses
-    prefixes: Array | None  # int32 [batch, prefix]: what outputs begin with, -1 filled
-    coverage: Array | None  # float32 [batch, beam, source]: attention so far
-    rng: Array | None  # a key for each sentence
+    prefixes: Array | None  # int32 [batch, prefix]: forced first tokens, padded with -1
+    coverage: Array | None  # float32 [batch, beam, source]: summed attention
+    rng: Array | None  # keys [batch]
     history: History
-    cache: Any
+    cache: PyTree
 
 
 class BeamResult(NamedTuple):
     """The n-best list of each sentence.
 
-    Finished hypotheses come first, best first; places they leave free go to
-    unfinished ones, cut off at the sentence's length limit, best first. So the first
-    place is unfinished only where nothing has finished. Where fewer than n hypotheses
-    exist (or log-probabilities were NaN), the last places hold none: length 0, score
-    minus infinity.
+    Finished hypotheses come first, best first. Unfinished ones, cut off at the length
+    limit of the sentence, follow, best first. Places without a hypothesis (fewer than n
+    exist, or log-probabilities were NaN) have length 0 and score minus infinity.
     """
 
     sequences: Array  # int32 [batch, n, max_length]: no BOS, EOS if finished, padding
     scores: Array  # float32 [batch, n]: log-probability / penalty(length)
     lengths: Array  # int32 [batch, n]: tokens before padding, EOS included
     finished: Array  # bool [batch, n]: ends in EOS
-    num_steps: Array  # int32 [batch]: positions computed until the sentence was done
+    num_steps: Array  # int32 [batch]: steps until the sentence was done
 
 
 def empty_state(
-    cache: Any,
+    cache: PyTree,
     initial_tokens: Int[Array, " batch"],
     limits: Int[Array, " batch"],
     settings: DecodingConfig,
@@ -103,9 +111,9 @@ def empty_state(
     coverage: Array | None = None,
     rng: Array | None = None,
 ) -> SearchState:
-    """Returns the state in which every sentence has one empty hypothesis.
+    """Returns the state with one empty hypothesis a sentence; beam_size in sampling.
 
-    In sampling beam_size of them. Arguments as of `beam_search`.
+    Arguments as in `beam_search`.
     """
     batch, beam = initial_tokens.shape[0], settings.beam_size
     empty = Hypotheses(
@@ -113,7 +121,7 @@ def empty_state(
         sequences=jnp.full((batch, beam, max_length), pad_id, jnp.int32),
         lengths=jnp.zeros((batch, beam), jnp.int32),
     )
-    # One, not beam_size equal ones: copies would never part, but by chance.
+    # One: equal hypotheses would stay equal without sampling.
     beginning = jnp.zeros_like(empty.scores)
     if not settings.sampling:
         beginning = empty.scores.at[:, 0].set(0.0)

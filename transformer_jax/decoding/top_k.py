@@ -1,4 +1,4 @@
-"""The largest of many numbers, without ordering them all."""
+"""Fast top-k selection from long rows, such as logits."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -10,18 +10,19 @@ _LARGE = 1_024
 def top_k(
     x: Float[Array, "*rows n"], k: int
 ) -> tuple[Float[Array, "*rows k"], Int[Array, "*rows k"]]:
-    """Returns what `lax.top_k` returns, values and places, of long rows the sooner.
+    """Returns values and indices as `lax.top_k` does, faster for long rows.
 
-    The k largest lie in the k chunks with the largest maxima: any other chunk has k
-    chunks before it that hold something larger, or as large and further to the left.
-    So one pass over all numbers finds the chunks, and only these are ordered.
+    A row is cut into chunks. The k largest numbers are in the k chunks with the largest
+    maxima: each of these k chunks has a number that is larger than everything in any
+    other chunk, or equal and further left. One pass over the row finds the chunks; only
+    they are sorted.
     """
     length = x.shape[-1]
     if length < _LARGE or length < 4 * k * k:
         values, places = lax.top_k(x, k)
         return values, places.astype(jnp.int32)
-    # About as many numbers are ordered as there are chunks.
-    chunk = _chunk(length, k)
+    # Balances the two sorts: the number of chunks is about the size of k chunks.
+    chunk = _chunk_size(length, k)
     num_whole = length // chunk
     whole = x[..., : num_whole * chunk].reshape(*x.shape[:-1], num_whole, chunk)
     maxima = jnp.max(whole, axis=-1)
@@ -29,7 +30,7 @@ def top_k(
         rest = jnp.max(x[..., num_whole * chunk :], axis=-1, keepdims=True)
         maxima = jnp.concatenate([maxima, rest], axis=-1)
     _, chosen = lax.top_k(maxima, k)
-    chosen = jnp.sort(chosen, axis=-1)  # So that equal ones keep their order.
+    chosen = jnp.sort(chosen, axis=-1)  # Keeps the order of equal numbers.
     within = lax.broadcasted_iota(jnp.int32, (*chosen.shape, chunk), chosen.ndim)
     places = chosen[..., None] * chunk + within
     places = places.reshape(*x.shape[:-1], k * chunk)
@@ -39,10 +40,10 @@ def top_k(
     return values, jnp.take_along_axis(places, found, axis=-1).astype(jnp.int32)
 
 
-def _chunk(length: int, k: int) -> int:
-    """Returns a size near `sqrt(length / k)` that divides the length, if there is one.
+def _chunk_size(length: int, k: int) -> int:
+    """Returns a size near `sqrt(length / k)`, one that divides the length if possible.
 
-    For then no chunk has to be copied to its place.
+    Chunks that divide the row need no copy.
     """
     best = round((length / k) ** 0.5)
     near = [size for size in range(best // 2 + 1, 2 * best) if length % size == 0]

@@ -1,15 +1,15 @@
-"""Attention of whole rows in one kernel for TPUs, forward and backward.
+"""Fused attention over whole rows: a Pallas kernel for TPUs, forward and backward.
 
-The scores and the weights of a row never leave the chip: what is read and written is
-query, key, value, the result, and their gradients, as `[rows, length, heads * d]`, the
-form in which the projections make them. Nothing is kept for the backward pass but the
-inputs; it computes the weights again.
+Scores and weights stay in the chip's memory. The kernel reads and writes query, key,
+value, the result, and their gradients as `[rows, length, heads * d]`, the layout of the
+projections. Only the inputs are stored for the backward pass, which computes the
+weights again.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,9 @@ from transformer_jax.kernels.attention_passes import (
     backward_pass,
     forward_pass,
 )
+
+_Inputs: TypeAlias = tuple[Array, Array, Array, Array, Array]
+_Outputs = TypeVar("_Outputs", Array, Sequence[Array])
 
 
 def attend_rows(
@@ -36,16 +39,16 @@ def attend_rows(
 ) -> Float[Array, "rows query width_v"]:
     """Returns `softmax(Q K^T / sqrt(d_k)) V`, for every head at once.
 
-    The last axes are the heads, one after the other: `width_k = num_heads * d_k`.
+    The last axis is the concatenation of the heads: `width_k = num_heads * d_k`.
 
-    Attention is legal inside equal segments that are not 0; with `causal`, to the
-    query's own index in the row and those before it; with `window`, to at most so many
-    indices to each side. A query that may attend to nothing (padding) gets zeros, and
-    sends no gradient anywhere.
+    A query attends to keys of its own segment; segment 0 is padding. With `causal`, it
+    attends to its own index in the row and earlier ones only; with `window`, to at most
+    `window` indices to each side. A query without any legal key (padding) gets zeros
+    and has no gradient.
 
-    Where a mesh is in force (`jax.sharding.get_abstract_mesh`) each device computes
-    its own rows and heads, as the logical axis rules spread BATCH and HEADS. Not on a
-    TPU, the kernel is interpreted, which is slow: for tests.
+    Under a mesh (`jax.sharding.get_abstract_mesh`) each device computes its own rows
+    and heads, by the logical axis rules of BATCH and HEADS. On other platforms than
+    TPUs the kernel is interpreted, which is slow and for tests only.
 
     Raises:
         InputError: the rows are too long for the kernel.
@@ -53,24 +56,25 @@ def attend_rows(
     Paper: section 3.2.1, equation (1); 3.2.2 for the heads.
     """
     setting = Setting(d_k=query.shape[-1] // num_heads, causal=causal, window=window)
-    return _attend(
-        query, key, value, query_segments, key_segments, setting, _placement()
+    attended: Array = _attend(
+        query, key, value, query_segments, key_segments, setting, _current_placement()
     )
+    return attended
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Placement:
-    """How the arrays of attention are spread over devices."""
+    """Sharding of the arrays of attention over a mesh."""
 
-    mesh: Any
+    mesh: jax.sharding.AbstractMesh
     segments: Any
-    """Specification of `[rows, length]`."""
+    """`PartitionSpec` of `[rows, length]`; only `devices/` may name that type."""
     activations: Any
-    """Specification of `[rows, length, heads * d]`."""
+    """`PartitionSpec` of `[rows, length, heads * d]`."""
 
 
-def _placement() -> _Placement | None:
-    """Returns where attention runs; None = all of it on this device."""
+def _current_placement() -> _Placement | None:
+    """Returns the sharding in force; None = everything on one device."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.are_all_axes_manual:
         return None
@@ -81,8 +85,8 @@ def _placement() -> _Placement | None:
     )
 
 
-# The kernels are placed inside the rule for the gradient, not around it: how the
-# gradients are spread needs no inference then.
+# `shard_map` is inside the custom gradient, not around it: the sharding of the
+# gradients is then stated, not inferred.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def _attend(
     query: Array,
@@ -94,49 +98,67 @@ def _attend(
     placement: _Placement | None,
 ) -> Array:
     inputs = query_segments, key_segments, query, key, value
-    return _run(forward_pass, inputs, setting, placement)
+    attended: Array = _run(forward_pass, inputs, setting, placement)
+    return attended
 
 
-def _attend_forward(*inputs: Any) -> tuple[Array, tuple[Array, ...]]:
-    return _attend(*inputs), inputs[:5]
+def _attend_forward(
+    query: Array,
+    key: Array,
+    value: Array,
+    query_segments: Array,
+    key_segments: Array,
+    setting: Setting,
+    placement: _Placement | None,
+) -> tuple[Array, _Inputs]:
+    inputs = query, key, value, query_segments, key_segments
+    return _attend(*inputs, setting, placement), inputs
 
 
 def _attend_backward(
     setting: Setting,
     placement: _Placement | None,
-    inputs: tuple[Array, ...],
+    inputs: _Inputs,
     gradient: Array,
-) -> tuple[Array | None, ...]:
+) -> tuple[Array, Array, Array, None, None]:
     query, key, value, query_segments, key_segments = inputs
-    inputs = query_segments, key_segments, query, key, value, gradient
-    return *_run(backward_pass, inputs, setting, placement), None, None
+    by_query, by_key, by_value = _run(
+        backward_pass,
+        (query_segments, key_segments, query, key, value, gradient),
+        setting,
+        placement,
+    )
+    return by_query, by_key, by_value, None, None
 
 
 _attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _run(
-    kernel: Callable,
+    kernel: Callable[..., _Outputs],
     inputs: tuple[Array, ...],
     setting: Setting,
     placement: _Placement | None,
-) -> Any:
+) -> _Outputs:
     """Runs a kernel, on each device with its own part of the inputs."""
 
-    def run(*inputs: Array) -> Any:
-        return jax.lax.platform_dependent(
+    def run(*inputs: Array) -> _Outputs:
+        outputs: _Outputs = jax.lax.platform_dependent(
             *inputs,
             tpu=functools.partial(kernel, setting=setting, interpret=False),
             default=functools.partial(kernel, setting=setting, interpret=True),
         )
+        return outputs
 
     if placement is None:
         return run(*inputs)
-    segments, activations = placement.segments, placement.activations
-    return jax.shard_map(
+    segments: Any = placement.segments
+    activations: Any = placement.activations
+    outputs: _Outputs = jax.shard_map(
         run,
         mesh=placement.mesh,
-        in_specs=(segments, segments, *(activations for _ in inputs[2:])),
+        in_specs=(segments, segments, *[activations] * (len(inputs) - 2)),
         out_specs=activations,
         check_vma=False,
     )(*inputs)
+    return outputs

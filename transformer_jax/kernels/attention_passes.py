@@ -1,14 +1,15 @@
-"""The forward and the backward pass of attention on one TPU, a kernel each.
+"""The Pallas kernels of attention on one TPU: forward pass and backward pass.
 
-A step of a kernel has some heads of some queries of one row, and all keys of that row.
-Inside, scores stand as `[keys, queries]`: what softmax sums over is then the axis
-across registers, the cheap one, and no product needs the weights transposed.
+A step of a kernel computes some heads of some queries of one row, over all keys of that
+row. Scores are laid out as `[keys, queries]`: softmax then sums across registers, which
+is cheap, and no product needs the weights transposed.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +19,21 @@ from jaxtyping import Array
 
 from transformer_jax.kernels.attention_tiles import LANES, AttentionShape, Blocks
 
-# Added to an illegal score. Far below FLOOR, the least that a maximum counts for, so
-# that a query with no legal key gets weights of exp(ILLEGAL - FLOOR) = 0.
+# Added to illegal scores. It is far below FLOOR, the lower bound of a row's maximum, so
+# a query without any legal key gets weights of exp(ILLEGAL - FLOOR) = 0.
 ILLEGAL = -1e38
 FLOOR = -1e30
-# Of a sum of weights, where all are 0; else it is at least 1.
+# Lower bound of a sum of weights, which avoids 0 / 0 where all of them are 0. The sum
+# is at least 1 otherwise.
 TINY = 1e-30
+
+_Ref: TypeAlias = Any  # Pallas has no public type for the references of a kernel.
+_Started = TypeVar("_Started")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known when tracing, beside the shapes."""
+    """Settings of the kernels that are known when tracing, beside the shapes."""
 
     d_k: int
     causal: bool
@@ -44,22 +49,23 @@ def forward_pass(
     setting: Setting,
     interpret: bool,
 ) -> Array:
-    """Returns what every query attends to, `[rows, query, heads * d_v]`."""
+    """Returns the attended values, `[rows, query, heads * d_v]`."""
     inputs = query_segments[:, None], key_segments[:, None], query, key, value
-    shape = _shape_of(query, key, value, setting.d_k)
+    shape = _attention_shape(query, key, value, setting.d_k)
     blocks = Blocks(shape)
     result = jax.ShapeDtypeStruct((*query.shape[:2], value.shape[2]), query.dtype)
-    return pl.pallas_call(
+    attended: Array = pl.pallas_call(
         functools.partial(_forward_kernel, setting=setting),
         grid=blocks.grid,
-        in_specs=blocks.of_inputs,
-        out_specs=blocks.of_result,
+        in_specs=blocks.input_specs,
+        out_specs=blocks.result_spec,
         out_shape=result,
-        cost_estimate=_cost(shape, 1, 1, (*inputs, result)),
+        cost_estimate=_cost_estimate(shape, 1, 1, (*inputs, result)),
         compiler_params=blocks.compiler_params,
         interpret=interpret,
         name="attention_forward",
     )(*inputs)
+    return attended
 
 
 def backward_pass(
@@ -72,39 +78,44 @@ def backward_pass(
     setting: Setting,
     interpret: bool,
 ) -> Sequence[Array]:
-    """Returns the gradients of query, key and value from that of the result."""
+    """Returns the gradients of query, key and value.
+
+    Args:
+        gradient: of the result, `[rows, query, heads * d_v]`.
+    """
     inputs = query_segments[:, None], key_segments[:, None], query, key, value, gradient
-    shape = _shape_of(query, key, value, setting.d_k)
+    shape = _attention_shape(query, key, value, setting.d_k)
     blocks = Blocks(shape)
     results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (query, key, value)]
-    return pl.pallas_call(
+    gradients: Sequence[Array] = pl.pallas_call(
         functools.partial(_backward_kernel, setting=setting),
         grid=blocks.grid,
-        in_specs=[*blocks.of_inputs, blocks.of_result],
-        out_specs=blocks.of_inputs[2:],
+        in_specs=[*blocks.input_specs, blocks.result_spec],
+        out_specs=blocks.input_specs[2:],
         out_shape=results,
         scratch_shapes=[
             pltpu.VMEM((blocks.tile.num_heads * d, shape.num_keys), jnp.float32)
             for d in (shape.d_k, shape.d_v)
         ],
-        cost_estimate=_cost(shape, 3, 2, (*inputs, *results)),
+        cost_estimate=_cost_estimate(shape, 3, 2, (*inputs, *results)),
         compiler_params=blocks.compiler_params,
         interpret=interpret,
         name="attention_backward",
     )(*inputs)
+    return gradients
 
 
 def _forward_kernel(
-    query_segments: Any,
-    key_segments: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    result: Any,
+    query_segments: _Ref,
+    key_segments: _Ref,
+    query: _Ref,
+    key: _Ref,
+    value: _Ref,
+    result: _Ref,
     *,
     setting: Setting,
 ) -> None:
-    bias = _bias(query_segments[0], key_segments[0], setting)
+    bias = _mask_bias(query_segments[0], key_segments[0], setting)
     value_t = value[0].T
     scale = setting.d_k**-0.5
 
@@ -116,26 +127,26 @@ def _forward_kernel(
         weights = weights.astype(value.dtype)
         return _dot(value_t[head.v], weights, 1, 0) / total
 
-    outputs = _one_ahead(_heads(query, value, setting.d_k), start, finish)
+    outputs = _pipeline(_heads(query, value, setting.d_k), start, finish)
     result[0] = jnp.concatenate(outputs).T.astype(result.dtype)
 
 
 def _backward_kernel(
-    query_segments: Any,
-    key_segments: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    gradient: Any,
-    query_gradient: Any,
-    key_gradient: Any,
-    value_gradient: Any,
-    key_sum: Any,
-    value_sum: Any,
+    query_segments: _Ref,
+    key_segments: _Ref,
+    query: _Ref,
+    key: _Ref,
+    value: _Ref,
+    gradient: _Ref,
+    query_gradient: _Ref,
+    key_gradient: _Ref,
+    value_gradient: _Ref,
+    key_sum: _Ref,
+    value_sum: _Ref,
     *,
     setting: Setting,
 ) -> None:
-    bias = _bias(query_segments[0], key_segments[0], setting)
+    bias = _mask_bias(query_segments[0], key_segments[0], setting)
     query_t, key_t, gradient_t = query[0].T, key[0].T, gradient[0].T
     scale = setting.d_k**-0.5
 
@@ -159,7 +170,7 @@ def _backward_kernel(
         key_sum[head.k] += _dot(query_t[head.k], from_scores, 1, 1)
         return _dot(key_t[head.k], from_scores, 1, 0)
 
-    outputs = _one_ahead(_heads(query, value, setting.d_k), start, finish)
+    outputs = _pipeline(_heads(query, value, setting.d_k), start, finish)
     query_gradient[0] = (jnp.concatenate(outputs) * scale).T.astype(query.dtype)
 
     @pl.when(pl.program_id(2) == pl.num_programs(2) - 1)
@@ -169,13 +180,13 @@ def _backward_kernel(
 
 
 class _Head(NamedTuple):
-    """Where a head's numbers stand in the last axis."""
+    """The part of the last axis that belongs to a head."""
 
     k: slice
     v: slice
 
 
-def _heads(query: Any, value: Any, d_k: int) -> list[_Head]:
+def _heads(query: _Ref, value: _Ref, d_k: int) -> list[_Head]:
     count = query.shape[-1] // d_k
     d_v = value.shape[-1] // count
     return [
@@ -184,38 +195,38 @@ def _heads(query: Any, value: Any, d_k: int) -> list[_Head]:
     ]
 
 
-def _one_ahead(
+def _pipeline(
     heads: Sequence[_Head],
-    start: Callable[[_Head], Any],
-    finish: Callable[[_Head, Any], Array],
+    start: Callable[[_Head], _Started],
+    finish: Callable[[_Head, _Started], Array],
 ) -> list[Array]:
-    """Returns `finish(head, start(head))` of each head.
+    """Returns `finish(head, start(head))` of each head: software pipelining.
 
-    Each is started before the one before it is finished. The compiler keeps to this
-    order, and the matrix units have work while the vector units take the softmax.
+    Each head is started before the previous one is finished. The compiler keeps this
+    order, so the matrix units work while the vector units compute a softmax.
     """
     started = start(heads[0])
     results = []
-    for head, following in zip(heads, [*heads[1:], None], strict=True):
-        ahead = None if following is None else start(following)
+    for head, following in itertools.pairwise(heads):
+        ahead = start(following)
         results.append(finish(head, started))
         started = ahead
-    return results
+    return [*results, finish(heads[-1], started)]
 
 
-def _bias(query_segments: Array, key_segments: Array, setting: Setting) -> Array:
-    """Returns what to add to scores `[keys, queries]`: 0, or ILLEGAL.
+def _mask_bias(query_segments: Array, key_segments: Array, setting: Setting) -> Array:
+    """Returns the mask as a term of scores `[keys, queries]`: 0 or ILLEGAL.
 
     Args:
         query_segments: int32 `[1, queries]`.
         key_segments: int32 `[1, keys]`.
     """
     num_queries, num_keys = query_segments.shape[1], key_segments.shape[1]
-    # -1 is no query's segment: padding is attended to by nothing.
-    of_keys = jnp.where(key_segments == 0, -1, key_segments)
-    # The compiler turns registers, not single rows of them.
-    of_keys = jnp.broadcast_to(of_keys, (LANES, num_keys)).T[:, :1]
-    legal = of_keys == query_segments
+    # No query has segment -1, so no query attends to padding.
+    segments = jnp.where(key_segments == 0, -1, key_segments)
+    # The compiler transposes whole registers only, not single rows.
+    segments = jnp.broadcast_to(segments, (LANES, num_keys)).T[:, :1]
+    legal = segments == query_segments
     first = pl.program_id(2) * num_queries
     keys = jax.lax.broadcasted_iota(jnp.int32, legal.shape, 0)
     queries = jax.lax.broadcasted_iota(jnp.int32, legal.shape, 1) + first
@@ -227,7 +238,7 @@ def _bias(query_segments: Array, key_segments: Array, setting: Setting) -> Array
 
 
 def _softmax(scores: Array, scale: float, bias: Array) -> tuple[Array, Array]:
-    """Returns weights in float32, and the sums over keys they are to be divided by."""
+    """Returns unnormalised float32 weights, and their sums over keys."""
     scores = scores * scale + bias
     largest = jnp.maximum(jnp.max(scores, axis=0, keepdims=True), FLOOR)
     weights = jnp.exp(scores - largest)
@@ -236,12 +247,14 @@ def _softmax(scores: Array, scale: float, bias: Array) -> tuple[Array, Array]:
 
 
 def _dot(left: Array, right: Array, left_axis: int, right_axis: int) -> Array:
-    """Returns the product of two matrices over the axes given, in float32."""
+    """Returns the product of two matrices, summed over these axes, in float32."""
     axes = (((left_axis,), (right_axis,)), ((), ()))
     return jax.lax.dot_general(left, right, axes, preferred_element_type=jnp.float32)
 
 
-def _shape_of(query: Array, key: Array, value: Array, d_k: int) -> AttentionShape:
+def _attention_shape(
+    query: Array, key: Array, value: Array, d_k: int
+) -> AttentionShape:
     num_heads = query.shape[2] // d_k
     return AttentionShape(
         rows=query.shape[0],
@@ -254,15 +267,18 @@ def _shape_of(query: Array, key: Array, value: Array, d_k: int) -> AttentionShap
     )
 
 
-def _cost(
-    shape: AttentionShape, products_k: int, products_v: int, arrays: Sequence[Any]
+def _cost_estimate(
+    shape: AttentionShape,
+    products_k: int,
+    products_v: int,
+    arrays: Sequence[Array | jax.ShapeDtypeStruct],
 ) -> pl.CostEstimate:
-    """Returns what a pass costs, for the compiler's reckoning.
+    """Returns the cost estimate of a pass, for the compiler's scheduler.
 
     Args:
-        products_k: how many products have a term for each score and number of d_k.
-        products_v: the same for d_v.
-        arrays: all that is read and written.
+        products_k: number of matrix products over scores and d_k.
+        products_v: number of matrix products over scores and d_v.
+        arrays: all arrays that are read or written.
     """
     return pl.CostEstimate(
         flops=2 * shape.num_scores * (products_k * shape.d_k + products_v * shape.d_v),

@@ -1,4 +1,4 @@
-"""How much of a row one step of the attention kernel takes into the chip's memory."""
+"""Tiling of the attention kernel: the part of a row that one step computes."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from jax.experimental.pallas import tpu as pltpu
 
 from transformer_jax.errors import InputError
 
-# Of the 16 MiB that a kernel may have on any of the chips.
+# A kernel may use 16 MiB on each TPU generation; the rest is a margin.
 VECTOR_MEMORY_BYTES = 14 * 2**20
-# A register of a TPU is this many numbers wide, and so must slices of an array be.
+# Width of a TPU register. Slices of arrays must be multiples of it.
 LANES = 128
-# Queries at once: more saves little where all keys are at hand.
+# Queries in a tile. More of them save little, as all keys are in memory anyway.
 MAX_QUERIES = 256
-# Heads at once, where there is a choice: each is written out in the kernel, so that
-# more of them only take longer to compile.
+# Heads in a tile, if there is a choice. The kernel is unrolled over heads, so more of
+# them only take longer to compile.
 MAX_HEADS = 8
 
 
@@ -33,20 +33,20 @@ class AttentionShape:
 
     @property
     def num_scores(self) -> int:
-        """How many pairs of a query and a key there are, over heads and rows."""
+        """Number of pairs of a query and a key, over all heads and rows."""
         return self.rows * self.num_heads * self.num_queries * self.num_keys
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """What a step of the kernel computes: some heads, some queries, and all keys."""
+    """The part that one step computes: some heads, some queries, and all keys."""
 
     num_heads: int
     num_queries: int
 
 
 class Blocks:
-    """Which part of each array a step `(row, heads, queries)` of the grid has."""
+    """The block of each array that a step `(row, heads, queries)` of the grid reads."""
 
     def __init__(self, shape: AttentionShape) -> None:
         tile = self.tile = choose_tile(shape)
@@ -57,17 +57,17 @@ class Blocks:
         )
         queries, keys = tile.num_queries, shape.num_keys
         d_k, d_v = tile.num_heads * shape.d_k, tile.num_heads * shape.d_v
-        self.of_inputs = [
+        self.input_specs = [
             pl.BlockSpec((1, 1, queries), lambda row, heads, i: (row, 0, i)),
             pl.BlockSpec((1, 1, keys), lambda row, heads, i: (row, 0, 0)),
             pl.BlockSpec((1, queries, d_k), lambda row, heads, i: (row, i, heads)),
             pl.BlockSpec((1, keys, d_k), lambda row, heads, i: (row, 0, heads)),
             pl.BlockSpec((1, keys, d_v), lambda row, heads, i: (row, 0, heads)),
         ]
-        self.of_result = pl.BlockSpec(
+        self.result_spec = pl.BlockSpec(
             (1, queries, d_v), lambda row, heads, i: (row, i, heads)
         )
-        # Over queries in order: the gradients of key and value are sums over them.
+        # In order over queries: the gradients of key and value are sums over queries.
         self.compiler_params = pltpu.CompilerParams(
             dimension_semantics=("parallel", "parallel", "arbitrary")
         )
@@ -79,8 +79,8 @@ def choose_tile(shape: AttentionShape) -> Tile:
     Raises:
         InputError: none fits.
     """
-    for num_queries in _choices_of_queries(shape.num_queries):
-        for num_heads in _choices_of_heads(shape):
+    for num_queries in _query_blocks(shape.num_queries):
+        for num_heads in _head_groups(shape):
             tile = Tile(num_heads=num_heads, num_queries=num_queries)
             if tile_bytes(shape, tile) <= VECTOR_MEMORY_BYTES:
                 return tile
@@ -94,10 +94,10 @@ def choose_tile(shape: AttentionShape) -> Tile:
 
 
 def tile_bytes(shape: AttentionShape, tile: Tile) -> int:
-    """Returns about how much memory a step of the backward pass, the larger, takes."""
+    """Returns about how many bytes a step of the backward pass, the larger, needs."""
     d_k, d_v = tile.num_heads * shape.d_k, tile.num_heads * shape.d_v
     queries, keys = tile.num_queries * (d_k + d_v), shape.num_keys * (d_k + d_v)
-    # Inputs and gradients, twice: the next step's arrive while this one's are used.
+    # Inputs and gradients, twice: the next step's are loaded during this one.
     moved = 2 * shape.itemsize * (queries + tile.num_queries * d_k + 2 * keys)
     # Gradients in float32 and the transposed inputs.
     kept = 4 * keys + shape.itemsize * (queries + keys)
@@ -106,14 +106,14 @@ def tile_bytes(shape: AttentionShape, tile: Tile) -> int:
     return moved + kept + scores
 
 
-def _choices_of_queries(length: int) -> list[int]:
-    """Blocks that divide the length, the largest first; at last the length itself."""
+def _query_blocks(length: int) -> list[int]:
+    """Returns block sizes that divide the length, largest first, and the length."""
     blocks = [b for b in range(MAX_QUERIES, 0, -LANES) if length % b == 0]
     return [length, *blocks] if length <= MAX_QUERIES else [*blocks, length]
 
 
-def _choices_of_heads(shape: AttentionShape) -> list[int]:
-    """All heads, or groups whose part of the last axis is whole registers."""
+def _head_groups(shape: AttentionShape) -> list[int]:
+    """Returns group sizes whose slices of the last axis are whole registers."""
     groups = [
         group
         for group in range(shape.num_heads, 0, -1)

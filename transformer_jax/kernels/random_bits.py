@@ -1,33 +1,31 @@
-"""Random bits that cost next to nothing, for dropout."""
+"""A cheap random bit generator for dropout: threefry keys, MurmurHash3 bits."""
 
 from collections.abc import Hashable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.extend.random import define_prng_impl
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 
-def _mixed(x: Array) -> Array:
-    """Returns the words with every bit of each depending on all of its bits.
-
-    The finalizer of MurmurHash3.
-    """
+def _mix(x: Array) -> Array:
+    """Returns a hash of each word: the finalizer of MurmurHash3."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
 
 
 def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
-    """Returns bits that follow from the key and the place in the array alone."""
+    """Returns bits that depend only on the key and the index in the array."""
     place, stride = jnp.zeros(shape, jnp.uint32), 1
     for axis in reversed(range(len(shape))):
         along = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
         place += along * jnp.uint32(stride % 2**32)
         stride *= shape[axis]
-    words = _mixed(_mixed(place ^ key[0]) + key[1])
-    return (words >> (32 - bit_width)).astype(f"uint{bit_width}")
+    words = _mix(_mix(place ^ key[0]) + key[1])
+    bits: Array = (words >> (32 - bit_width)).astype(f"uint{bit_width}")
+    return bits
 
 
 def _seed(seed: Array) -> Array:
@@ -38,18 +36,19 @@ def _split(key: Array, shape: tuple[int, ...]) -> Array:
     return jax.random.key_data(jax.random.split(_threefry(key), shape))
 
 
-def _fold_in(key: Array, data: Any) -> Array:
+def _fold_in(key: Array, data: ArrayLike) -> Array:
     return jax.random.key_data(jax.random.fold_in(_threefry(key), data))
 
 
 def _threefry(key: Array) -> Array:
-    return jax.random.wrap_key_data(key, impl="threefry2x32")
+    wrapped: Array = jax.random.wrap_key_data(key, impl="threefry2x32")
+    return wrapped
 
 
-# Keys are threefry's, so streams are as independent as those. Only the bits drawn with
-# one key are cheaper: twenty operations for a word instead of a hundred and twenty,
-# none of them across elements. So the compiler computes them where they are used, and
-# they are the same on any mesh. Good enough to drop features, not for cryptography.
+# Keys are derived with threefry, so streams are as independent as threefry's. Only the
+# bits drawn with one key are cheaper: 20 operations a word instead of 120, all of them
+# elementwise. The compiler can fuse them with their use, and they are the same on any
+# mesh. Suitable for dropout and sampling, not for cryptography.
 MURMUR: Hashable = define_prng_impl(
     key_shape=(2,),
     seed=_seed,

@@ -20,7 +20,25 @@ EvaluationStep: TypeAlias = Callable[[Params, Batch], dict[str, Array]]
 
 
 def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:
-    """Returns `(params, batch) -> sums`, compiled once for each shape of batch."""
+    """Returns the function `(params, batch) -> sums`, compiled for each batch shape.
+
+    The batch is global (`make_global`). The sums are float32 scalars over its real
+    target tokens: `loss` (label-smoothed) and `nll`, in nats. The numbers of real
+    tokens are `source_tokens` and `target_tokens`; `source_slots` and `target_slots`
+    count padding too. Add the sums of all batches, then divide by `target_tokens`.
+
+    Example:
+        >>> import numpy as np
+        >>> import transformer_jax as tj
+        >>> config = tj.ExperimentConfig(model=tj.ModelConfig.tiny(vocab_size=20))
+        >>> mesh = tj.make_mesh(config.mesh)
+        >>> batch = tj.Batch(*7 * [np.ones((8, 4), np.int32)])
+        >>> evaluation_step = tj.make_evaluation_step(config, mesh)
+        >>> params = tj.init_state(config, mesh).params
+        >>> sums = evaluation_step(params, tj.make_global(batch, mesh))
+        >>> float(sums["target_tokens"]), bool(sums["nll"] > 0)
+        (32.0, True)
+    """
     config = for_platform(config, mesh)
     row_groups = num_row_groups(mesh)
 

@@ -1,7 +1,5 @@
 """Scaled dot-product attention and multi-head attention."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern
 from transformer_jax.model.matrix_product import matrix_product
+from transformer_jax.model.params import make_parameter
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -56,7 +55,8 @@ def scaled_dot_product_attention(
     """Returns `softmax(Q K^T / sqrt(d_k)) V`, for every head at once.
 
     Args:
-        dropout_rate: of the weights, where there is a key to draw with.
+        dropout_rate: of the attention weights.
+        dropout_rng: None = no dropout.
 
     Paper: section 3.2.1, equation (1).
     """
@@ -67,7 +67,7 @@ def scaled_dot_product_attention(
 
 
 class _Projection(nn.Module):
-    """W^Q, W^K or W^V of every head, the heads side by side in the result."""
+    """W^Q, W^K or W^V of all heads; the result is the concatenation of the heads."""
 
     config: ModelConfig
     width: int
@@ -76,19 +76,18 @@ class _Projection(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch heads_width"]:
-        kernel: Any = self.param(
+        kernel = make_parameter(
+            self,
             "kernel",
-            nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(in_axis=0, out_axis=(1, 2)),
-                (axes.EMBED, axes.HEADS, axes.KV),
-            ),
+            nn.initializers.xavier_uniform(in_axis=0, out_axis=(1, 2)),
             (self.config.d_model, self.config.num_heads, self.width),
+            (axes.EMBED, axes.HEADS, axes.KV),
         )
         return matrix_product(x, kernel.reshape(self.config.d_model, -1))
 
 
 class _Output(nn.Module):
-    """W^O, applied to the heads side by side."""
+    """W^O, applied to the concatenation of the heads."""
 
     config: ModelConfig
 
@@ -96,21 +95,20 @@ class _Output(nn.Module):
     def __call__(
         self, attended: Float[Array, "*batch heads_d_v"]
     ) -> Float[Array, "*batch d_model"]:
-        kernel: Any = self.param(
+        kernel = make_parameter(
+            self,
             "kernel",
-            nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(in_axis=(0, 1), out_axis=2),
-                (axes.HEADS, axes.KV, axes.EMBED),
-            ),
+            nn.initializers.xavier_uniform(in_axis=(0, 1), out_axis=2),
             (self.config.num_heads, self.config.value_size, self.config.d_model),
+            (axes.HEADS, axes.KV, axes.EMBED),
         )
         return matrix_product(attended, kernel.reshape(-1, self.config.d_model))
 
 
 class MultiHeadAttention(nn.Module):
-    """`Concat(head_1, ..., head_h) W^O`, each head attending in its own projection.
+    """`Concat(head_1, ..., head_h) W^O` with `head_i = Attention(QW_i, KW_i, VW_i)`.
 
-    d_k and d_v are independent of d_model / num_heads. The projections have no biases.
+    d_k and d_v need not be d_model / num_heads. The projections have no biases.
 
     Paper: section 3.2.2.
     """
@@ -136,9 +134,10 @@ class MultiHeadAttention(nn.Module):
         *,
         deterministic: bool,
     ) -> Float[Array, "batch query d_model"]:
-        """Attends from `x` to `memory`; self-attention where they are the same.
+        """Attends from `x` to `memory`; self-attention if both are the same array.
 
-        The weights are sown where someone collects intermediates.
+        If the collection "intermediates" is mutable, the attention weights are sown
+        into it.
         """
         config = self.config
         query, key, value = (
@@ -147,7 +146,9 @@ class MultiHeadAttention(nn.Module):
         )
         if self.is_mutable_collection("intermediates"):
             mask = pattern.mask()
-            weights = attention_weights(self._heads(query), self._heads(key), mask)
+            weights = attention_weights(
+                self._split_heads(query), self._split_heads(key), mask
+            )
             self.sow("intermediates", "attention_weights", weights)
         if config.attention_kernel == "pallas" and not self.is_initializing():
             attended = attend_rows(
@@ -161,22 +162,26 @@ class MultiHeadAttention(nn.Module):
                 window=pattern.window,
             )
             return self.output(checkpoint_name(attended, KEPT))
-        heads = self._heads(query), self._heads(key), self._heads(value)
+        heads = (
+            self._split_heads(query),
+            self._split_heads(key),
+            self._split_heads(value),
+        )
         if config.attention_kernel == "cudnn" and not self.is_initializing():
             mask = pattern.mask()[:, None]
-            return self._joined(
+            return self._project_heads(
                 jax.nn.dot_product_attention(*heads, mask=mask, implementation="cudnn")
             )
         rate = 0.0 if deterministic else config.attention_dropout_rate
         rng = self.make_rng("dropout") if rate else None
-        return self._joined(
+        return self._project_heads(
             scaled_dot_product_attention(*heads, pattern.mask(), rate, rng)
         )
 
     def project(self, memory: Float[Array, "batch key d_model"]) -> KeyValue:
-        """Returns the keys and values of `memory`, to be attended to many times."""
+        """Returns the keys and values of `memory`, which `attend` takes."""
         return _key_value(
-            self._heads(self.key(memory)), self._heads(self.value(memory))
+            self._split_heads(self.key(memory)), self._split_heads(self.value(memory))
         )
 
     def step(
@@ -186,15 +191,15 @@ class MultiHeadAttention(nn.Module):
         mask: Bool[Array, "batch #query key"],
         place: Int[Array, ""],
     ) -> tuple[Float[Array, "batch query d_model"], KeyValue]:
-        """Writes `x` into the cache from `place` on, and attends from it to the cache.
+        """Attends from `x` to the cache `past`, after writing `x` into it at `place`.
 
-        The parameters are those of `model.step_weights`.
+        Needs the parameters of `model.step_weights`. Returns the written cache too.
         """
         size = self.config.key_size
         query, key, value = jnp.split(
-            self._heads(self.query_key_value(x)), [size, 2 * size], axis=-1
+            self._split_heads(self.query_key_value(x)), [size, 2 * size], axis=-1
         )
-        present = past.updated(_key_value(key, value), place)
+        present = past.write(_key_value(key, value), place)
         return self._attend(query, present, mask)[0], present
 
     def attend(
@@ -205,11 +210,11 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[
         Float[Array, "batch query d_model"], Float[Array, "batch heads query key"]
     ]:
-        """Attends from `x` to keys and values that are already projected.
+        """Attends from `x` to keys and values made by `project`.
 
-        Returns the weights too.
+        Returns the attention weights too.
         """
-        return self._attend(self._heads(self.query(x)), memory, mask)
+        return self._attend(self._split_heads(self.query(x)), memory, mask)
 
     def _attend(
         self, query: Array, memory: KeyValue, mask: Array
@@ -219,16 +224,16 @@ class MultiHeadAttention(nn.Module):
             "bqhd,bhdk->bhqk", query, memory.key, preferred_element_type=jnp.float32
         )
         weights = _masked_softmax(scores, mask)
-        # Left and right as they stand: transposed products of few queries are slow.
+        # No transposed operands: with few queries, such products are slow.
         heads = jnp.einsum(
             "bhqk,bhkd->bhqd", weights.astype(memory.value.dtype), memory.value
         )
-        return self._joined(jnp.einsum("bhqd->bqhd", heads)), weights
+        return self._project_heads(jnp.einsum("bhqd->bqhd", heads)), weights
 
-    def _heads(self, projected: Array) -> Array:
+    def _split_heads(self, projected: Array) -> Array:
         return projected.reshape(*projected.shape[:-1], self.config.num_heads, -1)
 
-    def _joined(self, heads: Array) -> Array:
+    def _project_heads(self, heads: Array) -> Array:
         attended = heads.reshape(*heads.shape[:-2], -1)
         return self.output(checkpoint_name(attended, KEPT))
 

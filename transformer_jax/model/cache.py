@@ -1,4 +1,4 @@
-"""What the decoder remembers between two steps of decoding."""
+"""The decoder's cache of keys and values between steps of decoding."""
 
 import flax.struct
 import jax
@@ -10,16 +10,16 @@ from transformer_jax.config.model import ModelConfig
 
 @flax.struct.dataclass
 class KeyValue:
-    """Projected keys and values of one attention, laid out for its matrix products.
+    """Projected keys and values of one attention sub-layer.
 
-    So no step has to transpose what it only reads.
+    The layout is that of the matrix products that read them, so no step transposes.
     """
 
     key: Array  # [batch, num_heads, d_k, length]
     value: Array  # [batch, num_heads, length, d_v]
 
-    def updated(self, new: "KeyValue", first: Array) -> "KeyValue":
-        """Returns a copy with `new` written from place `first` on, along length."""
+    def write(self, new: "KeyValue", first: Array) -> "KeyValue":
+        """Returns a copy with `new` written along length, starting at `first`."""
         write = jax.lax.dynamic_update_slice_in_dim
         return KeyValue(
             key=write(self.key, new.key, first, axis=3),
@@ -31,21 +31,21 @@ class KeyValue:
 class DecoderCache:
     """Keys and values of every decoder layer.
 
-    `self_attention` has a slot for each step, with a place for each hypothesis of the
-    beam: place `slot * beam + hypothesis`. Which of them a hypothesis sees, a mask
-    says. `cross_attention` is computed once from the encoder's output and belongs to a
-    sentence: all hypotheses share it.
+    `self_attention` has one slot for each step and in it one place for each hypothesis
+    of the beam, at index `slot * beam + hypothesis`. A mask selects the places that a
+    hypothesis attends to. `cross_attention` is computed once from the memory; all
+    hypotheses of a sentence share it.
     """
 
     self_attention: tuple[KeyValue, ...]  # length: slots * beam
     cross_attention: tuple[KeyValue, ...]  # length: source_length
-    source_segments: Array  # [batch, source_length]
+    source_segments: Array  # int32 [batch, source_length], 0 = padding
 
 
 def empty_key_values(
     config: ModelConfig, batch: int, length: int
 ) -> tuple[KeyValue, ...]:
-    """Returns zeros for every decoder layer, in the dtype the model computes in."""
+    """Returns zeros for every decoder layer, in the model's compute dtype."""
     heads = batch, config.num_heads
     return tuple(
         KeyValue(

@@ -1,7 +1,6 @@
-"""Dropout, its mask drawn again for the backward pass instead of being kept."""
+"""Dropout that draws its mask again in the backward pass instead of storing it."""
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,10 +14,10 @@ _RESOLUTION = 1 << 16
 def dropout(
     x: Float[Array, "*shape"], rate: float, rng: Array
 ) -> Float[Array, "*shape"]:
-    """Sets features to 0 with probability `rate`, and scales up those that stay.
+    """Sets features to 0 with probability `rate` and scales up the others.
 
-    The rate is rounded to a multiple of 1 / 65,536, and the scale is that of the
-    rounded rate, so that the mean is kept.
+    The rate is rounded to a multiple of 1 / 65,536. The scale is `1 / (1 - rate)` of
+    the rounded rate, so the expected value stays the same.
 
     Paper: section 5.4.
     """
@@ -32,15 +31,16 @@ def _forward(x: Array, rate: float, rng: Array) -> tuple[Array, Array]:
     return dropout(x, rate, rng), rng
 
 
-def _backward(rate: float, rng: Array, gradient: Array) -> tuple[Any, None]:
-    return dropout(gradient, rate, rng), None
+def _backward(rate: float, rng: Array, gradient: Array) -> tuple[Array, None]:
+    dropped: Array = dropout(gradient, rate, rng)
+    return dropped, None
 
 
 dropout.defvjp(_forward, _backward)
 
 
 class Dropout(nn.Module):
-    """`dropout` under the stream of that name."""
+    """`dropout` with keys from the random stream "dropout"."""
 
     rate: float
 
@@ -50,4 +50,5 @@ class Dropout(nn.Module):
     ) -> Float[Array, "*shape"]:
         if deterministic or not self.rate:
             return x
-        return dropout(x, self.rate, self.make_rng("dropout"))
+        dropped: Array = dropout(x, self.rate, self.make_rng("dropout"))
+        return dropped

@@ -1,7 +1,6 @@
 """Position-wise feed-forward network."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,12 +12,16 @@ from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.matrix_product import matrix_product
+from transformer_jax.model.params import make_parameter
 from transformer_jax.model.rematerialisation import KEPT
 
 
 @jax.custom_vjp
 def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns `max(0, x)`; its gradient needs the result alone, kept anyway."""
+    """Returns `max(0, x)`.
+
+    The gradient is computed from the result, which the next product keeps anyway.
+    """
     return jnp.maximum(x, 0)
 
 
@@ -49,19 +52,19 @@ class _Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inner"]) -> Float[Array, "*batch outer"]:
-        kernel: Any = self.param(
+        kernel = make_parameter(
+            self,
             "kernel",
-            nn.with_logical_partitioning(
-                nn.initializers.xavier_uniform(), self.kernel_axes
-            ),
+            nn.initializers.xavier_uniform(),
             (x.shape[-1], self.width),
+            self.kernel_axes,
         )
-        bias: Any = self.param(
+        bias = make_parameter(
+            self,
             "bias",
-            nn.with_logical_partitioning(
-                nn.initializers.zeros_init(), (self.bias_axis,)
-            ),
+            nn.initializers.zeros_init(),
             (self.width,),
+            (self.bias_axis,),
         )
         y = matrix_product(x, kernel)
         return y + jnp.reshape(bias.astype(y.dtype), (1,) * (y.ndim - 1) + (-1,))

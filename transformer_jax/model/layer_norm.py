@@ -1,6 +1,6 @@
-"""Layer normalisation that keeps little for the backward pass."""
+"""Layer normalisation with a backward pass that stores little."""
 
-from typing import Any
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from transformer_jax import axes
+from transformer_jax.model.params import make_parameter
 
-# The reference implementation's; the paper names none.
+# As in the reference implementation; the paper gives no value.
 EPSILON = 1e-6
 
 
@@ -21,9 +22,9 @@ def layer_norm(
 ) -> Float[Array, "*batch d_model"]:
     """Returns `(x - mean) / sqrt(variance + epsilon) * scale + bias`, in x's dtype.
 
-    Statistics are taken in float32 over the last axis. The backward pass is written
-    out because the derived one would keep several float32 copies of x; this one keeps
-    x and a mean and a deviation for each vector.
+    Statistics are float32, over the last axis. The backward pass is written by hand:
+    automatic differentiation would store several float32 copies of x, this one stores
+    x and two numbers for each vector.
     """
     return _forward(x, scale, bias)[0]
 
@@ -46,7 +47,8 @@ def _backward(kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, A
     normalised = (x.astype(jnp.float32) - mean) * inverse
     gradient_32 = gradient.astype(jnp.float32)
     inner = gradient_32 * scale.reshape((1,) * (x.ndim - 1) + scale.shape)
-    # What scaling x or shifting it would do is taken out: the result has neither.
+    # The result does not change when x is shifted or scaled, so the gradient has no
+    # component in these two directions.
     shift = jnp.mean(inner, axis=-1, keepdims=True)
     stretch = jnp.mean(inner * normalised, axis=-1, keepdims=True)
     x_gradient = inverse * (inner - shift - normalised * stretch)
@@ -62,7 +64,7 @@ layer_norm.defvjp(_forward, _backward)
 
 
 class LayerNorm(nn.Module):
-    """`layer_norm` with a scale and a bias of its own, 1 and 0 at first.
+    """`layer_norm` with a trained scale and bias, 1 and 0 at first.
 
     Paper: section 3.1.
     """
@@ -71,10 +73,11 @@ class LayerNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch d_model"]:
-        def vector(name: str, initializer: Any) -> Any:
-            named = nn.with_logical_partitioning(initializer, (axes.VECTOR,))
-            return self.param(name, named, (x.shape[-1],), jnp.float32)
+        def vector(name: str, initializer: Callable[..., Array]) -> Array:
+            shape = (x.shape[-1],)
+            return make_parameter(self, name, initializer, shape, (axes.VECTOR,))
 
         scale = vector("scale", nn.initializers.ones_init())
         bias = vector("bias", nn.initializers.zeros_init())
-        return layer_norm(x, scale, bias)
+        normalised: Array = layer_norm(x, scale, bias)
+        return normalised

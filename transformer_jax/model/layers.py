@@ -1,7 +1,6 @@
 """Encoder and decoder layers: sub-layers with residuals and layer normalisation."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 from jax.ad_checkpoint import checkpoint_name
@@ -22,14 +21,17 @@ class Residual(nn.Module):
     """`LayerNorm(x + Dropout(Sublayer(x)))`, or `x + Dropout(Sublayer(LayerNorm(x)))`.
 
     Paper: sections 3.1 and 5.4: post-norm.
-    Differs from the paper: pre-norm where `config.norm` asks for it.
+    Differs from the paper: pre-norm if `config.norm == "pre"`.
     """
 
     config: ModelConfig
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "*batch d_model"], sublayer: Callable, deterministic: bool
+        self,
+        x: Float[Array, "*batch d_model"],
+        sublayer: Callable[[Array], Array],
+        deterministic: bool,
     ) -> Float[Array, "*batch d_model"]:
         norm = LayerNorm(name="norm")
         dropout = Dropout(self.config.dropout_rate)
@@ -37,7 +39,10 @@ class Residual(nn.Module):
         change = dropout(sublayer(norm(x) if pre else x), deterministic=deterministic)
         x = checkpoint_name(x + change, KEPT)
         x = x if pre else norm(x)
-        return nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))
+        constrained: Array = nn.with_logical_constraint(
+            x, (axes.BATCH, axes.LENGTH, axes.EMBED)
+        )
+        return constrained
 
 
 class EncoderLayer(nn.Module):
@@ -65,11 +70,11 @@ class EncoderLayer(nn.Module):
 
         x = self.self_attention_residual(x, self_attention, deterministic)
         x = self.feed_forward_residual(x, feed_forward, deterministic)
-        return x, None  # No second output: the layer is the body of a scan.
+        return x, None  # The layer is the body of a scan: carry, and no output.
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, attention to the memory, feed-forward. Paper: 3.1."""
+    """Masked self-attention, cross-attention, feed-forward. Paper: section 3.1."""
 
     config: ModelConfig
 
@@ -118,14 +123,22 @@ class DecoderLayer(nn.Module):
         KeyValue,
         Float[Array, "batch heads beam source"],
     ]:
-        """Advances every hypothesis by one position.
+        """Computes one position of every hypothesis.
 
-        The hypotheses of a sentence attend to its memory, and to each other's past as
-        far as the mask lets them, as if they were positions of one sequence: so neither
-        need be copied for each of them. Returns the weights of cross-attention too.
+        The hypotheses of a sentence are treated as positions of one sequence: they
+        share its memory and its cache, and `self_mask` selects what each one sees.
+        Neither is copied for each hypothesis.
+
+        Args:
+            past: the cache of self-attention; the result has this position too.
+            memory: the cache of cross-attention.
+            place: where in the cache this position is written.
+
+        Returns:
+            The new `x`, the new cache of self-attention, the cross-attention weights.
         """
-        present: KeyValue = past
-        cross_weights: Any = None
+        present: KeyValue
+        cross_weights: Array
 
         def self_attention(x: Array) -> Array:
             nonlocal present
@@ -146,5 +159,5 @@ class DecoderLayer(nn.Module):
         return x, present, cross_weights
 
     def project_memory(self, memory: Float[Array, "batch source d_model"]) -> KeyValue:
-        """Returns the keys and values for every `step` over this memory."""
+        """Returns the cache of cross-attention for `step`."""
         return self.cross_attention.project(memory)

@@ -1,4 +1,4 @@
-"""Which positions attend to which.
+"""Attention masks: segments, causality, window.
 
 Masks are boolean, True where attention is allowed, of shape `[batch, query_length,
 key_length]`; they combine with `&`.
@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Int
 
 @flax.struct.dataclass
 class AttentionPattern:
-    """What a mask says of every pair of positions, in the little it follows from.
+    """An attention mask in compact form: segments, causality and window.
 
-    A kernel makes the mask where it needs it; `mask` makes it whole.
+    `mask` makes the whole mask; a kernel makes the parts it needs itself.
     """
 
     query_segments: Array  # int32 [batch, query_length], 0 = padding
@@ -21,8 +21,8 @@ class AttentionPattern:
     causal: bool = flax.struct.field(pytree_node=False, default=False)
     window: int | None = flax.struct.field(pytree_node=False, default=None)
 
-    def mask(self) -> Array:
-        """Returns the mask, bool `[batch, query_length, key_length]`."""
+    def mask(self) -> Bool[Array, "batch query key"]:
+        """Returns the whole mask."""
         mask = segment_mask(self.query_segments, self.key_segments)
         if self.causal:
             mask &= causal_mask(mask.shape[-1])
@@ -34,9 +34,9 @@ class AttentionPattern:
 def segment_mask(
     query_segments: Int[Array, "batch query"], key_segments: Int[Array, "batch key"]
 ) -> Bool[Array, "batch query key"]:
-    """Allows attention inside a segment. Segment 0 is padding and attends to nothing.
+    """Allows attention within a segment; none to segment 0, which is padding.
 
-    With one segment a row this is the padding mask.
+    If each row has one segment, this is the padding mask.
     """
     query_segments, key_segments = query_segments[:, :, None], key_segments[:, None, :]
     return (query_segments == key_segments) & (key_segments != 0)

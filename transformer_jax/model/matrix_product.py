@@ -1,4 +1,4 @@
-"""Products with weight matrices."""
+"""Matrix products with parameters."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,10 +7,11 @@ from jaxtyping import Array, Float
 def matrix_product(
     x: Float[Array, "*batch inner"], kernel: Float[Array, "inner outer"]
 ) -> Float[Array, "*batch outer"]:
-    """Returns `x @ kernel`, multiplied in the narrower dtype of the two, in that of x.
+    """Returns `x @ kernel` in the dtype of x, multiplied in the narrower dtype.
 
-    Parameters are float32 in training, where x says what is computed in. In decoding
-    they may be narrower than x: on CPUs bfloat16 is fast in large products alone.
+    In training the parameters are float32 and x has the compute dtype. In decoding the
+    parameters may be narrower than x: on CPUs, bfloat16 is fast in large products
+    only.
     """
     dtype = min(x.dtype, kernel.dtype, key=lambda dtype: dtype.itemsize)
     return jnp.einsum(

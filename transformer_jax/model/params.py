@@ -1,7 +1,10 @@
-"""The type of a model's parameters."""
+"""Parameters of a model: their type, and creating one."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 if TYPE_CHECKING:
@@ -11,3 +14,22 @@ if TYPE_CHECKING:
     """Nested dictionaries of float32 arrays, named after the modules of the model."""
 else:
     Params = PyTree
+
+
+def make_parameter(
+    module: nn.Module,
+    name: str,
+    initializer: Callable[..., Array],
+    shape: tuple[int, ...],
+    axis_names: tuple[str, ...],
+) -> Array:
+    """Returns the float32 parameter `name` of `module`, created by its `init`.
+
+    Args:
+        axis_names: a logical name (`transformer_jax.axes`) for each axis.
+    """
+    partitioned = nn.with_logical_partitioning(initializer, axis_names)
+    # Flax types the parameter with its axis names, and returns it without them.
+    parameter: Any = module.param(name, partitioned, shape, jnp.float32)
+    array: Array = parameter
+    return array

@@ -1,6 +1,4 @@
-"""Positions: sinusoids or a learned table."""
-
-from typing import Any
+"""Positional encoding: sinusoids or a learned table."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -8,6 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.model.params import make_parameter
 
 
 def sinusoidal_encoding(
@@ -15,9 +14,9 @@ def sinusoidal_encoding(
 ) -> Float[Array, "*shape d_model"]:
     """Returns sine at even and cosine at odd features, interleaved, in float32.
 
-    `PE(pos, 2i) = sin(pos / 10000^(2i/d_model))`, `PE(pos, 2i+1) = cos(...)`. Computed
-    where it is used: positions restart in each packed sentence, and there is no
-    longest position.
+    `PE(pos, 2i) = sin(pos / 10000^(2i/d_model))`, `PE(pos, 2i+1) = cos(...)`. There
+    is no table of these vectors, so positions have no upper limit and may restart in
+    each packed sentence.
 
     Paper: section 3.5.
     """
@@ -30,7 +29,7 @@ def sinusoidal_encoding(
 
 
 class PositionalEncoding(nn.Module):
-    """Vectors for positions, sinusoidal or learned as the settings say.
+    """Vectors for positions: sinusoidal or learned, by `config.positions`.
 
     Paper: section 3.5; learned positions are row E of Table 3.
     """
@@ -43,20 +42,19 @@ class PositionalEncoding(nn.Module):
     ) -> Float[Array, "*shape d_model"]:
         if self.config.positions == "sinusoidal":
             return sinusoidal_encoding(positions, self.config.d_model)
-        table: Any = self.param(
+        table = make_parameter(
+            self,
             "table",
-            nn.with_logical_partitioning(
-                nn.initializers.normal(self.config.d_model**-0.5),
-                (axes.LENGTH, axes.EMBED),
-            ),
+            nn.initializers.normal(self.config.d_model**-0.5),
             (self.config.max_length, self.config.d_model),
-            jnp.float32,
+            (axes.LENGTH, axes.EMBED),
         )
-        # Out of range is filled with NaN, so that a position the table does not have
-        # is seen at once instead of being taken for the last one.
-        return table.at[positions].get(mode="fill", fill_value=jnp.nan)
+        # A position outside the table gives NaN, which is noticed; clamping to the
+        # last position would not be.
+        vectors: Array = table.at[positions].get(mode="fill", fill_value=jnp.nan)
+        return vectors
 
 
 def max_position(config: ModelConfig) -> int | None:
-    """Number of positions the model has vectors for; None = no limit."""
+    """Returns the number of positions the model has vectors for; None = no limit."""
     return config.max_length if config.positions == "learned" else None

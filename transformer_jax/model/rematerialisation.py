@@ -1,9 +1,9 @@
-"""What a layer keeps for the backward pass, and what it computes again there."""
+"""Rematerialisation: what a layer stores for the backward pass or computes again."""
 
 import jax
 
-# The name, under `jax.ad_checkpoint.checkpoint_name`, of what is dear to compute: the
-# results of products with parameters, and the sums that residuals add them to.
+# The `checkpoint_name` of activations that are expensive to compute: products with
+# parameters, and the residual sums.
 KEPT = "kept"
 
 POLICIES = {

@@ -1,29 +1,35 @@
-"""The decoder's parameters as a step of decoding reads them.
+"""Decoder parameters for steps of decoding: one set a layer, fused and cast.
 
-A step handles one position, so reading its parameters takes longer than much of what it
-computes: they are cut out of the stack, joined and cast once, before the loop.
+A step computes one position, so much of its time goes into reading parameters. They
+are therefore unstacked, fused and cast once, before the loop.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, PyTree
+
+from transformer_jax.model.params import Params
 
 
 class StepWeights(NamedTuple):
-    """Parameters in the dtype a step computes in."""
+    """Parameters that `Transformer.decode_step` reads."""
 
-    layers: tuple[Any, ...]
-    """Of each decoder layer, with one projection for query, key and value."""
-    output_matrix: Array
+    layers: tuple[Params, ...]
+    """One for each decoder layer; query, key and value share one projection."""
+    output_matrix: Array  # [vocab, d_model]
 
 
 def make_step_weights(
-    layers: Iterable[dict[str, Any]], output_matrix: Array, dtype: Any
+    layers: Iterable[PyTree], output_matrix: Array, dtype: str
 ) -> StepWeights:
-    """Returns them from the parameters of each layer; vectors keep their dtype."""
+    """Returns the parameters of a step, matrices cast to `dtype`.
+
+    Args:
+        layers: parameters of each decoder layer.
+    """
 
     def cast(leaf: Array) -> Array:
         return leaf if leaf.ndim == 1 else leaf.astype(dtype)
@@ -32,7 +38,7 @@ def make_step_weights(
         layers=tuple(
             jax.tree.map(
                 cast,
-                {**params, "self_attention": _with_one(params["self_attention"])},
+                {**params, "self_attention": _fuse(params["self_attention"])},
             )
             for params in layers
         ),
@@ -40,10 +46,11 @@ def make_step_weights(
     )
 
 
-def _with_one(params: dict[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of a self-attention with one projection for three.
+def _fuse(params: PyTree) -> Params:
+    """Returns the parameters of a self-attention with its three projections fused.
 
-    Query, key and value of a head side by side: of few positions one product is faster.
+    For few positions, one wide product is faster than three. The result is
+    `[query, key, value]` of the first head, then of the second, and so on.
     """
     kernels = [params[name]["kernel"] for name in ("query", "key", "value")]
     merged = {"kernel": jnp.concatenate(kernels, axis=-1)}

@@ -11,11 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model import masks
-from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
+from transformer_jax.model.cache import DecoderCache, KeyValue
 from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.embedding import Embedding, project_to_logits
 from transformer_jax.model.layer_norm import LayerNorm
 from transformer_jax.model.layers import DecoderLayer, EncoderLayer
+from transformer_jax.model.params import Params
 from transformer_jax.model.positional_encoding import PositionalEncoding
 from transformer_jax.model.rematerialisation import POLICIES
 from transformer_jax.model.step_weights import StepWeights, make_step_weights
@@ -24,11 +25,11 @@ from transformer_jax.model.step_weights import StepWeights, make_step_weights
 def _stack(
     layer: type[nn.Module], config: ModelConfig, num_layers: int, num_inputs: int
 ) -> nn.Module:
-    """Returns `num_layers` layers run by a scan, their parameters stacked.
+    """Returns a scan over `num_layers` layers with stacked parameters.
 
     Args:
-        num_inputs: how many arrays, the same for every layer, the layer takes after
-            the one it transforms. They are followed by `deterministic`.
+        num_inputs: number of inputs that are the same for every layer: those between
+            `x` and `deterministic` in the arguments of the layer.
     """
     unroll = min(config.scan_unroll or 1, num_layers)
     if config.remat != "none":
@@ -36,8 +37,8 @@ def _stack(
             layer,
             static_argnums=(num_inputs + 2,),  # Counted with self and x.
             policy=POLICIES[config.remat],
-            # A loop keeps what is recomputed apart from what it repeats; where none is
-            # left, the compiler would merge the two again.
+            # In a loop the compiler cannot merge a recomputed product with the first
+            # one. If the scan is fully unrolled it would, and undo rematerialisation.
             prevent_cse=unroll == num_layers,
         )
     scanned = nn.scan(
@@ -53,11 +54,29 @@ def _stack(
 
 
 class Transformer(nn.Module):
-    """The encoder-decoder of the paper, with its settings in `config`.
+    """The encoder-decoder Transformer, a Flax module.
 
-    `source`, `target_inputs` and their positions and segments are as in
-    `transformer_jax.data.batch.Batch`. Without positions a row counts from 0; without
-    segments a row is one sentence without padding.
+    Token ids, positions and segments are int32 `[batch, length]`, as in `Batch`.
+    Positions are 0, 1, 2, ... by default. Tokens attend within equal segments; segment
+    0 is padding; by default a row is one segment without padding. The result of a call
+    is `[batch, target, d_model]`; `logits` projects it to the vocabulary.
+
+    Args:
+        config: sizes and variants; `ModelConfig.base()` is the paper's base model.
+
+    Example:
+        >>> import jax
+        >>> import transformer_jax as tj
+        >>> model = tj.Transformer(tj.ModelConfig.tiny(vocab_size=100))
+        >>> source = jax.numpy.array([[5, 6, 7, 1]])
+        >>> target_inputs = jax.numpy.array([[0, 8, 9]])
+        >>> init = jax.jit(model.init, static_argnames="deterministic")
+        >>> apply = jax.jit(model.apply, static_argnames=("deterministic", "method"))
+        >>> rng = jax.random.key(0)
+        >>> variables = init(rng, source, target_inputs, deterministic=True)
+        >>> hidden = apply(variables, source, target_inputs, deterministic=True)
+        >>> apply(variables, hidden, method="logits").shape
+        (1, 3, 100)
 
     Paper: section 3.
     """
@@ -93,9 +112,13 @@ class Transformer(nn.Module):
         target_segments: Int[Array, "batch target"] | None = None,
         deterministic: bool,
     ) -> Float[Array, "batch target d_model"]:
-        """Encodes and decodes under teacher forcing; returns what `logits` takes."""
+        """Encodes and decodes with teacher forcing; returns the input of `logits`.
+
+        Args:
+            deterministic: without dropout; else `apply` needs `rngs={"dropout": rng}`.
+        """
         if self.is_initializing():
-            self.output_matrix()  # Its parameters would not be made otherwise.
+            self.output_matrix()  # Otherwise `init` would not create it.
         memory = self.encode(
             source, source_positions, source_segments, deterministic=deterministic
         )
@@ -117,10 +140,10 @@ class Transformer(nn.Module):
         deterministic: bool,
     ) -> Float[Array, "batch source d_model"]:
         """Returns the memory: one vector for each source position."""
-        segments = _or_one_sentence(segments, source)
+        segments = _default_segments(segments, source)
         window = self.config.attention_window
         itself = masks.AttentionPattern(segments, segments, window=window)
-        x = self._embed_source(source, _or_range(positions, source))
+        x = self._embed_source(source, _default_positions(positions, source))
         x, _ = self.encoder(
             self.dropout(x, deterministic=deterministic), itself, deterministic
         )
@@ -136,64 +159,51 @@ class Transformer(nn.Module):
         *,
         deterministic: bool,
     ) -> Float[Array, "batch target d_model"]:
-        """Returns one vector for each target position, from it and those before it."""
-        segments = _or_one_sentence(segments, target_inputs)
-        source_segments = _or_one_sentence(source_segments, memory[..., 0])
+        """Returns one vector for each target position; it sees no later position."""
+        segments = _default_segments(segments, target_inputs)
+        source_segments = _default_segments(source_segments, memory[..., 0])
         window = self.config.attention_window
         itself = masks.AttentionPattern(segments, segments, causal=True, window=window)
         source = masks.AttentionPattern(segments, source_segments)
-        x = self._embed_target(target_inputs, _or_range(positions, target_inputs))
+        x = self._embed_target(
+            target_inputs, _default_positions(positions, target_inputs)
+        )
         x = self.dropout(x, deterministic=deterministic)
         x, _ = self.decoder(x, memory, itself, source, deterministic)
         return self.decoder_norm(x) if self.config.norm == "pre" else x
 
     def output_matrix(self) -> Float[Array, "vocab d_model"]:
-        """Returns the matrix of the pre-softmax projection, for a loss to fuse."""
+        """Returns the matrix of the pre-softmax projection, which the loss fuses."""
         embeddings = {"all": "embedding", "target": "target_embedding"}
         name = embeddings.get(self.config.share_embeddings, "output_embedding")
-        # Its width is gathered once here, and the gradient scattered once, not for
-        # every slice of the loss.
-        matrix = getattr(self, name).matrix
-        return nn.with_logical_constraint(matrix, (axes.VOCAB, None))
+        # Gathers d_model over devices once, and scatters the gradient once, instead of
+        # once for each slice of the loss.
+        matrix: Array = nn.with_logical_constraint(
+            getattr(self, name).matrix, (axes.VOCAB, None)
+        )
+        return matrix
 
     def logits(
         self, hidden: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch vocab"]:
         """Returns float32 logits. Paper: section 3.4."""
-        return project_to_logits(
-            hidden, self.output_matrix().astype(self.config.compute_dtype)
-        )
+        matrix = self.output_matrix().astype(self.config.compute_dtype)
+        return project_to_logits(hidden, matrix)
 
     def project_memory(
         self, memory: Float[Array, "batch source d_model"]
     ) -> tuple[KeyValue, ...]:
-        """Returns the keys and values of cross-attention, of every decoder layer."""
+        """Returns keys and values for the cross-attention of each decoder layer."""
         return tuple(
             layer.apply({"params": params}, memory, method="project_memory")
             for layer, params in self._decoder_layers()
         )
 
-    def init_cache(
-        self,
-        memory: Float[Array, "batch source d_model"],
-        source_segments: Int[Array, "batch source"] | None = None,
-        *,
-        beam_size: int,
-        slots: int,
-    ) -> DecoderCache:
-        """Returns the cache for at most `slots` steps of `decode_step`."""
-        places = slots * beam_size
-        return DecoderCache(
-            self_attention=empty_key_values(self.config, memory.shape[0], places),
-            cross_attention=self.project_memory(memory),
-            source_segments=_or_one_sentence(source_segments, memory[..., 0]),
-        )
-
     def step_weights(self, dtype: str) -> StepWeights:
-        """Returns what every `decode_step` reads, to be made once, before the loop.
+        """Returns the parameters for `decode_step`; call once, before the loop.
 
         Args:
-            dtype: of the large products; the rest is in `config.compute_dtype`.
+            dtype: of the matrices; everything else is in `config.compute_dtype`.
         """
         layers = (params for _, params in self._decoder_layers())
         return make_step_weights(layers, self.output_matrix(), dtype)
@@ -211,19 +221,22 @@ class Transformer(nn.Module):
         DecoderCache,
         Float[Array, "batch beam source"],
     ]:
-        """Returns the float32 logits of the tokens that follow `tokens`.
-
-        And the cache with this position, and the attention to the source: of the last
-        layer, the mean over its heads.
+        """Computes one step of decoding for every hypothesis of every sentence.
 
         Args:
-            weights: of `step_weights`.
-            tokens: one for every hypothesis.
-            cache: of the positions before it.
-            positions: of the tokens of each sentence; 0 for the beginning of sentence.
-            slot: where in the cache this step is written.
-            visible: which places of the cache a hypothesis sees, its own in this slot
-                among them. A model with an attention window sees no more than that.
+            weights: the result of `step_weights`.
+            tokens: the last token of each hypothesis.
+            cache: keys and values of earlier steps. At first: `empty_key_values` with
+                slots * beam places, `project_memory`, and the source segments.
+            positions: position of `tokens` in each sentence; 0 for begin-of-sentence.
+            slot: the slot of the cache that this step writes.
+            visible: the places of the cache that each hypothesis attends to, its own
+                place in this slot included. An attention window is applied by the
+                caller.
+
+        Returns:
+            float32 logits of the next token; the cache with this step written; the
+            attention to the source, the mean over the heads of the last layer.
         """
         beam = tokens.shape[1]
         cross_mask = (cache.source_segments != 0)[:, None, :]
@@ -231,8 +244,8 @@ class Transformer(nn.Module):
             tokens, jnp.broadcast_to(positions[:, None], tokens.shape)
         )
         layer = DecoderLayer(self.config, parent=None)
-        presents: list[Any] = []
-        attention: Any = None
+        presents: list[KeyValue] = []
+        attentions: list[Array] = []
         for params, past, memory in zip(
             weights.layers,
             cache.self_attention,
@@ -240,33 +253,34 @@ class Transformer(nn.Module):
             strict=True,
         ):
             arguments = (x, past, memory, visible, cross_mask, slot * beam)
+            # Flax types the result of `apply` as variables too.
             stepped: Any = layer.apply({"params": params}, *arguments, method="step")
             x, present, attention = stepped
             presents.append(present)
+            attentions.append(attention)
         if self.config.norm == "pre":
             x = self.decoder_norm(x)
         cache = dataclasses.replace(cache, self_attention=tuple(presents))
         logits = project_to_logits(x, weights.output_matrix)
-        return logits, cache, jnp.mean(attention, axis=1)
+        return logits, cache, jnp.mean(attentions[-1], axis=1)
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:
         shared = self.config.share_embeddings == "all"
         embedding = self.embedding if shared else self.source_embedding
-        return self._sum(embedding(tokens), self.source_position(positions))
+        return self._add_positions(embedding(tokens), self.source_position(positions))
 
     def _embed_target(self, tokens: Array, positions: Array) -> Array:
         shared = self.config.share_embeddings == "all"
         embedding = self.embedding if shared else self.target_embedding
-        return self._sum(embedding(tokens), self.target_position(positions))
+        return self._add_positions(embedding(tokens), self.target_position(positions))
 
-    def _sum(self, embedded: Array, positions: Array) -> Array:
+    def _add_positions(self, embedded: Array, positions: Array) -> Array:
         return (embedded + positions).astype(self.config.compute_dtype)
 
-    def _decoder_layers(self) -> list[tuple[DecoderLayer, dict]]:
+    def _decoder_layers(self) -> list[tuple[DecoderLayer, Params]]:
         """Returns each decoder layer with its part of the stacked parameters.
 
-        One position is too little work for a scan, whose every iteration would copy
-        the whole cache in and out.
+        Steps of decoding use no scan: each iteration would copy the whole cache.
         """
         layer = DecoderLayer(self.config, parent=None)
         stacked = nn.unbox(self.decoder.variables["params"])
@@ -276,11 +290,11 @@ class Transformer(nn.Module):
         ]
 
 
-def _or_range(positions: Array | None, tokens: Array) -> Array:
+def _default_positions(positions: Array | None, tokens: Array) -> Array:
     if positions is None:
         return jnp.broadcast_to(jnp.arange(tokens.shape[1])[None], tokens.shape)
     return positions
 
 
-def _or_one_sentence(segments: Array | None, row: Array) -> Array:
-    return jnp.ones(row.shape, jnp.int32) if segments is None else segments
+def _default_segments(segments: Array | None, tokens: Array) -> Array:
+    return jnp.ones(tokens.shape, jnp.int32) if segments is None else segments
