@@ -21,17 +21,16 @@ the worst of the n best finished scores, no later hypothesis can enter the n bes
 sentence is done. Until n have finished, that worst score is minus infinity.
 """
 
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.decoding.continuations import Continuations, propose_continuations
 from transformer_jax.decoding.history import (
-    History,
     add_own_place,
     advance_history,
     gather,
@@ -44,36 +43,10 @@ from transformer_jax.decoding.search_state import (
     concatenate,
     empty_state,
 )
+from transformer_jax.decoding.step import Cache, Step
 from transformer_jax.errors import InputError
 
-Cache: TypeAlias = PyTree
 _Tree = TypeVar("_Tree")
-
-
-@runtime_checkable
-class Step(Protocol):
-    """The model in a search: the next-token logits of every live hypothesis.
-
-    Args:
-        tokens: the last token of each hypothesis.
-        positions: the position of these tokens, from 0.
-        history: the places of earlier tokens in the cache. The search never reorders
-            the cache (`decoding.history`).
-        cache: as the call before returned it.
-
-    Returns:
-        Logits of the next token; the cache with this step written into `history.slot`;
-        the attention to the source, `[batch, beam, source]`, or None without a
-        coverage penalty.
-    """
-
-    def __call__(
-        self,
-        tokens: Int[Array, "batch beam"],
-        positions: Int[Array, " batch"],
-        history: History,
-        cache: Cache,
-    ) -> tuple[Float[Array, "batch beam vocab"], Cache, Array | None]: ...
 
 
 def beam_search(
