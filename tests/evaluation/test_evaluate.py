@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_runs import tiny_config, trained_run
+from tiny_runs import trained_run
 
 from transformer_jax.checkpoints.averaging import average_checkpoints
-from transformer_jax.data.corpus import make_corpus
 from transformer_jax.errors import InputError
-from transformer_jax.evaluation.evaluate import check_lengths, evaluate
+from transformer_jax.evaluation.evaluate import evaluate
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
 from transformer_jax.text_metrics.quality import translation_quality
@@ -140,14 +139,3 @@ def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_
 def test_nothing_to_evaluate_is_an_error(pairs, message):
     with pytest.raises(InputError, match=message):
         evaluate(trained_run().workdir, pairs=pairs)
-
-
-def test_learned_positions_limit_what_can_be_evaluated():
-    model = tiny_config(model__positions="learned", model__max_length=30).model
-    fits, exceeds = (
-        make_corpus([[5, 2]], [[5] * n + [2]], bos_id=1, pad_id=0) for n in (29, 30)
-    )
-    check_lengths(fits, model)
-    with pytest.raises(InputError, match=r"31 tokens, more than model\.max_length=30"):
-        check_lengths(exceeds, model)
-    check_lengths(exceeds, tiny_config().model)

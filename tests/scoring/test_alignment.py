@@ -7,12 +7,12 @@ from tiny_runs import WORDS, reversed_pairs, tiny_config, trained_run
 from transformer_jax.errors import InputError
 from transformer_jax.scoring.alignment import (
     align,
-    align_tokens,
-    attention_of_words,
-    attention_to_source,
+    attention_matrices,
     pharaoh,
+    word_attention,
     word_starts,
 )
+from transformer_jax.scoring.teacher_forcing import corpus_from_texts
 from transformer_jax.training.loop import train
 from transformer_jax.translation.translator import Translator
 
@@ -24,6 +24,13 @@ PAIRS = [
     ("kadu  bebabo\u3000x\U0001f600y ba", "\t\u00e9 dudu ko"),
 ]
 SOURCES, TARGETS = map(list, zip(*PAIRS, strict=True))
+
+
+def attention_of_pairs(translator, layer=None):
+    """The attention matrix of each pair, in the order of the pairs."""
+    corpus = corpus_from_texts(translator, SOURCES, TARGETS)
+    matrices = dict(attention_matrices(translator, corpus, layer))
+    return [matrices[index] for index in range(len(PAIRS))]
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +48,19 @@ def test_words_by_hand():
     assert word_starts(["▁"]) == []
 
 
-def test_attention_of_words_by_hand():
+def test_word_attention_by_hand():
     # Three target pieces, the last two of one word; four source pieces in three words.
     attention = np.array(
         [[0.4, 0.3, 0.3, 0.0], [0.1, 0.1, 0.0, 0.8], [0.0, 0.0, 0.9, 0.1]]
     )
-    words = attention_of_words(attention, [0, 2, 3], [0, 1])
+    words = word_attention(attention, [0, 2, 3], [0, 1])
     # 0.4 is the largest of the first row, and 0.4 + 0.3 of its words; the second word
     # looks at the third and second source word with 0.8, 0.1 and 0.0, 0.9.
     np.testing.assert_allclose(words, [[0.7, 0.3, 0.0], [0.1, 0.45, 0.45]])
     assert words[0].argmax() == 0
     # One piece by itself would say the second word.
     other = np.array([[0.3, 0.3, 0.4, 0.0]])
-    assert attention_of_words(other, [0, 2, 3], [0]).argmax() == 0
+    assert word_attention(other, [0, 2, 3], [0]).argmax() == 0
     assert other.argmax() == 2
 
 
@@ -92,7 +99,7 @@ def test_links_are_the_largest_sums_of_attention(translator):
     sides = zip(
         tokenizer.encode_source(SOURCES), tokenizer.encode_target(TARGETS), strict=True
     )
-    found = attention_to_source(translator, SOURCES, TARGETS)
+    found = attention_of_pairs(translator)
     for (source, target), attention, links in zip(
         sides, found, align(translator, SOURCES, TARGETS), strict=True
     ):
@@ -123,21 +130,9 @@ def test_order_and_company_do_not_matter(translator):
     assert align(translator, [], []) == []
 
 
-def test_tokens_are_aligned_as_their_text_is(translator):
-    sources = translator.tokenizer.encode_source(SOURCES)
-    targets = translator.tokenizer.encode_target(TARGETS)
-    together = align(translator, SOURCES, TARGETS)
-    assert align_tokens(translator, sources, targets) == together
-    # Without the end, as a search leaves what never ended.
-    chosen = [i for i, ids in enumerate(targets) if len(ids) > 1]
-    assert align_tokens(
-        translator, [sources[i] for i in chosen], [targets[i][:-1] for i in chosen]
-    ) == [together[i] for i in chosen]
-
-
 def test_attention_is_the_mean_over_the_heads_of_one_layer(translator):
     for layer, number in ((None, 0), (0, 0), (1, 1), (-1, 1), (-2, 0)):
-        found = attention_to_source(translator, SOURCES, TARGETS, layer=layer)
+        found = attention_of_pairs(translator, layer)
         for index in (0, 5, 16):
             whole = translator.attention(SOURCES[index], TARGETS[index])
             expected = whole.cross[number].mean(axis=0)
@@ -150,10 +145,7 @@ def test_attention_of_several_models_is_their_mean(translator, random_params):
     both = Translator(
         config, translator.params, translator.tokenizer, others=random.models
     )
-    found, *each = (
-        attention_to_source(model, SOURCES, TARGETS)
-        for model in (both, translator, random)
-    )
+    found, *each = (attention_of_pairs(model) for model in (both, translator, random))
     for mixed, *singles in zip(found, *each, strict=True):
         np.testing.assert_allclose(mixed, np.mean(singles, axis=0), atol=1e-5)
 

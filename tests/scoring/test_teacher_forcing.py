@@ -7,9 +7,9 @@ from tiny_runs import tiny_config, trained_run
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import InputError
 from transformer_jax.scoring.teacher_forcing import (
-    over_pairs,
-    pairs_of_text,
-    pairs_of_tokens,
+    corpus_from_texts,
+    corpus_from_tokens,
+    run_on_pairs,
 )
 from transformer_jax.translation.translator import Translator
 
@@ -25,14 +25,14 @@ def random_corpus(translator, number, longest, seed=0):
         [rng.integers(4, 300, rng.integers(1, longest)).tolist() for _ in range(number)]
         for _ in range(2)
     )
-    return pairs_of_tokens(translator, *sides)
+    return corpus_from_tokens(translator, *sides)
 
 
 def batches(translator, corpus, batch_tokens, **options):
     """What a program that looks at nothing is given."""
     settings = DecodingConfig(batch_tokens=batch_tokens)
     return list(
-        over_pairs(
+        run_on_pairs(
             translator, corpus, lambda _: lambda _, batch: batch, settings, **options
         )
     )
@@ -73,7 +73,7 @@ def test_shapes_are_few_and_batches_full(translator):
 
 def test_attention_bounds_the_rows_of_long_pairs(translator):
     tokens = [[5] * 3_000]
-    corpus = pairs_of_tokens(translator, tokens * 40, tokens * 40)
+    corpus = corpus_from_tokens(translator, tokens * 40, tokens * 40)
     ((_, batch, _), *_) = batches(translator, corpus, 1 << 17)
     assert batch.source.shape == (8 * 10, 3_072)  # a fourth of the 42 that may be
     ((_, batch, _), *_) = batches(translator, corpus, 1 << 17, keeps_attention=True)
@@ -90,7 +90,7 @@ def test_attention_bounds_the_rows_of_long_pairs(translator):
 )
 def test_texts_that_are_no_pairs(translator, sources, targets, message):
     with pytest.raises(InputError, match=message):
-        pairs_of_text(translator, sources, targets)
+        corpus_from_texts(translator, sources, targets)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_texts_that_are_no_pairs(translator, sources, targets, message):
 )
 def test_tokens_that_are_no_pairs(translator, sources, targets, message):
     with pytest.raises(InputError, match=message) as caught:
-        pairs_of_tokens(translator, sources, targets)
+        corpus_from_tokens(translator, sources, targets)
     assert "\n" not in str(caught.value)
 
 
@@ -114,7 +114,7 @@ def test_learned_positions_are_used_to_the_last_and_not_beyond(
     config = tiny_config(model__positions="learned", model__max_length=40)
     learned = Translator(config, random_params(config.model), translator.tokenizer)
     fits, exceeds = (
-        pairs_of_tokens(learned, [[5]], [[5] * number]) for number in (40, 41)
+        corpus_from_tokens(learned, [[5]], [[5] * number]) for number in (40, 41)
     )
     ((_, batch, _),) = batches(learned, fits, 128)
     assert batch.source.shape[1] == 40

@@ -13,8 +13,8 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.tokenizer.tokenizer import train_tokenizer
 from transformer_jax.translation.long_sentences import (
     TooLongError,
-    in_parts,
     split_at_sentence_ends,
+    split_long_sentences,
 )
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_lost_and_everything_fits(tokenizer):
     for limit in (8, 24):
         for _ in range(40):
             text = "".join(rng.choices(signs, k=rng.randint(1, 120)))
-            parts = in_parts([text], tokenizer, limit)
+            parts = split_long_sentences([text], tokenizer, limit)
             assert bare("".join(parts.texts)) == bare(text)
             assert all(len(ids) <= limit for ids in parts.encoded)
             assert parts.encoded == tokenizer.encode_source(parts.texts)
@@ -141,7 +141,7 @@ def test_nothing_is_lost_and_everything_fits(tokenizer):
 
 def test_sentences_keep_their_owners(tokenizer):
     sentences = ["ba be", "", "ko ku. " * 20, " \u2028 ", "mi"]
-    parts = in_parts(sentences, tokenizer, 12)
+    parts = split_long_sentences(sentences, tokenizer, 12)
     assert parts.owners == sorted(parts.owners)
     assert set(parts.owners) == {0, 2, 4}
     for index, sentence in enumerate(sentences):
@@ -151,7 +151,7 @@ def test_sentences_keep_their_owners(tokenizer):
 
 def test_sentences_that_fit_are_left_as_they_are(tokenizer):
     sentences = [" ba  be ", "Ko. Ku. Mi."]
-    parts = in_parts(sentences, tokenizer, 100)
+    parts = split_long_sentences(sentences, tokenizer, 100)
     assert parts.texts == sentences
     assert parts.owners == [0, 1]
 
@@ -159,7 +159,7 @@ def test_sentences_that_fit_are_left_as_they_are(tokenizer):
 def test_the_first_sentence_that_is_too_long_is_named(tokenizer):
     sentences = ["ba be", "", "ko ku. " * 20, "mi " * 50]
     with pytest.raises(TooLongError, match=r"sentence 3 has \d+ tokens.*=12") as caught:
-        in_parts(sentences, tokenizer, 12, "refuse")
+        split_long_sentences(sentences, tokenizer, 12, "refuse")
     assert caught.value.index == 2
 
 

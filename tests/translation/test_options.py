@@ -15,7 +15,7 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.requests import Request
+from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
 
 EXTRA, WIDTH = 5, 32

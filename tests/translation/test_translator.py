@@ -14,7 +14,7 @@ from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.requests import Request
+from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
 
 # Of one to 20 words, so that they need batches of two widths, in no order.

@@ -1,7 +1,9 @@
-"""Settings of decoding: beam search as in the paper, and what else users ask for."""
+"""Settings of decoding: beam search as in the paper, sampling, constraints, limits."""
 
+import dataclasses
+import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from transformer_jax.config.checks import (
     require_at_least,
@@ -11,44 +13,92 @@ from transformer_jax.config.checks import (
 from transformer_jax.errors import InputError
 
 
+class DecodingSettings(TypedDict, total=False):
+    """Some fields of `DecodingConfig`, as keyword arguments.
+
+    A function that takes `**decoding: Unpack[DecodingSettings]` lets type checkers see
+    a misspelt name or a wrong type.
+    """
+
+    beam_size: int
+    length_penalty: Literal["gnmt", "length", "none"]
+    length_penalty_alpha: float
+    coverage_penalty: float
+    early_stopping: Literal["exact", "first"]
+    min_length: int
+    max_extra_length: int
+    no_repeat_ngram_size: int | None
+    sampling: bool
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int
+    batch_tokens: int | None
+    max_source_tokens: int | None
+    too_long: Literal["split", "refuse"]
+    compute_dtype: Literal["float32", "bfloat16"] | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
-    """How sentences are translated. Paper: section 6.1."""
+    """How sentences are translated: search, sampling, constraints and limits.
+
+    Lengths are in tokens (subwords), end of sentence included.
+
+    Raises:
+        InputError: a value of the wrong type or range, or sampling's settings without
+            `sampling=True`. The message names the setting, as `decoding.beam_size`.
+
+    Example:
+        >>> tj.DecodingConfig(beam_size=1).length_penalty_alpha
+        0.6
+        >>> tj.DecodingConfig(beam_size=0)
+        Traceback (most recent call last):
+        ...
+        transformer_jax.errors.InputError: decoding.beam_size=0 must be at least 1.
+
+    Paper: section 6.1.
+    """
 
     beam_size: int = 4
     """Hypotheses kept for a sentence; 1 is greedy search."""
     length_penalty: Literal["gnmt", "length", "none"] = "gnmt"
+    """What log-probabilities are divided by: GNMT's ((5 + length) / 6) ** alpha,
+    length ** alpha, or 1."""
     length_penalty_alpha: float = 0.6
+    """Exponent alpha of the length penalty."""
     coverage_penalty: float = 0.0
     """Beta of GNMT's penalty for source tokens that got little attention."""
     early_stopping: Literal["exact", "first"] = "exact"
-    """A sentence ends when nothing can improve its result, or when beam_size
-    hypotheses have ended, which is sooner."""
+    """When the search of a sentence stops. "exact": no live hypothesis can still
+    improve the result. "first": beam_size hypotheses have ended, which is sooner."""
     min_length: int = 0
-    """Output tokens before the end is allowed."""
+    """Output tokens before the end of sentence is allowed."""
     max_extra_length: int = 50
     """An output has at most this many tokens more than its source."""
     no_repeat_ngram_size: int | None = None
     """No n-gram of this many tokens appears twice in an output."""
     sampling: bool = False
-    """Draw outputs from the model's probabilities, as many as are asked for, instead of
-    searching for the best."""
+    """Draw outputs from the model's probabilities instead of searching for the best."""
     temperature: float = 1.0
-    """Of sampling: logits are divided by it."""
+    """Sampling divides the logits by it."""
     top_k: int | None = None
-    """Draw among this many most probable tokens only."""
+    """Sampling draws among this many most probable tokens. None = among all."""
     top_p: float | None = None
-    """Draw among the fewest tokens that together are at least this probable."""
+    """Sampling draws among the fewest tokens whose probabilities sum to at least
+    top_p. None = among all."""
     seed: int = 0
+    """Seed of sampling."""
     batch_tokens: int | None = None
     """Source tokens, padding included, translated together on a device. None = 2,048
     on CPUs, 32,768 elsewhere."""
     max_source_tokens: int | None = None
-    """Longer sentences are too long. None = data.source_length of the training."""
+    """Longest source sentence that is translated whole. None = data.source_length of
+    the training run."""
     too_long: Literal["split", "refuse"] = "split"
-    """Sentences that are too long are translated in parts, or refused."""
+    """Longer sentences are split into parts and translated, or refused."""
     compute_dtype: Literal["float32", "bfloat16"] | None = None
-    """None = as trained."""
+    """None = as in training."""
 
     def __post_init__(self) -> None:
         require_types("decoding", self)
@@ -68,3 +118,27 @@ class DecodingConfig:
                         f"decoding.{name}={getattr(self, name)} is of use in sampling "
                         "only: set decoding.sampling=true."
                     )
+
+    def replace(self, **changes: Unpack[DecodingSettings]) -> "DecodingConfig":
+        """Returns a copy with other values for some settings.
+
+        Raises:
+            InputError: there is no setting of that name, or its value is refused.
+
+        Example:
+            >>> tj.DecodingConfig().replace(beam_sise=1)  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            ...
+            transformer_jax.errors.InputError: beam_sise is not ... mean beam_size?
+        """
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                nearest = difflib.get_close_matches(name, names, n=1)
+                hint = (
+                    f"did you mean {nearest[0]}?"
+                    if nearest
+                    else f"expected one of {', '.join(sorted(names))}."
+                )
+                raise InputError(f"{name} is not a setting of decoding; {hint}")
+        return dataclasses.replace(self, **changes)

@@ -1,1 +1,1 @@
-"""Measures what a model has learnt."""
+"""Evaluation of a trained model: loss, perplexity, BLEU and other metrics."""

@@ -1,11 +1,11 @@
-"""Loss, perplexity and BLEU of a data split."""
+"""Loss, perplexity, BLEU and other metrics of a data split."""
 
 import dataclasses
 import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import jax
 from jax.sharding import Mesh
@@ -17,7 +17,7 @@ from transformer_jax.checkpoints.manager import (
     averaged_steps,
     checkpoint_dir,
 )
-from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
@@ -29,23 +29,29 @@ from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.errors import InputError
 from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
 from transformer_jax.loss.sums import add_sums, mean_metrics
-from transformer_jax.model.positional_encoding import max_position
+from transformer_jax.model.params import Params
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
 from transformer_jax.text_metrics.quality import translation_quality
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
 
-# Settings of decoding that are told of whatever they are; the others are where they
-# have been changed.
-_TOLD = ("beam_size", "length_penalty", "length_penalty_alpha", "max_extra_length")
+# Settings of decoding that are always reported; others only where they are changed.
+_ALWAYS_REPORTED = (
+    "beam_size",
+    "length_penalty",
+    "length_penalty_alpha",
+    "max_extra_length",
+)
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores of a model on sentence pairs, and the translations they are of."""
+    """Scores of a model on sentence pairs, with the translations that were scored."""
 
     scores: dict[str, Any]
+    """Plain JSON values; the names are listed in `evaluate`."""
     sources: list[str]
     references: list[str]
     translations: list[str]
@@ -57,51 +63,61 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: Which = "latest",
     pairs: Iterable[tuple[str, str]] | None = None,
-    **decoding: Any,
+    **decoding: Unpack[DecodingSettings],
 ) -> EvaluationResult:
-    """Returns the scores of a trained model on sentence pairs; none is left out.
+    """Returns the scores of a trained model on every pair of a split.
 
-    Scores: `loss`, `nll` and `perplexity` per subword; `bleu` (sacreBLEU), `chrf`,
-    `chrf_plus_plus` and `ter`, for English-German `paper_bleu` (tokenised, compounds
-    split), each with its signature, as `bleu_signature`; `num_sentences`. What they are
-    of: `model`, the name of its directory; `checkpoint`, as asked for; `step`;
-    `averaged_steps`, those that an average is of; `ema_decay`. How it translated:
-    `beam_size`, `length_penalty`, `length_penalty_alpha`, `max_extra_length`,
-    `compute_dtype`, and what other settings of decoding were not the default.
+    Quality: `loss`, `nll` and `perplexity` per subword (nats); `bleu` (sacreBLEU),
+    `chrf`, `chrf_plus_plus` and `ter`, and for English-German `paper_bleu` (tokenised,
+    compounds split), all in percent, each with its signature, as `bleu_signature`;
+    `num_sentences`.
+    Model: `model`, the name of its directory; `checkpoint`, the argument; `step`;
+    `averaged_steps`, the steps of an averaged checkpoint; `ema_decay`.
+    Translation: `beam_size`, `length_penalty`, `length_penalty_alpha`,
+    `max_extra_length`, `compute_dtype`, and other decoding settings that differ from
+    their default.
 
     Args:
-        split: which of the data of the run.
+        workdir: a work directory, or the directory of one checkpoint.
+        split: the split of the run's data.
+        checkpoint: "latest", "best", "average" or a step.
         pairs: (source, target) sentences in place of a split.
-        decoding: fields of `DecodingConfig` in place of the configured ones.
+        decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
-        InputError: no such checkpoint, or no such data.
+        InputError: no such checkpoint, no such data, or a decoding setting that is
+            unknown or refused.
+
+    Example:
+        >>> result = tj.evaluate(workdir, pairs=[("A house.", "Ein Haus.")])
+        >>> result.scores["num_sentences"], result.references
+        (1, ['Ein Haus.'])
 
     Paper: section 6.1.
     """
     directory = checkpoint_dir(workdir, checkpoint)
     translator = Translator.from_checkpoint(directory)
     config = translator.config
-    config = config.replace(decoding=dataclasses.replace(config.decoding, **decoding))
-    found = load_pairs(config.data, split) if pairs is None else from_list(pairs)
-    if found is None:
+    config = config.replace(decoding=config.decoding.replace(**decoding))
+    data = load_pairs(config.data, split) if pairs is None else from_list(pairs)
+    if data is None:
         raise InputError(
             f"the run in {workdir} has no {split} data: set data.{split}_source_path "
             f"and data.{split}_target_path, or name two files."
         )
-    sources, references = map(list, zip(*found, strict=True))
+    sources, references = map(list, zip(*data, strict=True))
     translations = translator.translate(sources, **decoding)
     scores = {
-        **_loss_of(translator, sources, references),
-        **_scores_of_text(translations, references, config.data),
+        **_corpus_loss(translator, sources, references),
+        **_text_scores(translations, references, config.data),
         "num_sentences": len(sources),
-        **_origin(directory, checkpoint, config),
-        **_said_of_decoding(config.decoding, config.model),
+        **_checkpoint_report(directory, checkpoint, config),
+        **_decoding_report(config.decoding, config.model),
     }
     return EvaluationResult(scores, sources, references, translations)
 
 
-def _scores_of_text(
+def _text_scores(
     translations: list[str], references: list[str], data: DataConfig
 ) -> dict[str, Any]:
     quality = translation_quality(translations, [references])
@@ -118,10 +134,10 @@ def _scores_of_text(
     return scores
 
 
-def _origin(
+def _checkpoint_report(
     directory: StoredPath, checkpoint: Which, config: ExperimentConfig
 ) -> dict[str, Any]:
-    """Returns which parameters were evaluated."""
+    """Returns scores that tell which parameters were evaluated."""
     averaged = averaged_steps(directory)
     in_workdir = directory.parent.name in (CHECKPOINTS, AVERAGE)
     # A checkpoint that was copied may have any name.
@@ -135,21 +151,22 @@ def _origin(
     }
 
 
-def _said_of_decoding(decoding: DecodingConfig, model: ModelConfig) -> dict[str, Any]:
-    said = {
+def _decoding_report(decoding: DecodingConfig, model: ModelConfig) -> dict[str, Any]:
+    reported = {
         field.name: getattr(decoding, field.name)
         for field in dataclasses.fields(decoding)
-        if field.name in _TOLD or getattr(decoding, field.name) != field.default
+        if field.name in _ALWAYS_REPORTED
+        or getattr(decoding, field.name) != field.default
     }
-    return said | {"compute_dtype": decoding.compute_dtype or model.compute_dtype}
+    return reported | {"compute_dtype": decoding.compute_dtype or model.compute_dtype}
 
 
-def _loss_of(
+def _corpus_loss(
     translator: Translator, sources: list[str], references: list[str]
 ) -> dict[str, float]:
     config, mesh = translator.config, translator.mesh
-    # The devices here may be others than those of the training run.
-    config = config.replace(data=_divisible(config.data, num_row_groups(mesh)))
+    # The training run may have had another number of devices.
+    config = config.replace(data=_round_up_rows(config.data, num_row_groups(mesh)))
     corpus = encode_corpus(sources, references, translator.tokenizer)
     losses = mean_loss(
         make_evaluation_step(config, mesh),
@@ -160,8 +177,8 @@ def _loss_of(
     return {name: losses[name] for name in ("loss", "nll", "perplexity")}
 
 
-def _divisible(data: DataConfig, devices: int) -> DataConfig:
-    """Returns the settings with rows a multiple of the devices."""
+def _round_up_rows(data: DataConfig, devices: int) -> DataConfig:
+    """Returns the settings with rows rounded up to a multiple of the devices."""
     rows = -(-data.rows // devices) * devices
     return dataclasses.replace(data, batch_tokens=rows * data.target_length)
 
@@ -169,7 +186,7 @@ def _divisible(data: DataConfig, devices: int) -> DataConfig:
 def encode_corpus(
     sources: Sequence[str], references: Sequence[str], tokenizer: Tokenizer
 ) -> Corpus:
-    """Returns a corpus in memory that holds every pair, those with empty sides too."""
+    """Returns a corpus in memory of every pair, including pairs with empty sides."""
     return make_corpus(
         tokenizer.encode_source(sources),
         tokenizer.encode_target(references),
@@ -179,9 +196,12 @@ def encode_corpus(
 
 
 def mean_loss(
-    evaluation_step: EvaluationStep, params: Any, batches: Iterable[Batch], mesh: Mesh
+    evaluation_step: EvaluationStep,
+    params: Params,
+    batches: Iterable[Batch],
+    mesh: Mesh,
 ) -> dict[str, float]:
-    """Returns loss, nll and perplexity over all batches, every token weighing alike."""
+    """Returns loss, nll and perplexity: means over all tokens of all batches."""
     totals: dict[str, Any] | None = None
     for batch in batches:
         sums = evaluation_step(params, sharding.make_global(batch, mesh))
@@ -192,7 +212,7 @@ def mean_loss(
 def split_batches(
     corpus: Corpus, config: ExperimentConfig, mesh: Mesh
 ) -> Iterable[Batch]:
-    """Returns this host's part of batches that hold every pair of a corpus once.
+    """Returns this host's rows of batches that hold every pair of a corpus once.
 
     Raises:
         InputError: as `check_lengths`.
@@ -204,21 +224,6 @@ def split_batches(
         rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
         row_multiple=num_row_groups(mesh),
     )
-
-
-def check_lengths(corpus: Corpus, model: ModelConfig) -> None:
-    """Checks that the model has a position for every token of a corpus.
-
-    Raises:
-        InputError: a sentence is longer than its table of positions.
-    """
-    limit = max_position(model)
-    longest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
-    if limit is not None and longest > limit:
-        raise InputError(
-            f"a sentence to evaluate has {longest} tokens, more than model.max_length="
-            f"{limit}: split it, raise that, or use model.positions='sinusoidal'."
-        )
 
 
 def translation_scores(

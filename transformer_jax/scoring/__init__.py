@@ -1,1 +1,1 @@
-"""What a model says of translations that are given."""
+"""Scores and alignments of given translations (teacher forcing)."""

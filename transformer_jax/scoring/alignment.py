@@ -1,8 +1,7 @@
-"""Which source word each target word comes from, read off the attention."""
+"""Word alignment of sentence pairs, from the decoder's attention to the source."""
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,18 +14,19 @@ from transformer_jax.data.corpus import Corpus
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.errors import InputError
+from transformer_jax.model.params import Params
 from transformer_jax.scoring.teacher_forcing import (
-    forced,
-    over_pairs,
-    pairs_of_text,
-    pairs_of_tokens,
+    BatchFunction,
+    corpus_from_texts,
+    decode_given_targets,
+    run_on_pairs,
 )
 from transformer_jax.translation.translator import Translator
 
 Links = list[tuple[int, int]]
-"""Source word and target word, counted from 0; every target word once, in order."""
+"""Pairs of source word and target word, counted from 0, ordered by target word."""
 
-_SPACE = "\u2581"  # SentencePiece's sign for a space, which begins a word.
+_SPACE = "\u2581"  # SentencePiece writes a space so; it begins a word.
 
 
 def align(
@@ -38,74 +38,52 @@ def align(
 ) -> list[Links]:
     """Returns the word alignment of each source with its translation.
 
-    Words are what white space separates. Each target word is linked to the source word
-    it attends to most while it is predicted; there are no links where a side has no
-    words.
+    White space separates words. Each target word is linked to the source word that it
+    attends to most while it is predicted. A pair with an empty side has no links.
 
     Args:
-        layer: the decoder layer whose attention to the source is taken, the mean over
-            its heads; from 0, or from the end if negative. None = the last but one, as
-            Garg et al. (2019) found best, or the only one.
+        layer: decoder layer whose attention to the source is used, as the mean over its
+            heads; counted from 0, or from the end if negative. None = the last but one
+            (Garg et al., 2019, found it best), or the only one.
 
     Raises:
-        InputError: there is one string in place of several, not a target for each
-            source, no such layer, or a sentence is longer than a learned table of
+        InputError: an argument is one string, there is not one target for each source,
+            there is no such layer, or a sentence is longer than a learned table of
             positions.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> (links,) = tj.align(translator, ["A house."], ["Ein Haus."])
+        >>> [target for source, target in links]
+        [0, 1]
 
     Paper: section 3.2.3, encoder-decoder attention.
     """
-    return _align(translator, pairs_of_text(translator, sources, targets), layer)
-
-
-def align_tokens(
-    translator: Translator,
-    source_ids: Sequence[Sequence[int]],
-    target_ids: Sequence[Sequence[int]],
-    *,
-    layer: int | None = None,
-) -> list[Links]:
-    """Returns the word alignment of each pair of token ids, as `align` does of text.
-
-    Raises:
-        InputError: as `align`; or a side has no tokens, or unknown ones.
-    """
-    corpus = pairs_of_tokens(translator, source_ids, target_ids)
-    return _align(translator, corpus, layer)
-
-
-def attention_to_source(
-    translator: Translator,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    *,
-    layer: int | None = None,
-) -> list[np.ndarray]:
-    """Returns for each pair its attention, float32 [target tokens, source tokens].
-
-    Row t is where the decoder looks while it predicts target token t; each sums to 1.
-    The ends of both sentences are tokens too. The mean of all models, where there are
-    several.
-
-    Args:
-        layer: as in `align`.
-
-    Raises:
-        InputError: as `align`.
-    """
-    corpus = pairs_of_text(translator, sources, targets)
-    found = dict(_matrices(translator, corpus, layer))
-    return [found[index] for index in range(corpus.num_pairs)]
+    corpus = corpus_from_texts(translator, sources, targets)
+    tokenizer, results = translator.tokenizer, {}
+    for index, attention in attention_matrices(translator, corpus, layer):
+        # The end of sentence may be attended to, but is no word.
+        source, target = corpus.source[index][:-1], corpus.target[index][:-1]
+        results[index] = _links(
+            attention[: len(target), : len(source)],
+            word_starts(tokenizer.source_pieces(source)),
+            word_starts(tokenizer.target_pieces(target)),
+        )
+    return [results[index] for index in range(corpus.num_pairs)]
 
 
 def pharaoh(links: Links) -> str:
-    """Returns links as text, source word first: `0-0 2-1`."""
+    """Returns links in the Pharaoh format, source word first: `0-0 2-1`."""
     return " ".join(f"{source}-{target}" for source, target in links)
 
 
 def word_starts(pieces: Sequence[str]) -> list[int]:
-    """Returns where each word begins in the subwords of a sentence without its end.
+    """Returns the index of each word's first subword.
 
-    A space that nothing follows is part of the word before it.
+    A space at the end of the sentence belongs to the word before it.
+
+    Args:
+        pieces: subwords of a sentence without end of sentence.
     """
     starts: list[int] = []
     is_blank = False
@@ -117,37 +95,23 @@ def word_starts(pieces: Sequence[str]) -> list[int]:
     return starts[:-1] if is_blank else starts
 
 
-def attention_of_words(
+def word_attention(
     attention: np.ndarray, source_starts: Sequence[int], target_starts: Sequence[int]
 ) -> np.ndarray:
     """Returns attention between words `[target words, source words]`.
 
-    What its subwords get is summed for a source word; what its subwords give is
-    averaged for a target word.
+    Attention is summed over the subwords of a source word and averaged over the
+    subwords of a target word.
 
     Args:
-        attention: of the subwords of words, `[target, source]`.
-        source_starts: where each source word begins; at least one.
-        target_starts: likewise.
+        attention: attention between subwords, `[target, source]`.
+        source_starts: index of each source word's first subword; at least one.
+        target_starts: index of each target word's first subword; at least one.
     """
     by_source = np.add.reduceat(attention, source_starts, axis=1)
     sizes = np.diff([*target_starts, len(attention)])[:, None]
-    return np.add.reduceat(by_source, target_starts, axis=0) / sizes
-
-
-def _align(translator: Translator, corpus: Corpus, layer: int | None) -> list[Links]:
-    tokenizer, results = translator.tokenizer, {}
-    for index, attention in _matrices(translator, corpus, layer):
-        source, target = corpus.source[index], corpus.target[index]
-        # The end of a sentence may be attended to, but is no word.
-        source = source[: len(source) - (source[-1] == tokenizer.eos_id)]
-        target = target[: len(target) - (target[-1] == tokenizer.eos_id)]
-        results[index] = _links(
-            attention[: len(target), : len(source)],
-            word_starts(tokenizer.source_pieces(source)),
-            word_starts(tokenizer.target_pieces(target)),
-        )
-    return [results[index] for index in range(corpus.num_pairs)]
+    words: np.ndarray = np.add.reduceat(by_source, target_starts, axis=0) / sizes
+    return words
 
 
 def _links(
@@ -155,24 +119,36 @@ def _links(
 ) -> Links:
     if not source_starts or not target_starts:
         return []
-    words = attention_of_words(attention, source_starts, target_starts)
+    words = word_attention(attention, source_starts, target_starts)
     return [(source, i) for i, source in enumerate(words.argmax(axis=1).tolist())]
 
 
-def _matrices(
+def attention_matrices(
     translator: Translator, corpus: Corpus, layer: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each pair's number and its attention `[target, source]`, in any order."""
+    """Yields each pair's number and its attention to the source, in any order.
+
+    The attention is float32 `[target tokens, source tokens]`, ends of sentence
+    included; row t is the attention while target token t is predicted and sums to 1.
+    Of an ensemble it is the mean of the models.
+
+    Args:
+        layer: as in `align`.
+
+    Raises:
+        InputError: as `align`.
+    """
     settings = translator.config.decoding
 
-    def program(config: ModelConfig) -> Any:
-        return _make_program(config, _chosen(layer, config), translator.mesh)
+    def make_function(config: ModelConfig) -> BatchFunction[Array]:
+        number = _layer_number(layer, config)
+        return _make_function(config, number, translator.mesh)
 
-    for chosen, _, found in over_pairs(
-        translator, corpus, program, settings, keeps_attention=True
+    for numbers, _, outputs in run_on_pairs(
+        translator, corpus, make_function, settings, keeps_attention=True
     ):
-        attention = np.mean(found, axis=0)
-        for row, index in enumerate(chosen.tolist()):
+        attention = np.mean([np.asarray(each) for each in outputs], axis=0)
+        for row, index in enumerate(numbers.tolist()):
             yield (
                 index,
                 attention[
@@ -181,8 +157,8 @@ def _matrices(
             )
 
 
-def _chosen(layer: int | None, config: ModelConfig) -> int:
-    """Returns the number of the layer, checked."""
+def _layer_number(layer: int | None, config: ModelConfig) -> int:
+    """Returns the layer's number, counted from 0."""
     number = config.num_decoder_layers
     if layer is None:
         return max(0, number - 2)
@@ -195,10 +171,10 @@ def _chosen(layer: int | None, config: ModelConfig) -> int:
 
 
 @functools.lru_cache(maxsize=16)
-def _make_program(config: ModelConfig, layer: int, mesh: Mesh) -> Any:
-    """Returns `(params, batch) -> attention [rows, target, source]`, by shape."""
+def _make_function(config: ModelConfig, layer: int, mesh: Mesh) -> BatchFunction[Array]:
+    """Returns the compiled function of a batch to attention [rows, target, source]."""
 
-    def program(params: Any, batch: Batch) -> Array | None:
-        return forced(config, params, batch, layer)[1]
+    def run(params: Params, batch: Batch) -> Array | None:
+        return decode_given_targets(config, params, batch, layer)[1]
 
-    return jax.jit(on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh))
+    return jax.jit(on_own_rows(run, mesh), out_shardings=sharding.replicated(mesh))

@@ -1,10 +1,9 @@
-"""How probable a model finds given translations, token by token."""
+"""Log-probabilities of given translations, token by token."""
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
+from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
@@ -19,83 +19,105 @@ from transformer_jax.decoding.penalties import coverage_penalty, make_length_pen
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.loss.position_slices import join_positions, split_positions
+from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.scoring.teacher_forcing import (
-    forced,
-    over_pairs,
-    pairs_of_text,
-    pairs_of_tokens,
+    BatchFunction,
+    corpus_from_texts,
+    corpus_from_tokens,
+    decode_given_targets,
+    run_on_pairs,
 )
 from transformer_jax.translation.translator import Translator
 
-# Positions projected to logits at once: 150 MB for 37,000 pieces.
+# Positions projected to logits at a time: 150 MB for 37,000 pieces.
 _SLICE_TOKENS = 1_024
+
+_Outputs = tuple[Array, Array | None]
+"""Log-probabilities float32 [rows, target], coverage float32 [rows, source]."""
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """What a model thinks of one translation of one source."""
+    """Log-probability and score of one translation of one source."""
 
     log_prob: float
-    """Of the whole translation; nats."""
+    """Log-probability of the whole translation; nats."""
     score: float
-    """As beam search ranks it: `log_prob` over the length penalty, plus the coverage
-    penalty where there is one."""
+    """The score by which beam search ranks: `log_prob` over the length penalty, plus
+    the coverage penalty if one is set."""
     num_tokens: int
-    """End-of-sentence included."""
+    """Target tokens, end of sentence included."""
     pieces: list[str]
-    """The subwords of the translation, end-of-sentence included."""
+    """Subwords of the translation, end of sentence included."""
     token_log_probs: list[float]
-    """Of each piece, given the source and the pieces before it; nats."""
+    """Log-probability of each piece given source and earlier pieces; nats."""
 
 
 def score(
     translator: Translator,
     sources: Sequence[str],
     targets: Sequence[str],
-    **decoding: Any,
+    **decoding: Unpack[DecodingSettings],
 ) -> list[PairScore]:
     """Returns the log-probabilities of given translations, in the order of the pairs.
 
-    An empty target is the end of the sentence alone. The probability under several
-    models (`translator.models`) is the mean of theirs.
+    An empty target is the end of sentence alone. The probability under an ensemble is
+    the mean of its models' probabilities.
 
-    A text may be made of other subwords than those a search found it with: to score
-    these, use `score_tokens`.
+    The text of a search result may encode to other subwords than the search found; to
+    score the found subwords, use `score_tokens`.
 
     Args:
-        decoding: fields of `DecodingConfig` in place of the configured ones, as
+        decoding: fields of `DecodingConfig` that replace the configured ones, such as
             `length_penalty="none"`.
 
     Raises:
-        InputError: there is one string in place of several, not a target for each
-            source, or a sentence is longer than a learned table of positions.
+        InputError: an argument is one string, there is not one target for each source,
+            a sentence is longer than a learned table of positions, or a decoding
+            setting is unknown or refused.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> (pair,) = tj.score(translator, ["A house."], ["Ein Haus."])
+        >>> pair.log_prob < 0 and len(pair.pieces) == pair.num_tokens
+        True
 
     Paper: section 6.1, for the length penalty.
     """
-    corpus = pairs_of_text(translator, sources, targets)
-    return _score(translator, corpus, decoding)
+    settings = translator.config.decoding.replace(**decoding)
+    return _score(translator, corpus_from_texts(translator, sources, targets), settings)
 
 
 def score_tokens(
     translator: Translator,
     source_ids: Sequence[Sequence[int]],
     target_ids: Sequence[Sequence[int]],
-    **decoding: Any,
+    **decoding: Unpack[DecodingSettings],
 ) -> list[PairScore]:
-    """Returns the log-probabilities of given tokens, in the order of the pairs.
+    """Returns the log-probabilities of given token ids, in the order of the pairs.
 
     Args:
-        source_ids: of each sentence, its end included, as the tokenizer encodes it.
-        target_ids: likewise; one that does not end in end-of-sentence is scored as a
-            hypothesis that never ended.
+        source_ids: token ids of each source, end of sentence included, as
+            `Tokenizer.encode_source` returns them.
+        target_ids: token ids of each target. A target without end of sentence is
+            scored as an unfinished hypothesis.
         decoding: as in `score`.
 
     Raises:
-        InputError: as `score`; or a side has no tokens, or unknown ones.
+        InputError: as `score`; or a side has no tokens, or ids outside the vocabulary.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> source_ids = translator.tokenizer.encode_source(["A house."])
+        >>> target_ids = translator.tokenizer.encode_target(["Ein Haus."])
+        >>> by_tokens = tj.score_tokens(translator, source_ids, target_ids)
+        >>> by_tokens == tj.score(translator, ["A house."], ["Ein Haus."])
+        True
     """
-    corpus = pairs_of_tokens(translator, source_ids, target_ids)
-    return _score(translator, corpus, decoding)
+    settings = translator.config.decoding.replace(**decoding)
+    corpus = corpus_from_tokens(translator, source_ids, target_ids)
+    return _score(translator, corpus, settings)
 
 
 def gold_log_probs(
@@ -131,31 +153,31 @@ def gold_log_probs(
 
 
 def _score(
-    translator: Translator, corpus: Corpus, decoding: dict[str, Any]
+    translator: Translator, corpus: Corpus, settings: DecodingConfig
 ) -> list[PairScore]:
-    settings = dataclasses.replace(translator.config.decoding, **decoding)
     has_coverage = settings.coverage_penalty != 0
     penalty = make_length_penalty(
         settings.length_penalty, settings.length_penalty_alpha
     )
 
-    def program(config: ModelConfig) -> Any:
-        return _make_program(config, has_coverage, translator.mesh)
+    def make_function(config: ModelConfig) -> BatchFunction[_Outputs]:
+        return _make_function(config, has_coverage, translator.mesh)
 
     results: dict[int, PairScore] = {}
-    for chosen, batch, found in over_pairs(
-        translator, corpus, program, settings, keeps_attention=has_coverage
+    for numbers, batch, outputs in run_on_pairs(
+        translator, corpus, make_function, settings, keeps_attention=has_coverage
     ):
-        log_probs = _log_mean(np.stack([of_model for of_model, _ in found]))
+        log_probs = _log_mean(np.stack([log_probs for log_probs, _ in outputs]))
         is_token = batch.target_segments != 0
         lengths = is_token.sum(axis=1)
         totals = np.where(is_token, log_probs, 0.0).sum(axis=1)
-        # A row that only fills up the batch has no length.
+        # A padding row has length 0.
         scores = totals / np.asarray(penalty(jnp.asarray(np.maximum(lengths, 1))))
         if has_coverage:
-            coverage = jnp.asarray(np.mean([of_model for _, of_model in found], axis=0))
+            coverages = [coverage for _, coverage in outputs if coverage is not None]
+            coverage = jnp.asarray(np.mean(coverages, axis=0))
             scores += np.asarray(coverage_penalty(coverage, settings.coverage_penalty))
-        for row, index in enumerate(chosen.tolist()):
+        for row, index in enumerate(numbers.tolist()):
             length = lengths[row]
             results[index] = PairScore(
                 log_prob=float(totals[row]),
@@ -170,19 +192,23 @@ def _score(
 def _log_mean(log_probs: np.ndarray) -> np.ndarray:
     """Returns the logarithm of the mean probability over the first axis, float64."""
     log_sum = np.logaddexp.reduce(log_probs.astype(np.float64), axis=0)
-    return log_sum - np.log(len(log_probs))
+    log_mean: np.ndarray = log_sum - np.log(len(log_probs))
+    return log_mean
 
 
 @functools.lru_cache(maxsize=16)
-def _make_program(config: ModelConfig, has_coverage: bool, mesh: Mesh) -> Any:
-    """Returns `(params, batch) -> log-probabilities, coverage`, compiled by shape.
+def _make_function(
+    config: ModelConfig, has_coverage: bool, mesh: Mesh
+) -> BatchFunction[_Outputs]:
+    """Returns the compiled function of a batch to log-probabilities and coverage.
 
-    Coverage is how much attention each source token got, `[rows, source]`: the mean
+    Coverage `[rows, source]` is the attention that each source token gets: the mean
     over the heads of the last decoder layer, summed over the target; 1 for padding.
     """
 
-    def program(params: Any, batch: Batch) -> tuple[Array, Array | None]:
-        hidden, attention = forced(config, params, batch, -1 if has_coverage else None)
+    def run(params: Params, batch: Batch) -> tuple[Array, Array | None]:
+        layer = -1 if has_coverage else None
+        hidden, attention = decode_given_targets(config, params, batch, layer)
         matrix: Any = Transformer(config).apply(
             {"params": params}, method="output_matrix"
         )
@@ -193,4 +219,4 @@ def _make_program(config: ModelConfig, has_coverage: bool, mesh: Mesh) -> Any:
         coverage = jnp.sum(attention * is_target, axis=1)
         return log_probs, jnp.where(batch.source_segments != 0, coverage, 1.0)
 
-    return jax.jit(on_own_rows(program, mesh), out_shardings=sharding.replicated(mesh))
+    return jax.jit(on_own_rows(run, mesh), out_shardings=sharding.replicated(mesh))

@@ -1,14 +1,14 @@
-"""Given sentence pairs through the decoder: few shapes, any mesh, any number of models.
+"""Teacher forcing: batches of given sentence pairs through encoder and decoder.
 
-The decoder reads the target it is asked about instead of what it would say itself.
-What is wanted of it, scores or attention, is a program over one batch; here are the
-batches.
+The decoder reads the given target instead of its own output. Callers compile a function
+of one batch, for scores or for attention; here it is run over all pairs, in batches of
+few shapes, with every model of an ensemble.
 """
 
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -21,21 +21,24 @@ from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.packing import one_pair_a_row
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
-from transformer_jax.model.positional_encoding import max_position
+from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
 
-Program = Callable[[Any, Batch], Any]
-"""Parameters and a batch to arrays `[rows, ...]`, compiled."""
+Outputs = TypeVar("Outputs")
 
-# Attention weights of all decoder layers that a device holds at once: 256 MB.
-_WEIGHTS = 1 << 26
+BatchFunction: TypeAlias = Callable[[Params, Batch], Outputs]
+"""A compiled function of parameters and a batch; returns a pytree `[rows, ...]`."""
+
+# Most attention weights, over all decoder layers, on a device at a time: 256 MB.
+_MAX_WEIGHTS = 1 << 26
 
 
-def pairs_of_text(
+def corpus_from_texts(
     translator: Translator, sources: Sequence[str], targets: Sequence[str]
 ) -> Corpus:
-    """Returns the pairs as the model reads them; an empty text is its end alone.
+    """Returns a corpus of the encoded texts; an empty text is the end of sentence.
 
     Raises:
         InputError: there is one string in place of several, or not a target for each
@@ -47,17 +50,17 @@ def pairs_of_text(
                 f"{name}={texts!r:.40} is one string: give a list of sentences."
             )
     tokenizer = translator.tokenizer
-    return pairs_of_tokens(
+    return corpus_from_tokens(
         translator, tokenizer.encode_source(sources), tokenizer.encode_target(targets)
     )
 
 
-def pairs_of_tokens(
+def corpus_from_tokens(
     translator: Translator,
     source_ids: Sequence[Sequence[int]],
     target_ids: Sequence[Sequence[int]],
 ) -> Corpus:
-    """Returns the pairs, checked to be tokens of the model's vocabularies.
+    """Returns a corpus of token ids that are checked against the vocabularies.
 
     Raises:
         InputError: not a target for each source, a side without tokens, or an id that
@@ -90,13 +93,17 @@ def pairs_of_tokens(
     )
 
 
-def forced(
-    config: ModelConfig, params: Any, batch: Batch, layer: int | None = None
+def decode_given_targets(
+    config: ModelConfig, params: Params, batch: Batch, layer: int | None = None
 ) -> tuple[Array, Array | None]:
-    """Returns `[rows, length, d_model]`, what the decoder makes of given targets.
+    """Returns decoder outputs and attention to the source, given the targets.
 
-    And, if a decoder layer is named, its attention to the source `[rows, target,
-    source]`: the mean over the heads, whose rows at the end of a batch mean nothing.
+    Args:
+        layer: decoder layer whose attention is returned. None = no attention.
+
+    Returns:
+        Decoder outputs `[rows, length, d_model]`, and the mean over the heads of the
+        layer's attention `[rows, target, source]`, which has no meaning at padding.
     """
     model, variables = Transformer(config), {"params": params}
     memory: Any = model.apply(
@@ -118,97 +125,97 @@ def forced(
         method="decode",
         mutable=[] if layer is None else ["intermediates"],
     )
-    hidden, found = decoded
+    hidden, sown = decoded
     if layer is None:
         return hidden, None
     # [layers, rows, heads, target, source]
-    (weights,) = found["intermediates"]["decoder"]["cross_attention"][
+    (weights,) = sown["intermediates"]["decoder"]["cross_attention"][
         "attention_weights"
     ]
     return hidden, weights[layer].mean(axis=1)
 
 
-def over_pairs(
+def run_on_pairs(
     translator: Translator,
     corpus: Corpus,
-    make_program: Callable[[ModelConfig], Program],
+    make_function: Callable[[ModelConfig], BatchFunction[Outputs]],
     settings: DecodingConfig,
     *,
     keeps_attention: bool = False,
-) -> Iterator[tuple[np.ndarray, Batch, list[Any]]]:
-    """Yields pair numbers, their batch, and what each model's program finds in it.
+) -> Iterator[tuple[np.ndarray, Batch, list[Outputs]]]:
+    """Yields pair numbers, their batch, and the outputs of each model's function.
 
-    The first rows of the batch are the pairs; there may be more rows. While one batch
-    is waited for, the next is already computed.
+    The pairs are the first rows of the batch; further rows are padding. The next batch
+    is computed while the caller handles one.
 
     Args:
-        make_program: called for each model; it should give the same program for equal
-            settings, or each call compiles anew.
-        settings: give the dtype and the size of a batch.
-        keeps_attention: the programs look at attention, so rows are bounded by what
-            that of all decoder layers takes.
+        make_function: called for each model. It must return the same function for
+            equal settings, so that nothing is compiled twice.
+        settings: decoding settings with the dtype and the size of a batch.
+        keeps_attention: whether the functions read attention weights. If so, fewer
+            rows make a batch, so that the weights of all decoder layers fit.
 
     Raises:
         InputError: a sentence is longer than a learned table of positions.
     """
-    programs = [
-        (make_program(_at_work(config, settings)), params)
+    functions = [
+        (make_function(_scoring_config(config, settings)), params)
         for config, params in translator.models
     ]
     platform = translator.mesh.devices.flat[0].platform
     tokens = settings.batch_tokens or (2_048 if platform == "cpu" else 32_768)
     heads = max(c.num_decoder_layers * c.num_heads for c, _ in translator.models)
 
-    def most_rows(width: int) -> int:
+    def max_rows(width: int) -> int:
         most = tokens // width
-        return min(most, _WEIGHTS // (heads * width**2)) if keeps_attention else most
+        return (
+            min(most, _MAX_WEIGHTS // (heads * width**2)) if keeps_attention else most
+        )
 
-    def results() -> Iterator[Any]:
-        for chosen, batch in _batches(translator, corpus, most_rows):
+    def dispatch() -> Iterator[tuple[np.ndarray, Batch, list[Outputs]]]:
+        for numbers, batch in _batches(translator, corpus, max_rows):
             rows = make_own_rows(batch, translator.mesh)
-            yield chosen, batch, [program(params, rows) for program, params in programs]
+            outputs = [function(params, rows) for function, params in functions]
+            yield numbers, batch, outputs
 
-    for result, _ in itertools.pairwise(itertools.chain(results(), [None])):
-        chosen, batch, found = result
-        yield chosen, batch, jax.tree.map(np.asarray, found)
+    # A pair of neighbours: the later batch is dispatched before the earlier is read.
+    for dispatched, _ in itertools.pairwise(itertools.chain(dispatch(), [None])):
+        assert dispatched is not None  # The None comes last, never first.
+        numbers, batch, outputs = dispatched
+        yield numbers, batch, jax.tree.map(np.asarray, outputs)
 
 
-def _at_work(config: ModelConfig, settings: DecodingConfig) -> ModelConfig:
-    """Returns the settings of a model that only reads, rows of any length."""
+def _scoring_config(config: ModelConfig, settings: DecodingConfig) -> ModelConfig:
+    """Returns the settings for scoring: dtype, and a kernel for rows of any length."""
     dtype = settings.compute_dtype or config.compute_dtype
     return dataclasses.replace(config, compute_dtype=dtype, attention_kernel="xla")
 
 
 def _batches(
-    translator: Translator, corpus: Corpus, most_rows: Callable[[int], int]
+    translator: Translator, corpus: Corpus, max_rows: Callable[[int], int]
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yields pair numbers and their batch, the longest pairs first.
 
-    Source and target have one width, that of the longer, as each shape is compiled. A
-    batch is filled up with shorter pairs, so that only the last has rows to spare.
+    Source and target have the same width, since each shape is compiled. Shorter pairs
+    fill up a batch, so that only the last batch has padding rows.
 
     Args:
-        most_rows: of a device, in a batch of a given width.
+        max_rows: most rows of a device, by the width of the batch.
     """
     lengths = np.maximum(corpus.source_lengths, corpus.target_lengths)
     order = np.argsort(-lengths, kind="stable")
-    limits = [max_position(config) for config, _ in translator.models]
-    limit = min((limit for limit in limits if limit is not None), default=None)
-    if limit is not None and len(order) and lengths[order[0]] > limit:
-        raise InputError(
-            f"a sentence has {lengths[order[0]]} tokens, but the model was trained "
-            f"with model.max_length={limit} positions: split it."
-        )
+    check_lengths(corpus, *(config for config, _ in translator.models))
+    limit = translator.position_limit
     devices = translator.mesh.size
     while len(order):
         width = _width(int(lengths[order[0]]))
-        most = max(1, most_rows(width))
-        chosen, order = order[: most * devices], order[most * devices :]
-        # A width may be more than a learned table has.
+        most = max(1, max_rows(width))
+        numbers, order = order[: most * devices], order[most * devices :]
+        # The width must not exceed a learned table of positions.
         length = width if limit is None else min(width, limit)
-        rows = devices * _fewest_rows(-(-len(chosen) // devices), most)
+        rows = devices * _fewest_rows(-(-len(numbers) // devices), most)
         packed = one_pair_a_row(corpus.num_pairs, length, length)
-        yield chosen, make_batch(corpus, packed, chosen, num_rows=rows)
+        yield numbers, make_batch(corpus, packed, numbers, num_rows=rows)
 
 
 def _width(length: int) -> int:
@@ -218,7 +225,7 @@ def _width(length: int) -> int:
 
 
 def _fewest_rows(needed: int, most: int) -> int:
-    """Returns `most`, or the least of its fourth, sixteenth, ... that will do."""
+    """Returns the smallest of most, most / 4, most / 16, ... that is >= `needed`."""
     while most // 4 >= needed:
         most //= 4
     return most

@@ -20,7 +20,6 @@ from transformer_jax.data.prepare import PreparedData
 from transformer_jax.devices import sharding
 from transformer_jax.devices.agreement import same_on_all_hosts
 from transformer_jax.evaluation.evaluate import (
-    check_lengths,
     mean_loss,
     split_batches,
     translation_scores,
@@ -33,6 +32,7 @@ from transformer_jax.training.start import begin, write_config
 from transformer_jax.training.state import TrainState, checkpoint_items
 from transformer_jax.training.step import make_train_step
 from transformer_jax.training.window import Window
+from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
 
 logger = logging.getLogger(__name__)

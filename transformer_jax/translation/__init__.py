@@ -1,1 +1,1 @@
-"""Sentences in, translations out."""
+"""Translation of sentences with a trained model or an ensemble."""

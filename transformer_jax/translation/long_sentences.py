@@ -1,9 +1,9 @@
-"""Sentences of more tokens than a model should read, in parts that it can.
+"""Splitting of long sentences: at sentence ends, then clauses, then words.
 
-A model translates well what is as long as what it was trained on, no longer. So a long
-line is cut where the least is lost: at the ends of its sentences; of a sentence that is
-still too long at its clauses, then between words, and only then inside a word. Nothing
-is left out but white space at the cuts.
+A model translates poorly what is longer than the sentences it was trained on. A long
+line is therefore cut where the cut harms least: at sentence ends; a sentence that is
+still too long at its clauses, then between words, and only then inside a word. Only
+white space at the cuts is dropped.
 """
 
 # ruff: noqa: RUF001 (punctuation of many scripts is the subject)
@@ -19,24 +19,25 @@ from transformer_jax.errors import InputError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
-"""Returns how many tokens each text has, its end of sentence included."""
+"""Returns the number of tokens of each text, end of sentence included."""
 
-# A stretch of the text, and how many tokens it has.
+# A stretch of the text, and its number of tokens.
 _Unit = tuple[str, int]
 
 _CLOSERS = r"[\"'”’»›)\]」』）】》]{0,3}"
-# Not of an initial, a short number or title, as in "J. Bach", "3. Mai" or "Mr. X".
+# A full stop, but not one after an initial, a short number or a title, as in
+# "J. Bach", "3. Mai" or "Mr. X".
 _FULL_STOP = r"(?<!\b\w)(?<!\b\d\d)(?<!\b[A-Z][a-z])\."
-# Where to cut, the best places first: after what these match. Nothing that can fail
-# follows a quantifier without a bound, so that a search takes linear time.
+# Cuts are made after matches of these patterns; better places come first. Nothing that
+# can fail follows an unbounded quantifier, so that matching takes linear time.
 _PLACES = tuple(
     re.compile(place)
     for place in (
-        # Ends of sentences; where spaces are written, before no small letter.
+        # Ends of sentences. In scripts with spaces, no small letter may follow.
         rf"(?:{_FULL_STOP}|[!?…؟۔।॥]){_CLOSERS}\s++(?![a-zß-öø-ÿα-ωа-я])"
         rf"|[。！？｡]+{_CLOSERS}\s*"
         r"|[\n\v\f\r\x85\u2028\u2029]\s*",
-        # Ends of clauses, and what may yet be the end of a sentence.
+        # Ends of clauses, and doubtful ends of sentences.
         rf"(?:{_FULL_STOP}|[!?…,;:،؛]){_CLOSERS}\s+"
         rf"|[、，；：]+{_CLOSERS}\s*"
         r"|\s[–—-]\s+",
@@ -46,7 +47,7 @@ _PLACES = tuple(
 
 
 class TooLongError(InputError):
-    """A sentence of more tokens than allowed; `index` is its place in the list."""
+    """Error for a sentence of more tokens than allowed; `index` is its place."""
 
     def __init__(self, index: int, num_tokens: int, limit: int) -> None:
         self.index = index
@@ -58,28 +59,28 @@ class TooLongError(InputError):
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Sentences as a model is to read them, each whole or in several parts."""
+class SentenceParts:
+    """Source sentences as the model reads them, each whole or split into parts."""
 
     texts: list[str]
     encoded: list[list[int]]
-    """Source tokens of each part, end of sentence last."""
+    """Token ids of each part, end of sentence included."""
     owners: list[int]
-    """Which sentence each part is of, ascending."""
+    """Index of the sentence that each part belongs to, ascending."""
 
 
-def in_parts(
+def split_long_sentences(
     sentences: Sequence[str],
     tokenizer: Tokenizer,
     limit: int,
     too_long: Literal["split", "refuse"] = "split",
-) -> Parts:
-    """Returns the sentences with those of more than `limit` tokens in parts.
+) -> SentenceParts:
+    """Returns the sentences, those of more than `limit` tokens split into parts.
 
-    A sentence of which the tokenizer makes nothing, as white space, has no part.
+    A sentence without tokens, such as white space, has no part.
 
     Raises:
-        TooLongError: with `too_long="refuse"`, of the first that is too long.
+        TooLongError: a sentence is too long and `too_long="refuse"`.
     """
     texts, owners = list(sentences), list(range(len(sentences)))
     encoded = tokenizer.encode_source(texts)
@@ -100,25 +101,25 @@ def in_parts(
     if len(some) < len(texts):
         texts, owners = [texts[i] for i in some], [owners[i] for i in some]
         encoded = [encoded[i] for i in some]
-    return Parts(texts, encoded, owners)
+    return SentenceParts(texts, encoded, owners)
 
 
 def split_at_sentence_ends(
     text: str, limit: int, count_tokens: CountTokens
 ) -> list[str]:
-    """Returns parts of at most `limit` tokens each, as many sentences in each as fit.
+    """Returns parts of at most `limit` tokens, each filled with whole sentences.
 
-    Joined by a space they are the text, up to white space. Only a single character
-    that has more tokens than `limit` stays as it is.
+    The parts joined by spaces equal the text, up to white space. A single character of
+    more than `limit` tokens stays as it is.
     """
-    found = _fitting([text], 0, limit, count_tokens)
-    return [stripped for part, _ in found if (stripped := part.strip())]
+    units = _split_until_fit([text], 0, limit, count_tokens)
+    return [stripped for part, _ in units if (stripped := part.strip())]
 
 
-def _fitting(
+def _split_until_fit(
     texts: list[str], level: int, limit: int, count_tokens: CountTokens
 ) -> list[_Unit]:
-    """Returns the texts with their tokens; parts that fit in place of what does not."""
+    """Returns the texts with their token counts, long texts split until they fit."""
     found: list[_Unit] = []
     counts = count_tokens([text.strip() for text in texts])
     for text, tokens in zip(texts, counts, strict=True):
@@ -129,13 +130,15 @@ def _fitting(
             parts = _cut(text, (m.end() for m in _PLACES[level].finditer(text)))
         else:
             parts = _cut(text, _between_characters(text, tokens, limit))
-        units = _fitting(parts, min(level + 1, len(_PLACES)), limit, count_tokens)
-        found += _packed(units, limit, count_tokens)
+        units = _split_until_fit(
+            parts, min(level + 1, len(_PLACES)), limit, count_tokens
+        )
+        found += _pack(units, limit, count_tokens)
     return found
 
 
-def _packed(units: list[_Unit], limit: int, count_tokens: CountTokens) -> list[_Unit]:
-    """Returns the units, as many neighbours as fit made one."""
+def _pack(units: list[_Unit], limit: int, count_tokens: CountTokens) -> list[_Unit]:
+    """Returns the units, neighbours merged while they fit together."""
     groups: list[list[_Unit]] = []
     total = limit
     for unit in units:
@@ -145,34 +148,34 @@ def _packed(units: list[_Unit], limit: int, count_tokens: CountTokens) -> list[_
             total = 1
         groups[-1].append(unit)
         total += tokens
-    joined = ["".join(text for text, _ in group) for group in groups]
-    counts = count_tokens([text.strip() for text in joined])
+    merged = ["".join(text for text, _ in group) for group in groups]
+    counts = count_tokens([text.strip() for text in merged])
     found: list[_Unit] = []
-    for group, text, tokens in zip(groups, joined, counts, strict=True):
+    for group, text, tokens in zip(groups, merged, counts, strict=True):
         if tokens <= limit or len(group) == 1:
             found.append((text, tokens))
-        else:  # Hardly ever are texts more tokens together than apart.
+        else:  # Rarely, merged texts have more tokens than apart.
             for half in group[: len(group) // 2], group[len(group) // 2 :]:
-                found += _packed(half, limit, count_tokens)
+                found += _pack(half, limit, count_tokens)
     return found
 
 
 def _cut(text: str, ends: Iterator[int]) -> list[str]:
-    """Returns the text cut at these places; joined, the parts are the text."""
+    """Returns the text cut at the given character indices."""
     places = [0, *ends, len(text)]
     return [text[start:end] for start, end in pairwise(places) if start < end]
 
 
 def _between_characters(text: str, tokens: int, limit: int) -> Iterator[int]:
-    """Yields places that leave about 3/4 of `limit` tokens between them."""
+    """Yields character indices about 3/4 of `limit` tokens apart."""
     parts = min(len(text), max(2, -(-4 * tokens // (3 * limit))))
     for part in range(1, parts):
         place = part * len(text) // parts
         nearby = range(place, min(place + 16, (part + 1) * len(text) // parts))
-        yield next((i for i in nearby if not _is_joined(text, i)), place)
+        yield next((i for i in nearby if not _is_combining(text, i)), place)
 
 
-def _is_joined(text: str, place: int) -> bool:
-    """Returns whether the character there belongs to the one before, as an accent."""
+def _is_combining(text: str, place: int) -> bool:
+    """Returns whether the character combines with the previous one, as accents do."""
     is_mark = unicodedata.category(text[place]).startswith("M")
     return is_mark or "\u200d" in text[place - 1 : place + 1]

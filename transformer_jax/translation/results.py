@@ -1,43 +1,29 @@
-"""What a translator answers: in text."""
+"""Translations as text, made from search results."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from transformer_jax.tokenizer.tokenizer import Tokenizer
-from transformer_jax.translation.requests import Hypothesis
+from transformer_jax.translation.search_requests import Hypothesis
 
 
 @dataclass(frozen=True)
 class Translation:
-    """One hypothesis for one sentence."""
+    """One translation of one sentence."""
 
     text: str
     score: float
     """Log-probability over length penalty, plus coverage penalty; nats."""
     is_finished: bool
-    """Whether it ended by itself, not at the maximum length."""
+    """Whether the model ended it; otherwise it was cut at the maximum length."""
     pieces: list[str]
-    """What the model put out, end-of-sentence included if it has ended."""
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Attention weights of one sentence pair, float32 [layers, heads, query, key]."""
-
-    source_pieces: list[str]
-    target_pieces: list[str]
-    """What the decoder read: the beginning of the sentence, then the target."""
-    encoder: np.ndarray
-    decoder: np.ndarray
-    cross: np.ndarray
+    """Output subwords; the end of sentence is the last one if the output has ended."""
 
 
 def make_translations(
-    found: list[list[Hypothesis]], tokenizer: Tokenizer
+    n_best: list[list[Hypothesis]], tokenizer: Tokenizer
 ) -> list[list[Translation]]:
-    """Returns the text of every hypothesis; an empty one where nothing was found."""
-    flat = [hypothesis for hypotheses in found for hypothesis in hypotheses]
+    """Returns the text of every hypothesis; an empty text where a list is empty."""
+    flat = [hypothesis for hypotheses in n_best for hypothesis in hypotheses]
     texts = iter(tokenizer.decode_target([each.tokens for each in flat]))
     return [
         [
@@ -50,12 +36,15 @@ def make_translations(
             for hypothesis in hypotheses
         ]
         or [Translation("", float("-inf"), False, [])]
-        for hypotheses in found
+        for hypotheses in n_best
     ]
 
 
-def joined(parts: list[list[Translation]]) -> list[Translation]:
-    """Returns translations of a sentence from those of its parts."""
+def join_translations(parts: list[list[Translation]]) -> list[Translation]:
+    """Returns the n-best list of a sentence, made from those of its parts.
+
+    The k-th translation joins the k-th of each part; scores are summed.
+    """
     return [
         Translation(
             text=" ".join(part.text for part in of_parts),

@@ -1,18 +1,20 @@
-"""What the devices run to translate: programs over a batch that sentences come and go.
+"""Compiled programs of continuous batching: start, encode, admit, advance, resize.
 
-Each device searches for its own rows and knows of no others. A batch begins empty;
-`admit` puts sentences into free rows, `advance` goes on until enough rows are done for
-the host to have something to do, `resize` changes the sizes of everything.
+Each device searches its own rows independently of the others. `start` makes a batch of
+free rows, `encode` computes the keys and values of new sentences, `admit` puts these
+sentences into free rows, `advance` decodes until enough rows are done, `resize` changes
+the array sizes of the batch.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.sharding import Mesh
 
@@ -29,64 +31,85 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows, own_rows
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
+from transformer_jax.model.params import Params
+from transformer_jax.model.step_weights import StepWeights
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.sizes import Sizes, resized
+from transformer_jax.translation.batch_sizes import BatchSizes, resize_state
+
+CrossKeyValues: TypeAlias = tuple[tuple[KeyValue, ...], ...]
+"""Keys and values of cross-attention, for each model and decoder layer."""
+
+ModelParams: TypeAlias = tuple[Params, ...]
+"""Parameters of each model of an ensemble."""
 
 
-class Sentences(NamedTuple):
-    """Sentences to put into rows of a batch, arrays `[number, ...]`."""
+HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array)
 
-    rows: Any  # int32: the row on its device; one that does not exist for none
-    source: Any  # int32 [number, width]
-    segments: Any  # int32 [number, width]: 1, and 0 for padding
-    limits: Any  # int32: most output tokens
-    prefixes: Any  # int32 [number, prefix], filled up with -1
-    seeds: Any  # uint32: what a sentence's random numbers follow from
+
+class NewSentences(NamedTuple, Generic[HostOrDevice]):
+    """Sentences to be put into free rows of a batch."""
+
+    rows: HostOrDevice  # int32 [number]: row on its device; too large a row = none
+    source: HostOrDevice  # int32 [number, width]
+    segments: HostOrDevice  # int32 [number, width]: 1, and 0 for padding
+    limits: HostOrDevice  # int32 [number]: most output tokens
+    prefixes: HostOrDevice  # int32 [number, prefix], padded with -1
+    seeds: HostOrDevice  # uint32 [number]: seeds of the random numbers
 
 
 @dataclass(frozen=True)
-class Programs:
-    """Compiled programs, for any sizes; `params` are those of each model."""
+class SearchPrograms:
+    """Compiled programs of one search. Each compiles again for new array sizes."""
 
-    start: Callable[..., SearchState]
-    """`(params, anything of one row a device, sizes) -> state`, with all rows free."""
-    encode: Callable[..., Any]
-    """`(params, source, segments) -> keys and values of cross-attention`."""
-    admit: Callable[..., SearchState]
-    """`(params, state, sentences, encoded) -> state`; takes the state's memory."""
-    advance: Callable[..., tuple[SearchState, Array, BeamResult]]
-    """`(params, state, enough) -> state, done [rows], results`; takes the state's
-    memory. Stops when `enough` rows of a device are done or a cache is full."""
-    resize: Callable[..., SearchState]
+    start: Callable[[ModelParams, Array, BatchSizes], SearchState]
+    """`(params, any array of one row a device, sizes) -> state`; all rows are free."""
+    encode: Callable[[ModelParams, Array, Array], CrossKeyValues]
+    """`(params, source, segments) -> keys and values`."""
+    admit: Callable[
+        [ModelParams, SearchState, NewSentences[Array], CrossKeyValues], SearchState
+    ]
+    """`(params, state, sentences, keys and values) -> state`; donates the state."""
+    advance: Callable[
+        [ModelParams, SearchState, Array], tuple[SearchState, Array, BeamResult]
+    ]
+    """`(params, state, enough) -> state, done [rows], results`; donates the state.
+    Stops when `enough` rows of a device are done, or a cache is full."""
+    resize: Callable[[ModelParams, SearchState, Array, BatchSizes], SearchState]
     """`(params, state, kept rows, sizes) -> state`."""
 
 
 @functools.lru_cache(maxsize=16)
-def make_programs(
+def make_search_programs(
     models: tuple[ModelConfig, ...],
     weight_dtypes: tuple[str, ...],
     search: Search,
     bos_id: int,
     mesh: Mesh,
-) -> Programs:
+) -> SearchPrograms:
     """Returns the programs of a search with one model or an ensemble.
 
     Args:
-        weight_dtypes: for each model, what products with its weights are computed in.
+        weight_dtypes: for each model, the dtype of products with its weights.
     """
     device = _Device(models, weight_dtypes, search, bos_id)
     own = functools.partial(on_own_rows, mesh=mesh)
     rows, whole = own_rows(mesh), sharding.replicated(mesh)
 
     @functools.partial(jax.jit, static_argnums=2, out_shardings=rows)
-    def start(params: Any, one: Array, sizes: Sizes) -> SearchState:
-        return own(functools.partial(device.start, sizes=sizes))(params, one)
+    def start(params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
+        run = own(functools.partial(device.start, sizes=sizes))
+        state: SearchState = run(params, one)
+        return state
 
     @functools.partial(jax.jit, static_argnums=3, out_shardings=rows)
-    def resize(params: Any, state: Any, kept: Array, sizes: Sizes) -> SearchState:
-        return own(functools.partial(device.resize, sizes=sizes))(params, state, kept)
+    def resize(
+        params: ModelParams, state: SearchState, kept: Array, sizes: BatchSizes
+    ) -> SearchState:
+        run = own(functools.partial(device.resize, sizes=sizes))
+        resized: SearchState = run(params, state, kept)
+        return resized
 
-    return Programs(
+    return SearchPrograms(
         start=start,
         encode=jax.jit(own(device.encode), out_shardings=rows),
         admit=jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
@@ -99,14 +122,14 @@ def make_programs(
 
 @dataclass(frozen=True)
 class _Device:
-    """What each device does with its rows."""
+    """The programs as one device runs them on its rows."""
 
     models: tuple[ModelConfig, ...]
     weight_dtypes: tuple[str, ...]
     search: Search
     bos_id: int
 
-    def start(self, params: Any, one: Array, sizes: Sizes) -> SearchState:
+    def start(self, params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
         del params, one
         settings = self.search.settings
         segments = jnp.zeros((sizes.rows, sizes.width), jnp.int32)
@@ -120,7 +143,7 @@ class _Device:
             )
             for config in self.models
         )
-        nothing = Sentences(
+        nothing = NewSentences(
             rows=jnp.arange(sizes.rows),
             source=segments,
             segments=segments,
@@ -128,12 +151,14 @@ class _Device:
             prefixes=jnp.full((sizes.rows, sizes.prefix), -1, jnp.int32),
             seeds=jnp.zeros((sizes.rows,), jnp.uint32),
         )
-        return self._fresh(nothing, sizes.slots, sizes.max_length)._replace(
+        return self._new_state(nothing, sizes.slots, sizes.max_length)._replace(
             cache=caches
         )
 
-    def _fresh(self, new: Sentences, slots: int, max_length: int) -> SearchState:
-        """Returns the state of sentences of which nothing is read; without a cache."""
+    def _new_state(
+        self, new: NewSentences[Array], slots: int, max_length: int
+    ) -> SearchState:
+        """Returns the state of sentences at position 0; its cache is None."""
         settings = self.search.settings
         rng = None
         if settings.sampling:
@@ -157,24 +182,28 @@ class _Device:
         )
 
     def encode(
-        self, params: Any, source: Array, segments: Array
-    ) -> tuple[tuple[KeyValue, ...], ...]:
-        memories: list[Any] = []
+        self, params: ModelParams, source: Array, segments: Array
+    ) -> CrossKeyValues:
+        key_values: list[Any] = []
         for config, own_params in zip(self.models, params, strict=True):
             model = functools.partial(Transformer(config).apply, {"params": own_params})
             memory: Any = model(
                 source, segments=segments, deterministic=True, method="encode"
             )
-            memories.append(model(memory, method="project_memory"))
-        return tuple(memories)
+            key_values.append(model(memory, method="project_memory"))
+        return tuple(key_values)
 
     def admit(
-        self, params: Any, state: SearchState, new: Sentences, memory: Any
+        self,
+        params: ModelParams,
+        state: SearchState,
+        new: NewSentences[Array],
+        encoded: CrossKeyValues,
     ) -> SearchState:
         del params
         slots = state.history.ancestors.shape[-1]
         max_length = state.live.sequences.shape[-1]
-        fresh = self._fresh(new, slots, max_length)
+        fresh = self._new_state(new, slots, max_length)
         slot = jnp.full(new.limits.shape, state.history.slot[0])
         fresh = fresh._replace(history=fresh.history._replace(slot=slot))
 
@@ -182,27 +211,27 @@ class _Device:
             return old.at[new.rows].set(part, mode="drop")
 
         admitted = jax.tree.map(put, state._replace(cache=None), fresh)
-        # What the rows' former sentences wrote stays, out of sight.
+        # The self-attention cache keeps what former sentences wrote; it is masked.
         caches = tuple(
             dataclasses.replace(
                 cache,
                 cross_attention=jax.tree.map(put, cache.cross_attention, key_values),
                 source_segments=put(cache.source_segments, new.segments),
             )
-            for cache, key_values in zip(state.cache, memory, strict=True)
+            for cache, key_values in zip(state.cache, encoded, strict=True)
         )
         return admitted._replace(cache=caches)
 
     def advance(
-        self, params: Any, state: SearchState, enough: Array
+        self, params: ModelParams, state: SearchState, enough: Array
     ) -> tuple[SearchState, Array, BeamResult]:
         slots = state.history.ancestors.shape[-1]
 
-        def goes_on(state: SearchState) -> Array:
+        def is_unfinished(state: SearchState) -> Array:
             is_full = jnp.any(~state.done & (state.positions >= slots))
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
-        weights = tuple(
+        weights: tuple[Any, ...] = tuple(
             Transformer(config).apply({"params": own}, dtype, method="step_weights")
             for config, dtype, own in zip(
                 self.models, self.weight_dtypes, params, strict=True
@@ -210,14 +239,14 @@ class _Device:
         )
         step = functools.partial(self._step, params, weights)
         final = lax.while_loop(
-            goes_on, lambda state: advance(state, step, self.search), state
+            is_unfinished, lambda state: advance(state, step, self.search), state
         )
         return final, final.done, rank_hypotheses(final, self.search)
 
     def _step(
         self,
-        params: Any,
-        weights: Any,
+        params: ModelParams,
+        weights: tuple[StepWeights, ...],
         tokens: Array,
         positions: Array,
         history: History,
@@ -248,14 +277,14 @@ class _Device:
         )
 
     def resize(
-        self, params: Any, state: SearchState, kept: Array, sizes: Sizes
+        self, params: ModelParams, state: SearchState, kept: Array, sizes: BatchSizes
     ) -> SearchState:
         del params
-        return resized(state, kept, sizes, self.search)
+        return resize_state(state, kept, sizes, self.search)
 
 
 def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:
-    """Returns logits whose softmax is the mean of the softmax of each."""
+    """Returns logits whose softmax is the mean of the models' probabilities."""
     if len(logits) == 1:
         return logits[0]
     stacked = jnp.stack([jax.nn.log_softmax(each) for each in logits])

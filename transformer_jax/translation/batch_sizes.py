@@ -1,8 +1,7 @@
-"""The sizes of a batch that is being translated, and how it comes by others."""
+"""Array sizes of a translation batch, and growing or shrinking a batch to new sizes."""
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,28 +13,28 @@ from transformer_jax.model.cache import DecoderCache
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of a batch that is being translated; programs are compiled for each."""
+class BatchSizes:
+    """Array sizes of a translation batch; each combination is compiled once."""
 
     rows: int
-    """Sentences, on each device."""
+    """Sentences on each device."""
     width: int
-    """Source tokens."""
+    """Source tokens of a row, padding included."""
     slots: int
-    """Steps the cache has room for."""
+    """Decoding steps that the cache of self-attention holds."""
     max_length: int
-    """Output tokens."""
+    """Output tokens of a row."""
     prefix: int
-    """Tokens of forced prefixes; 0 = there are none."""
+    """Tokens of forced prefixes. 0 = no sentence has one."""
 
 
-def resized(
-    state: SearchState, kept: Array, sizes: Sizes, search: Search
+def resize_state(
+    state: SearchState, kept: Array, sizes: BatchSizes, search: Search
 ) -> SearchState:
-    """Returns the state of some of the rows, with more room for each of them.
+    """Returns the state of the kept rows, with arrays grown to the new sizes.
 
     Args:
-        kept: the rows to keep, as many as `sizes` says.
+        kept: indices of the rows to keep, int32 `[sizes.rows]`.
     """
     beam, old = search.settings.beam_size, state.history
     if kept.shape[0] != state.done.shape[0]:
@@ -50,10 +49,8 @@ def resized(
                 self_attention=tuple(
                     dataclasses.replace(
                         layer,
-                        key=_unrolled(layer.key, 3, first * beam, sizes.slots * beam),
-                        value=_unrolled(
-                            layer.value, 2, first * beam, sizes.slots * beam
-                        ),
+                        key=_unroll(layer.key, 3, first * beam, sizes.slots * beam),
+                        value=_unroll(layer.value, 2, first * beam, sizes.slots * beam),
                     )
                     for layer in cache.self_attention
                 ),
@@ -62,52 +59,52 @@ def resized(
         )
         history = History(
             slot=jnp.full_like(history.slot, slots),
-            ancestors=_unrolled(history.ancestors, 2, first, sizes.slots, -1),
+            ancestors=_unroll(history.ancestors, 2, first, sizes.slots, -1),
         )
     coverage = state.coverage
     return state._replace(
-        live=_lengthened(state.live, sizes, search.pad_id),
-        finished=_lengthened(state.finished, sizes, search.pad_id),
-        coverage=None if coverage is None else _wider(coverage, 2, sizes.width, 1.0),
+        live=_lengthen(state.live, sizes, search.pad_id),
+        finished=_lengthen(state.finished, sizes, search.pad_id),
+        coverage=None if coverage is None else _pad_axis(coverage, 2, sizes.width, 1.0),
         history=history,
-        cache=tuple(_widened(cache, sizes.width) for cache in caches),
+        cache=tuple(_widen_cache(cache, sizes.width) for cache in caches),
     )
 
 
-def _lengthened(hypotheses: Hypotheses, sizes: Sizes, pad_id: int) -> Hypotheses:
-    sequences = _wider(hypotheses.sequences, 2, sizes.max_length, pad_id)
+def _lengthen(hypotheses: Hypotheses, sizes: BatchSizes, pad_id: int) -> Hypotheses:
+    sequences = _pad_axis(hypotheses.sequences, 2, sizes.max_length, pad_id)
     return hypotheses._replace(sequences=sequences)
 
 
-def _widened(cache: DecoderCache, width: int) -> DecoderCache:
+def _widen_cache(cache: DecoderCache, width: int) -> DecoderCache:
     """Returns the cache with room for longer sources."""
     return dataclasses.replace(
         cache,
         cross_attention=tuple(
             dataclasses.replace(
                 layer,
-                key=_wider(layer.key, 3, width),
-                value=_wider(layer.value, 2, width),
+                key=_pad_axis(layer.key, 3, width),
+                value=_pad_axis(layer.value, 2, width),
             )
             for layer in cache.cross_attention
         ),
-        source_segments=_wider(cache.source_segments, 1, width),
+        source_segments=_pad_axis(cache.source_segments, 1, width),
     )
 
 
-def _wider(leaf: Array, axis: int, size: int, fill: Any = 0) -> Array:
+def _pad_axis(leaf: Array, axis: int, size: int, fill: float = 0) -> Array:
     padding = [(0, 0)] * leaf.ndim
     padding[axis] = (0, size - leaf.shape[axis])
     return jnp.pad(leaf, padding, constant_values=fill)
 
 
-def _unrolled(leaf: Array, axis: int, first: Array, size: int, fill: Any = 0) -> Array:
-    """Returns a ring with more room: its oldest place `first` leads, the new follow."""
+def _unroll(leaf: Array, axis: int, first: Array, size: int, fill: float = 0) -> Array:
+    """Returns a ring buffer rotated so that slot `first` leads, then padded."""
     length = leaf.shape[axis]
-    # Two slices of static place and one write: `jnp.roll` moves single numbers on CPUs.
+    # Two static slices and one write: `jnp.roll` copies number by number on CPUs.
     twice = jnp.concatenate([leaf, leaf], axis)
     twice = lax.dynamic_update_slice_in_dim(twice, leaf, length - first, axis)
     left = lax.slice_in_dim(twice, 0, length, axis=axis)
     right = lax.slice_in_dim(twice, length, 2 * length, axis=axis)
     place = lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
-    return _wider(jnp.where(place < length - first, right, left), axis, size, fill)
+    return _pad_axis(jnp.where(place < length - first, right, left), axis, size, fill)
