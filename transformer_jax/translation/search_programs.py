@@ -210,7 +210,7 @@ class _Device:
         def put(old: Array, part: Array) -> Array:
             return old.at[new.rows].set(part, mode="drop")
 
-        admitted = jax.tree.map(put, state._replace(cache=None), fresh)
+        admitted: SearchState = jax.tree.map(put, state._replace(cache=None), fresh)
         # The self-attention cache keeps what former sentences wrote; it is masked.
         caches = tuple(
             dataclasses.replace(

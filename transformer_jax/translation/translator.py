@@ -59,8 +59,7 @@ class Translator:
         """Makes a translator of parameters in memory.
 
         Args:
-            config: settings of the training run; `config.decoding` holds the defaults
-                of translation.
+            config: settings of the run; `config.decoding` are translation's defaults.
             params: the trained parameters.
             tokenizer: the one the model was trained with.
             mesh: the devices to use. None = as `config.mesh` says.
@@ -247,12 +246,12 @@ class Translator:
     @functools.cached_property
     def _whole_params(self) -> tuple[Params, ...]:
         """Parameters of each model, gathered once where they were sharded."""
-        whole = tuple(params for _, params in self.models)
+        params = tuple(params for _, params in self.models)
         everywhere = sharding.replicated(self.mesh)
         if jax.process_count() == 1:
-            whole = jax.device_put(whole, everywhere)
+            whole: tuple[Params, ...] = jax.device_put(params, everywhere)
         else:
-            whole = jax.jit(lambda tree: tree, out_shardings=everywhere)(whole)
+            whole = jax.jit(lambda tree: tree, out_shardings=everywhere)(params)
         return whole
 
     @property
