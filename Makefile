@@ -21,6 +21,8 @@ endif
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKDIR := runs/quickstart
+# Tests of one file share what they compile and train, so files stay whole.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: quickstart test slow smoke installed-test installed-smoke clean
 
@@ -36,10 +38,10 @@ test: installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 slow: installed-test
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 # Train, continue, translate, evaluate: what .ci/run tries on a second Python.
 smoke: installed-smoke

@@ -1,7 +1,10 @@
 """Eight fake CPU devices, strict JAX, and models with parameters to test them with."""
 
+import atexit
 import functools
 import os
+import shutil
+import tempfile
 
 # Read when JAX makes its backend, so set before anything can do that.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -16,6 +19,16 @@ import pytest
 from transformer_jax.model.size import abstract_params
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# A program that one test has compiled is read from here by the others: in this process
+# and in those that run tests beside it, which inherit the environment of the first.
+_COMPILED = "TRANSFORMER_JAX_TESTS_COMPILED"
+if _COMPILED not in os.environ:
+    os.environ[_COMPILED] = tempfile.mkdtemp(prefix="tests_compiled_")
+    atexit.register(shutil.rmtree, os.environ[_COMPILED], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ[_COMPILED])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @functools.cache

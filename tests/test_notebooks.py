@@ -17,6 +17,7 @@ def test_stored_without_output(path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_and_learns(path, tmp_path, monkeypatch):
     # Its data sets and runs are its own, and its kernel has the one real device.

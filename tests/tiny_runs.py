@@ -6,7 +6,6 @@ import functools
 import tempfile
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
@@ -80,12 +79,6 @@ class TrainedRun:
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="tiny_runs_")
 atexit.register(_FOLDER.cleanup)
-
-# Every call of `train` compiles its step; one that an earlier call has compiled is
-# read from here instead.
-jax.config.update("jax_compilation_cache_dir", f"{_FOLDER.name}/compiled")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @functools.cache

@@ -1,7 +1,5 @@
 """How processes find each other and agree, or end together."""
 
-import time
-
 import pytest
 from processes import answers, start
 
@@ -160,9 +158,7 @@ if rank == 1:
     raise OSError("the disk is full")
 multihost_utils.sync_global_devices("never")
 """
-    began = time.monotonic()
     ended = start(program, num_processes=2, num_devices=1, timeout=300)
-    assert time.monotonic() - began < 120
     assert all(process.returncode for process in ended)
     assert "the disk is full" in ended[1].stderr
     assert "another task died" in ended[0].stderr

@@ -174,7 +174,9 @@ def decoder_gradient(config, params, target_inputs, memory):
     return jax.value_and_grad(value)(params)
 
 
-@pytest.mark.parametrize("remat", ["cheap", "layer"])
+@pytest.mark.parametrize(
+    "remat", [pytest.param("cheap", marks=pytest.mark.slow), "layer"]
+)
 def test_unrolling_and_rematerialisation_change_neither_value_nor_gradient(
     remat, random_params
 ):
@@ -193,7 +195,7 @@ def test_unrolling_and_rematerialisation_change_neither_value_nor_gradient(
     )
 
 
-@pytest.mark.parametrize("unroll", [1, 2])
+@pytest.mark.parametrize("unroll", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_rematerialisation_computes_again(unroll, random_params):
     """Otherwise it could do nothing, and every other test would pass."""
 

@@ -100,7 +100,7 @@ def test_scores_are_those_of_each_pair_alone(name, trained, random, reference):
     ("name", "decoding"),
     [
         ("random", {"length_penalty": "length"}),
-        ("both", {"coverage_penalty": 0.3}),
+        pytest.param("both", {"coverage_penalty": 0.3}, marks=pytest.mark.slow),
         pytest.param("trained", {}, marks=pytest.mark.slow),
         pytest.param("trained", {"coverage_penalty": 0.3}, marks=pytest.mark.slow),
     ],

@@ -106,6 +106,7 @@ def assert_same(found: dict, expected: dict) -> None:
             assert line[key] == (pytest.approx(value, rel=1e-4) if close else value)
 
 
+@pytest.mark.slow
 def test_two_hosts_with_all_three_axes_do_what_one_device_does(tmp_path):
     short = {"updates": [2], "bleu": 0}
     mesh = MESHES["all three"]

@@ -114,7 +114,8 @@ def test_packed_and_unpacked_rows_have_the_same_loss_and_gradient(first_state):
 
 
 @pytest.mark.parametrize(
-    ("data", "tensor", "remat"), [(1, 1, "cheap"), (4, 2, "layer")]
+    ("data", "tensor", "remat"),
+    [pytest.param(1, 1, "cheap", marks=pytest.mark.slow), (4, 2, "layer")],
 )
 def test_updates_depend_neither_on_devices_nor_on_recomputation(
     train_step, first_state, data, tensor, remat
@@ -133,7 +134,9 @@ def test_updates_depend_neither_on_devices_nor_on_recomputation(
     assert min(jax.tree.leaves(moved)) > 1e-4, "every parameter must have moved"
 
 
-@pytest.mark.parametrize(("data", "parts"), [(1, 8), (4, 2)])
+@pytest.mark.parametrize(
+    ("data", "parts"), [pytest.param(1, 8, marks=pytest.mark.slow), (4, 2)]
+)
 def test_parts_of_a_batch_taken_in_turn_make_the_same_update(first_state, data, parts):
     """The rows have different numbers of tokens, and each token weighs alike."""
     settings = {**SETTINGS, "model__dropout_rate": 0.0}

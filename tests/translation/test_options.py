@@ -147,6 +147,7 @@ def check(translator, options, prefixes):
         assert [h.is_finished for h in hypotheses] == [e.is_finished for e in expected]
 
 
+@pytest.mark.slow
 def test_a_full_batch_of_all_lengths_translates_as_one_sentence_does(one_device):
     trained = trained_run().result.translator
     params = jax.device_put(trained.params, sharding.replicated(one_device))
