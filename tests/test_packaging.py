@@ -27,6 +27,7 @@ result: tj.TrainResult = tj.train(config, workdir="run")
 translator: Translator = tj.Translator.from_checkpoint("run", "best")
 sentences: list[str] = translator.translate(["a"], beam_size=1, top_k=None)
 x: int = translator.translate(["a"])  # wrong: another type
+translator.translate(["a"], beam_sise=1)  # wrong: a misspelt setting
 tj.train(config)  # wrong: no workdir
 tj.translate  # wrong: no such name
 """

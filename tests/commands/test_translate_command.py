@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 import re
 
 import pytest
@@ -73,7 +74,24 @@ def test_an_ensemble_of_a_model_and_itself_is_the_model(source, capsys):
     assert len(other) == len(alone)
 
 
-def test_continue_needs_an_output(source, capsys):
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--continue"], "give --output with --continue."),
+        (["--output", "{complete}", "--continue"], "leave out --continue to "),
+        (["--output", "{begun}"], "job: add --continue to go on"),
+        (["--output", "/dev/null"], "name one, or leave --output out"),
+        (["--n-best", "9"], "--n-best 9 must be between 1 and "),
+        (["--chunk-lines", "0"], "--chunk-lines 0 must be at least 1."),
+    ],
+)
+def test_an_error_names_the_flags(source, tmp_path, capsys, flags, expected):
+    paths = {"complete": tmp_path / "complete", "begun": tmp_path / "begun"}
+    paths["complete"].touch()
+    (tmp_path / "begun.partial").write_text("ba\n")
+    journal = {"settings": {}, "lines": 1, "input_digest": "", "num_bytes": 3}
+    (tmp_path / "begun.partial.json").write_text(json.dumps(journal))
+    flags = [flag.format_map(paths) for flag in flags]
     workdir = str(trained_run().workdir)
-    assert main(["translate", workdir, "--input", source, "--continue"]) == 2
-    assert "give --output with --continue" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["translate", workdir, "--input", source, *flags]) == 2
+    assert expected in capsys.readouterr().err.splitlines()[-1]

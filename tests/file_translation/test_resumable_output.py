@@ -65,7 +65,7 @@ def test_what_no_journal_speaks_of_is_cut_off(tmp_path):
 def test_what_was_written_is_not_overwritten(tmp_path):
     path = tmp_path / "out.partial"
     interrupted(path, ["a\n", "b\n"])
-    with pytest.raises(InputError, match=r"out\.partial holds 2 lines .*--continue"):
+    with pytest.raises(InputError, match=r"out\.partial holds 2 lines .*resume=True"):
         interrupted(path, ["c\n"])
     assert path.read_text() == "a\nb\n"
     path.unlink()  # As the message says.

@@ -180,7 +180,7 @@ def test_a_job_killed_while_writing_continues_to_the_same_file(translator, tmp_p
     write(source, sources)
     with pytest.raises(InputError, match="begun with n_best=2, not 1"):
         translate_file(translator, source, output, resume=True)
-    with pytest.raises(InputError, match="add --continue"):
+    with pytest.raises(InputError, match="add resume=True"):
         translate_file(translator, source, output, **KILLED)
     # As if it had been killed in the middle of writing a line.
     with partial.open("ab") as file:
@@ -244,11 +244,14 @@ def test_parts_make_the_same_file(translator, sources, tmp_path):
         ({"input": None, "part": (0, 2)}, "several processes cannot share"),
         ({"output": None, "part": (0, 2)}, "several processes cannot share"),
         ({"part": (2, 2)}, "part="),
-        ({"output": None, "resume": True}, "give --output with --continue"),
+        ({"output": None, "resume": True}, "give output= with resume=True"),
         ({"output": Path("/")}, "/ is not a file"),
         ({"output": Path("/dev/null")}, "/dev/null is not a file"),
         ({"chunk_lines": 0}, "chunk_lines=0"),
         ({"n_best": 50}, "beam_size"),
+        ({"format": "json"}, "format='json' must be one of 'text', 'jsonl'"),
+        ({"beam_sise": 2}, r"beam_sise is not .* did you mean beam_size\?"),
+        ({"output": None, "beam_sise": 2}, r"did you mean beam_size\?"),
     ],
 )
 def test_what_does_not_fit_is_refused(translator, tmp_path, arguments, expected):

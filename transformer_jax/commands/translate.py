@@ -1,5 +1,8 @@
 """The command `translate`."""
 
+import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +19,17 @@ from transformer_jax.commands.startup import (
     Processes,
     translate_on_all_cores,
 )
+from transformer_jax.errors import InputError
 from transformer_jax.file_translation.input_rows import CHUNK_LINES
+
+# Arguments of `translate_file` as its errors name them, and as the shell's user does.
+_FLAGS = {
+    "resume=True": "--continue",
+    "input=": "--input",
+    "output=": "--output",
+    "n_best=": "--n-best ",
+    "chunk_lines=": "--chunk-lines ",
+}
 
 
 def translate(
@@ -69,21 +82,33 @@ def translate(
     # Each process translates lines of its own.
     mesh = make_mesh(MeshConfig(), jax.local_devices())
     translator = load_translator(workdir, checkpoint, ensemble, mesh)
-    taken = translate_file(
-        translator,
-        input,
-        output,
-        n_best=n_best,
-        format=format,
-        alignments=alignments,
-        prefixes=prefixes,
-        resume=resume,
-        chunk_lines=chunk_lines,
-        **decoding,
-    )
+    with _flags_in_errors():
+        taken = translate_file(
+            translator,
+            input,
+            output,
+            n_best=n_best,
+            format=format,
+            alignments=alignments,
+            prefixes=prefixes,
+            resume=resume,
+            chunk_lines=chunk_lines,
+            **decoding,
+        )
     if is_primary():
         print_note(
             f"{taken.lines:,} lines in {taken.seconds:,.1f} s: "
             f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
             "compiled"
         )
+
+
+@contextlib.contextmanager
+def _flags_in_errors() -> Iterator[None]:
+    """Names flags in error messages in place of the arguments of `translate_file`."""
+    try:
+        yield
+    except InputError as error:
+        names = "|".join(_FLAGS)
+        text = re.sub(rf"(?<!\S)({names})", lambda name: _FLAGS[name[0]], str(error))
+        raise InputError(text) from None

@@ -1,1 +1,1 @@
-"""Files of any size, line by line."""
+"""Translation of text files of any size, line by line, resumable."""

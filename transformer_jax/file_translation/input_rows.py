@@ -1,34 +1,40 @@
-"""The lines of a file to translate, in chunks, known again after an interruption."""
+"""Input of a file translation: lines with their prefixes, chunks, and a digest."""
 
 import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from transformer_jax.errors import InputError
 from transformer_jax.storage.text_streams import open_lines
 
-Row = tuple[str, str]
-"""A line, and what its translation has to begin with, "" where it is free."""
+Row: TypeAlias = tuple[str, str]
+"""A line, and the beginning of its translation; "" = none."""
 
-# Lines translated together: enough to sort by length, few enough to wait for.
+# Lines translated together: enough to sort them by length, few enough to wait for.
 CHUNK_LINES = 4_096
-# No more than fits in memory, however long the lines.
+# Limit of a chunk's text in memory, for files with very long lines.
 _CHUNK_CHARACTERS = 1 << 22
 
 
-def name_of(path: Path | None) -> str:
-    """Returns what to call an input in a message."""
+def input_name(path: Path | None) -> str:
+    """Returns the name of an input for messages."""
     return "standard input" if path is None else str(path)
 
 
 @contextlib.contextmanager
 def open_rows(path: Path | None, prefixes: Path | None) -> Iterator[Iterator[Row]]:
-    """Opens the lines of a file, or standard input, with their prefixes, if any.
+    """Opens the lines of a file, or of standard input, with their prefixes.
+
+    Args:
+        path: None = standard input.
+        prefixes: file with one prefix a line. None = no prefixes.
 
     Raises:
-        InputError: a file cannot be read, or has more lines than the other.
+        InputError: a file cannot be read, or the files differ in their numbers of
+            lines.
     """
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context(open_lines(path))
@@ -36,10 +42,12 @@ def open_rows(path: Path | None, prefixes: Path | None) -> Iterator[Iterator[Row
             yield ((line, "") for line in lines)
             return
         firsts = stack.enter_context(open_lines(prefixes))
-        yield _paired(lines, firsts, f"{prefixes} and {name_of(path)}")
+        yield _pair_rows(lines, firsts, f"{prefixes} and {input_name(path)}")
 
 
-def _paired(lines: Iterator[str], prefixes: Iterator[str], names: str) -> Iterator[Row]:
+def _pair_rows(
+    lines: Iterator[str], prefixes: Iterator[str], names: str
+) -> Iterator[Row]:
     pairs = itertools.zip_longest(lines, prefixes)
     for number, (line, prefix) in enumerate(pairs, start=1):
         if line is None or prefix is None:
@@ -65,24 +73,24 @@ def chunks(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
 
 
 class Digest:
-    """Tells the rows that were read from any others."""
+    """SHA-256 of the rows read so far."""
 
     def __init__(self) -> None:
-        self._hashed = hashlib.sha256()
+        self._sha256 = hashlib.sha256()
 
     def add(self, chunk: Sequence[Row]) -> None:
-        """Takes further rows; how they are cut into chunks makes no difference."""
+        """Adds further rows. The size of the chunks does not change the digest."""
         text = "".join(f"{line}\n{prefix}\n" for line, prefix in chunk)
-        self._hashed.update(text.encode())
+        self._sha256.update(text.encode())
 
     def __str__(self) -> str:
-        return self._hashed.hexdigest()
+        return self._sha256.hexdigest()
 
 
-def skip(rows: Iterator[Row], number: int, expected: str) -> Digest | None:
-    """Reads rows that need not be translated; returns their digest.
+def skip_rows(rows: Iterator[Row], number: int, expected: str) -> Digest | None:
+    """Reads rows that are translated already, and returns their digest.
 
-    None where there are not as many, or they are not those of the expected digest.
+    Returns None if there are fewer rows, or if their digest is not `expected`.
     """
     digest, done = Digest(), 0
     for chunk in chunks(itertools.islice(rows, number), 1 << 12):

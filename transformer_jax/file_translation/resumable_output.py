@@ -1,37 +1,40 @@
-"""An output file that grows in whole chunks, so that an interrupted job can go on.
+"""An output file written in whole chunks, which an interrupted job can resume.
 
-Beside the file `OUT.partial` lies its journal `OUT.partial.json`: how many lines of the
-input are done, how many bytes of the file they are, what the lines were, and the
-settings. The journal is written after the bytes it speaks of are on disk; bytes it does
-not speak of are cut off when the job goes on.
+The file `OUT.partial` has a journal, `OUT.partial.json`: the number of input lines that
+are done, their digest, the number of output bytes, and the settings. The journal is
+written after its bytes are on disk. Bytes beyond its number are cut off when the job
+resumes.
 """
 
 import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeAlias
 
 from transformer_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+Settings: TypeAlias = dict[str, str | int | float | bool | None]
+"""Names and JSON values of the settings of a job."""
+
 
 @dataclass(frozen=True)
 class Journal:
-    """What a file holds, and of what."""
+    """The contents of `OUT.partial.json`."""
 
-    settings: dict[str, Any]
-    """Whatever the contents depend on but the input's lines; plain JSON values."""
+    settings: Settings
+    """Everything that the output depends on, except the lines of the input."""
     lines: int = 0
-    """Lines of the input that are done."""
+    """Number of input lines that are done."""
     input_digest: str = ""
-    """Of these lines."""
+    """Digest of these lines."""
     num_bytes: int = 0
-    """Bytes of the file that belong to them."""
+    """Output bytes of these lines."""
 
 
 class ResumableOutput:
@@ -43,11 +46,11 @@ class ResumableOutput:
         self._file = file
 
     def append(self, text: str, lines: int, input_digest: str) -> None:
-        """Adds a chunk; when it returns, the chunk is on disk.
+        """Writes a chunk, and returns when it is on disk.
 
         Args:
-            lines: how many of the input are done with it, from the first.
-            input_digest: of these lines.
+            lines: number of input lines that are done, this chunk included.
+            input_digest: digest of these lines.
         """
         contents = text.encode()
         journal = Journal(
@@ -56,30 +59,31 @@ class ResumableOutput:
             input_digest=input_digest,
             num_bytes=self.journal.num_bytes + len(contents),
         )
-        with writing(self.path):
+        with explain_write_errors(self.path):
             self._file.write(contents)
-            to_disk(self._file)
+            flush_to_disk(self._file)
             _write_journal(self.path, journal)
         self.journal = journal
 
 
 @contextlib.contextmanager
 def open_resumable(
-    path: Path, settings: Mapping[str, Any], resume: bool
+    path: Path, settings: Settings, resume: bool
 ) -> Iterator[ResumableOutput]:
-    """Opens a file to append to, which outlives an error unless nothing is done yet.
+    """Opens a file to append chunks to. After an error the file is kept.
+
+    A file without any chunk is deleted after an error.
 
     Args:
-        resume: go on with what an interrupted job has left, if it has left anything;
-            the job must have had the same settings.
+        resume: continue the file of an interrupted job, if there is one. The job must
+            have had the same settings.
 
     Raises:
-        InputError: the file cannot be written; or there is work of an interrupted job
-            that is not to be resumed, or cannot be.
+        InputError: the file cannot be written; or an interrupted job has left a file,
+            and `resume` is False or the file does not fit.
     """
-    given: dict[str, Any] = json.loads(json.dumps(settings))
-    with writing(path):
-        journal = _left_over(path, given, resume) or Journal(given)
+    with explain_write_errors(path):
+        journal = _read_resumable(path, settings, resume) or Journal(settings)
         file = path.open("r+b" if journal.num_bytes else "wb")
         file.truncate(journal.num_bytes)
         file.seek(journal.num_bytes)
@@ -89,7 +93,7 @@ def open_resumable(
         yield output
         file.close()
     except BaseException:
-        # What could not be written before cannot be now.
+        # A full disk, say, has raised already; closing raises the same again.
         with contextlib.suppress(OSError):
             file.close()
         _keep(output)
@@ -97,28 +101,32 @@ def open_resumable(
 
 
 def finish(path: Path, destination: Path) -> None:
-    """Gives a file that is complete its name."""
-    with writing(destination):
+    """Renames a complete file to its destination, and deletes its journal."""
+    with explain_write_errors(destination):
         path.replace(destination)
     discard(path)
 
 
 def discard(path: Path) -> None:
-    """Deletes a file and its journal, where they are."""
+    """Deletes a file and its journal, if they exist."""
     path.unlink(missing_ok=True)
     _journal_path(path).unlink(missing_ok=True)
 
 
 def read_journal(path: Path) -> Journal | None:
-    """Returns the journal of a file, None where there is none that can be read."""
+    """Returns the journal of a file, or None if there is no readable one."""
     try:
         return Journal(**json.loads(_journal_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _left_over(path: Path, settings: dict[str, Any], resume: bool) -> Journal | None:
-    """Returns the journal of what can be resumed, None where nothing is left."""
+def _read_resumable(path: Path, settings: Settings, resume: bool) -> Journal | None:
+    """Returns the journal of the file to resume, or None if no work is left.
+
+    Raises:
+        InputError: as `open_resumable`.
+    """
     if not path.exists():
         return None
     journal = read_journal(path)
@@ -131,8 +139,8 @@ def _left_over(path: Path, settings: dict[str, Any], resume: bool) -> Journal | 
         )
     if not resume:
         raise InputError(
-            f"{path} holds {journal.lines} lines of an interrupted job: add --continue "
-            "(resume=True) to go on with it, or delete it to begin anew."
+            f"{path} holds {journal.lines} lines of an interrupted job: add "
+            "resume=True to go on with it, or delete it to begin anew."
         )
     for name in {**journal.settings, **settings}:
         then, now = journal.settings.get(name), settings.get(name)
@@ -145,20 +153,20 @@ def _left_over(path: Path, settings: dict[str, Any], resume: bool) -> Journal | 
 
 
 def _keep(output: ResumableOutput) -> None:
-    """Leaves what an interrupted job has done; nothing where it has done nothing."""
+    """Keeps the file of an interrupted job, unless no line is done."""
     if output.journal.lines == 0:
         discard(output.path)
         return
     logger.info(
-        "%s keeps the %d lines that are done: --continue (resume=True) goes on.",
+        "%s keeps the %d lines that are done: the job can be continued.",
         output.path,
         output.journal.lines,
     )
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Makes an InputError of what the system says when `path` is written."""
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError while `path` is written into an InputError."""
     try:
         yield
     except OSError as error:
@@ -175,11 +183,11 @@ def _write_journal(path: Path, journal: Journal) -> None:
     new = path.with_name(path.name + ".json.new")
     with new.open("w", encoding="utf-8") as file:
         json.dump(asdict(journal), file)
-        to_disk(file)
+        flush_to_disk(file)
     new.replace(_journal_path(path))
 
 
-def to_disk(file: IO[Any]) -> None:
-    """Returns when what has been written to a file outlives the machine."""
+def flush_to_disk(file: IO[bytes] | IO[str]) -> None:
+    """Returns when everything written to a file is on disk."""
     file.flush()
     os.fsync(file.fileno())

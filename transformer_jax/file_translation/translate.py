@@ -1,4 +1,4 @@
-"""Translates files of any size line by line; what is done need not be done again."""
+"""Translation of files: chunk by chunk, resumable, shared among processes."""
 
 import contextlib
 import dataclasses
@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal, Unpack
 
 import jax
 
+from transformer_jax.config.decoding import DecodingSettings
 from transformer_jax.devices.agreement import (
     all_together,
     require_agreement,
@@ -24,12 +25,15 @@ from transformer_jax.file_translation.input_rows import (
     CHUNK_LINES,
     Row,
     chunks,
-    name_of,
+    input_name,
     open_rows,
-    skip,
+    skip_rows,
 )
 from transformer_jax.file_translation.job import Job
-from transformer_jax.file_translation.lines import LineFormat, written
+from transformer_jax.file_translation.output_lines import (
+    LineFormat,
+    format_translations,
+)
 from transformer_jax.file_translation.parts import join_parts
 from transformer_jax.file_translation.resumable_output import (
     Journal,
@@ -47,16 +51,16 @@ from transformer_jax.translation.translator import Translator
 
 @dataclass(frozen=True)
 class FileTranslation:
-    """What a file took. Lines that an interrupted job had translated do not count."""
+    """Lines, time and compilations of one call; lines done before it do not count."""
 
     lines: int
     seconds: float
     compilations: int
-    """Programs compiled by XLA."""
+    """Number of programs that XLA compiled."""
 
     @property
     def lines_per_second(self) -> float:
-        """Lines translated in a second."""
+        """Lines translated per second."""
         return self.lines / self.seconds
 
 
@@ -73,39 +77,40 @@ def translate_file(
     part: tuple[int, int] | None = None,
     chunk_lines: int = CHUNK_LINES,
     progress: bool = True,
-    **decoding: Any,
+    **decoding: Unpack[DecodingSettings],
 ) -> FileTranslation:
-    r"""Writes the translation of each line of a file, in their order.
+    r"""Writes the translations of each line of a file, in the order of the lines.
 
-    Only \n and \r\n end a line, and each line of the input is one of the output, or
-    as many as translations are asked for. The output appears when it is complete;
-    until then it grows in whole chunks as `OUTPUT.partial`, which an interruption
-    leaves.
+    Only \n and \r\n end a line. Each line of the input gives one line of the output, or
+    one for each of its n_best translations. The output appears when it is complete;
+    until then `OUTPUT.partial` holds the chunks that are done, also after an
+    interruption.
 
-    Of several processes, which must all call it, each with a translator on its own
-    devices, each translates about as many lines, and the primary joins the parts.
+    In a job of several processes each one must call it, with a translator on its own
+    devices. Each process translates an equal share of the lines, and the primary
+    process joins the parts.
 
     Args:
-        input: text, plain or .gz; None = standard input.
+        input: text, plain or .gz. None = standard input.
         output: None = standard output.
         n_best: translations of each line, best first.
-        format: text, or JSON objects; see `translated_lines.written`.
-        alignments: adds which source word each word comes from.
-        prefixes: file with what each translation has to begin with, one a line.
-        resume: go on where an interrupted job has stopped; the result is the same.
-        part: translate only part i of n, into `output_parts.part_path`; when all are
-            done, `output_parts.join_parts` makes the output of them.
-        chunk_lines: lines translated together, and written together.
-        progress: show a bar, on a terminal.
-        decoding: fields of `DecodingConfig` in place of the configured ones.
+        format: text, or JSON lines; see `output_lines.format_translations`.
+        alignments: write word alignments too.
+        prefixes: file with the beginning of each translation, one a line.
+        resume: continue the output of an interrupted job; the result is the same.
+        part: (i, n) translates part i of n only, into `parts.part_path`. When all are
+            done, `parts.join_parts` makes the output.
+        chunk_lines: lines that are translated together and written together.
+        progress: show progress on standard error.
+        decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
         InputError: a file cannot be read or written, is not UTF-8, or is not the one
-            that an interrupted job has begun; or a line is too long and
-            `decoding.too_long="refuse"`.
+            that an interrupted job has begun; a decoding setting is unknown or refused;
+            or a line is too long and `too_long="refuse"`.
     """
     together = part is None
-    with all_together("reading --input") if together else contextlib.nullcontext():
+    with all_together("reading the input") if together else contextlib.nullcontext():
         job = Job(
             translator=translator,
             input=None if input is None else Path(input),
@@ -124,12 +129,12 @@ def translate_file(
 
 
 def _run_together(job: Job) -> FileTranslation:
-    """Translates this process's part; returns what all have done, when they have."""
+    """Translates this process's part, and returns the sums over all processes."""
     count = job.part[1]
     start = time.perf_counter()
     settings = {name: str(value) for name, value in job.settings.items()}
     require_agreement(
-        "arguments and --input", {"lines of --input": str(job.total), **settings}
+        "arguments and input", {"lines of the input": str(job.total), **settings}
     )
     with all_together("translation"):
         taken = _run(job)
@@ -141,7 +146,7 @@ def _run_together(job: Job) -> FileTranslation:
 
 
 def _run(job: Job) -> FileTranslation:
-    """Translates one part of a file into its own file."""
+    """Translates one part of a file into a file of its own."""
     start = time.perf_counter()
     with contextlib.ExitStack() as stack:
         compiled = CompileCounter()
@@ -150,17 +155,17 @@ def _run(job: Job) -> FileTranslation:
         rows = itertools.islice(rows, job.first, job.last)
         out = stack.enter_context(_open_output(job))
         before = done = out.journal.lines
-        digest = skip(rows, done, out.journal.input_digest)
+        digest = skip_rows(rows, done, out.journal.input_digest)
         if digest is None:
             raise InputError(
-                f"{name_of(job.input)} does not begin with the {done} lines that an "
+                f"{input_name(job.input)} does not begin with the {done} lines that an "
                 "interrupted job has translated: give the same file, or delete "
                 f"{job.own_path} to begin anew."
             )
         total = None if job.last is None else job.last - job.first
         bar = stack.enter_context(sentence_bar(total, done, job.progress))
         for chunk in chunks(rows, job.chunk_lines):
-            text = _translated(chunk, job.first + done + 1, job)
+            text = _translate_chunk(chunk, job.first + done + 1, job)
             done += len(chunk)
             digest.add(chunk)
             out.append(text, done, str(digest))
@@ -170,11 +175,11 @@ def _run(job: Job) -> FileTranslation:
     return FileTranslation(done - before, time.perf_counter() - start, compiled.count)
 
 
-def _translated(chunk: Sequence[Row], number: int, job: Job) -> str:
-    """Returns what is written for a chunk whose first line has this number."""
+def _translate_chunk(chunk: Sequence[Row], number: int, job: Job) -> str:
+    """Returns the output lines of a chunk whose first line has this number."""
     sources, prefixes = map(list, zip(*chunk, strict=True))
     try:
-        found = job.translator.n_best(
+        n_best = job.translator.n_best(
             sources,
             job.line_format.n_best,
             prefixes=None if job.prefixes is None else prefixes,
@@ -182,25 +187,25 @@ def _translated(chunk: Sequence[Row], number: int, job: Job) -> str:
         )
     except TooLongError as error:
         raise InputError(
-            f"{name_of(job.input)}: line {number + error.index} {error.what}"
+            f"{input_name(job.input)}: line {number + error.index} {error.what}"
         ) from None
     links: Sequence[Sequence[Links] | None] = [None] * len(chunk)
     if job.line_format.alignments:
-        links = _links(job.translator, sources, found)
+        links = _align_translations(job.translator, sources, n_best)
     return "".join(
-        written(number + index, *row, job.line_format)
-        for index, row in enumerate(zip(sources, found, links, strict=True))
+        format_translations(number + index, *row, job.line_format)
+        for index, row in enumerate(zip(sources, n_best, links, strict=True))
     )
 
 
-def _links(
-    translator: Translator, sources: list[str], found: list[list[Translation]]
+def _align_translations(
+    translator: Translator, sources: list[str], n_best: list[list[Translation]]
 ) -> list[list[Links]]:
     """Returns the word alignment of every translation of every source."""
-    repeated = [s for s, each in zip(sources, found, strict=True) for _ in each]
-    texts = [translation.text for each in found for translation in each]
+    repeated = [s for s, each in zip(sources, n_best, strict=True) for _ in each]
+    texts = [translation.text for each in n_best for translation in each]
     flat = iter(align(translator, repeated, texts))
-    return [list(itertools.islice(flat, len(each))) for each in found]
+    return [list(itertools.islice(flat, len(each))) for each in n_best]
 
 
 @contextlib.contextmanager
@@ -215,7 +220,7 @@ def _open_output(job: Job) -> Iterator["ResumableOutput | _Stream"]:
 
 
 class _Stream:
-    """Standard output in the place of a file; what it has been given is gone."""
+    """Standard output with the interface of `ResumableOutput`; it cannot resume."""
 
     journal = Journal({})
 

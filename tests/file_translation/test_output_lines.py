@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from transformer_jax.file_translation.lines import LineFormat, written
+from transformer_jax.file_translation.output_lines import (
+    LineFormat,
+    format_translations,
+)
 from transformer_jax.translation.results import Translation
 
 BREAKS = "a\nb\r\nc\rd\x0be\x0cf\x1cg\x85h\u2028i\u2029j\tk"
@@ -15,14 +18,14 @@ def translations(*scores):
 
 
 def test_text_is_one_line_and_otherwise_as_it_is():
-    text = written(3, "x", translations(-1.0), None, LineFormat())
+    text = format_translations(3, "x", translations(-1.0), None, LineFormat())
     assert text == BREAKS.replace("\n", " ").replace("\r", " ") + "\n"
 
 
 def test_several_columns_hold_no_tabs_inside():
     links = [[(1, 0), (0, 1)], []]
     line_format = LineFormat(n_best=2, alignments=True)
-    text = written(3, "x", translations(-1.0, -2.0), links, line_format)
+    text = format_translations(3, "x", translations(-1.0, -2.0), links, line_format)
     assert text.count("\n") == 2
     assert text.count("\r") == 0
     rows = [line.split("\t") for line in text.split("\n")[:-1]]
@@ -33,7 +36,7 @@ def test_several_columns_hold_no_tabs_inside():
 def test_json_keeps_every_character_and_has_no_infinity():
     line_format = LineFormat(format="jsonl", n_best=2)
     found = translations(-1.0, float("-inf"))
-    text = written(3, f"{BREAKS} ö", found, [[], [(0, 0)]], line_format)
+    text = format_translations(3, f"{BREAKS} ö", found, [[], [(0, 0)]], line_format)
     assert "ö" in text
     lines = text.splitlines()
     assert len(lines) == 2

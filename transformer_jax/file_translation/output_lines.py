@@ -1,4 +1,4 @@
-"""What is written for one line of a translated file: text, or JSON."""
+"""Output formats of a file translation: plain text and JSON lines."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Literal
 from transformer_jax.scoring.alignment import Links, pharaoh
 from transformer_jax.translation.results import Translation
 
-# What ends a line for some programs; in JSON it can be written in another way.
+# Characters that some programs read as the end of a line. JSON can escape them.
 _BREAKS_IN_TEXT = str.maketrans("\n\r", "  ")
 _BREAKS_AND_TABS = str.maketrans("\n\r\t", "   ")
 _BREAKS_IN_JSON = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
@@ -17,33 +17,34 @@ _BREAKS_IN_JSON = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u202
 
 @dataclass(frozen=True, kw_only=True)
 class LineFormat:
-    """How translations are written."""
+    """Format of the output, and what each line of it holds."""
 
     format: Literal["text", "jsonl"] = "text"
     n_best: int = 1
     """Translations of each line."""
     alignments: bool = False
+    """Whether word alignments are written too."""
 
 
-def written(
+def format_translations(
     number: int,
     source: str,
-    found: Sequence[Translation],
+    translations: Sequence[Translation],
     links: Sequence[Links] | None,
     line_format: LineFormat,
 ) -> str:
-    r"""Returns the lines for one line of the input, each with its end.
+    r"""Returns the output lines of one input line, one for each translation.
 
-    As text a line is the translation alone, or `NUMBER \t SCORE \t TRANSLATION` where
-    there may be several; the word alignment follows after a tab. As JSON it is an
-    object. What in a translation would end the line is a space.
+    A line of text is the translation, or `NUMBER \t SCORE \t TRANSLATION` with n_best
+    above 1; the word alignment follows after a tab. A line of JSON is one object. In
+    text, a space replaces each character of a translation that would end the line.
 
     Args:
-        number: of the line in the input, from 1.
-        links: word alignments of each translation, None where they are not wanted.
+        number: number of the input line, from 1.
+        links: word alignment of each translation. None = do not write alignments.
     """
     lines = []
-    for rank, translation in enumerate(found, start=1):
+    for rank, translation in enumerate(translations, start=1):
         aligned = None if links is None else links[rank - 1]
         if line_format.format == "jsonl":
             record = {"line": number, "rank": rank, "source": source}
@@ -54,12 +55,12 @@ def written(
                 record["alignment"] = pharaoh(aligned)
             text = json.dumps(record, ensure_ascii=False).translate(_BREAKS_IN_JSON)
         else:
-            text = _as_text(number, translation, aligned, line_format.n_best)
+            text = _format_text(number, translation, aligned, line_format.n_best)
         lines.append(f"{text}\n")
     return "".join(lines)
 
 
-def _as_text(
+def _format_text(
     number: int, translation: Translation, aligned: Links | None, n_best: int
 ) -> str:
     if n_best == 1 and aligned is None:

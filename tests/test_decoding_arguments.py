@@ -1,0 +1,62 @@
+"""Functions that take decoding settings refuse a misspelt one, and say the near one."""
+
+import functools
+import inspect
+import typing
+
+import pytest
+from tiny_runs import trained_run
+
+import transformer_jax as tj
+from transformer_jax.config.decoding import DecodingSettings
+from transformer_jax.file_translation.translate import translate_file
+
+IDS = [[5, 2]]
+# Arguments after the first, which is a translator where nothing else is said below.
+FUNCTIONS = {
+    tj.Translator.translate: (["ba"],),
+    tj.Translator.n_best: (["ba"], 1),
+    tj.score: (["ba"], ["ba"]),
+    tj.score_tokens: (IDS, IDS),
+    tj.evaluate: (),
+    tj.DecodingConfig.replace: (),
+    translate_file: (None, None),
+}
+
+
+def takes_decoding_settings(function) -> bool:
+    kinds = inspect.signature(function).parameters.values()
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in kinds)
+
+
+def test_every_public_function_with_such_arguments_is_listed():
+    public = [getattr(tj, name) for name in tj.__all__]
+    methods = [
+        member
+        for thing in public
+        if inspect.isclass(thing)
+        for _, member in inspect.getmembers(thing, inspect.isfunction)
+        if member.__qualname__.startswith(f"{thing.__name__}.")
+    ]
+    functions = {each for each in [*public, *methods] if inspect.isfunction(each)}
+    taking = {
+        each
+        for each in functions
+        if takes_decoding_settings(each)
+        and typing.Unpack[DecodingSettings] in typing.get_type_hints(each).values()
+    }
+    assert taking == FUNCTIONS.keys() - {translate_file}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.__qualname__)
+def test_a_misspelt_setting_is_refused_with_the_near_one(function):
+    run = trained_run()
+    first = {tj.evaluate: run.workdir, tj.DecodingConfig.replace: tj.DecodingConfig()}
+    call = functools.partial(
+        function, first.get(function, run.result.translator), *FUNCTIONS[function]
+    )
+    expected = r"^beam_sise is not a setting of decoding; did you mean beam_size\?$"
+    with pytest.raises(tj.InputError, match=expected):
+        call(beam_sise=1)
+    with pytest.raises(tj.InputError, match=r"^decoding\.top_p='1' must be "):
+        call(top_p="1")
