@@ -31,5 +31,4 @@ def make_parameter(
     partitioned = nn.with_logical_partitioning(initializer, axis_names)
     # Flax types the parameter with its axis names, and returns it without them.
     parameter: Any = module.param(name, partitioned, shape, jnp.float32)
-    array: Array = parameter
-    return array
+    return jnp.asarray(parameter)  # outside jit, what is applied may be NumPy's
