@@ -5,6 +5,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 
 
@@ -30,7 +31,16 @@ def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
             config.training,
             loss_slice_tokens=512 if device.platform == "tpu" else 2_048,
         ),
+        decoding=_decided(
+            config.decoding, batch_tokens=decoding_batch_tokens(config.decoding, mesh)
+        ),
     )
+
+
+def decoding_batch_tokens(settings: DecodingConfig, mesh: Mesh) -> int:
+    """Returns the source tokens that a device translates or scores at a time."""
+    is_cpu = mesh.devices.flat[0].platform == "cpu"
+    return settings.batch_tokens or (2_048 if is_cpu else 32_768)
 
 
 def _decided(section: Any, **values: Any) -> Any:

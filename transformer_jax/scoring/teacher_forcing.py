@@ -19,6 +19,7 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.packing import one_pair_a_row
+from transformer_jax.devices.defaults import decoding_batch_tokens
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -162,8 +163,7 @@ def run_on_pairs(
         (make_function(_scoring_config(config, settings)), params)
         for config, params in translator.models
     ]
-    platform = translator.mesh.devices.flat[0].platform
-    tokens = settings.batch_tokens or (2_048 if platform == "cpu" else 32_768)
+    tokens = decoding_batch_tokens(settings, translator.mesh)
     heads = max(c.num_decoder_layers * c.num_heads for c, _ in translator.models)
 
     def max_rows(width: int) -> int:

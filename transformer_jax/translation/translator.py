@@ -15,6 +15,7 @@ from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.search_state import Search
 from transformer_jax.devices import sharding
+from transformer_jax.devices.defaults import decoding_batch_tokens
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -214,8 +215,7 @@ class Translator:
             self._whole_params,
             requests,
             self.mesh,
-            batch_tokens=settings.batch_tokens
-            or (2_048 if self._is_on_cpu else 32_768),
+            batch_tokens=decoding_batch_tokens(settings, self.mesh),
             extra_length=settings.max_extra_length,
             position_limit=self.position_limit,
             pad_id=self.tokenizer.pad_id,
