@@ -89,6 +89,6 @@ def test_bad_files_are_named_in_one_line(files, tmp_path, capsys):
     told = complaint(**{"--reference": empty, "--hypothesis": empty})
     assert f"{empty} is empty" in told
     told = complaint(**{"--hypothesis": f"{tmp_path}/latin1"})
-    assert f"{tmp_path}/latin1: line 2 is not valid UTF-8" in told
-    assert f"{tmp_path}/no: cannot be read" in complaint("--baseline", f"{tmp_path}/no")
+    assert f"{tmp_path}/latin1, line 2: not UTF-8" in told
+    assert f"{tmp_path}/no: no such file" in complaint("--baseline", f"{tmp_path}/no")
     assert "needs the language" in complaint("--protocol", "multi30k")

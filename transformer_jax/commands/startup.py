@@ -3,13 +3,13 @@
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from transformer_jax.devices.host_memory import keep_freed_memory
 from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import user_cache
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,7 @@ def keep_compiled_programs() -> None:
     if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        directory = base / "transformer_jax" / "compiled"
+        directory = user_cache() / "compiled"
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # No home, or one that is read-only.
         return

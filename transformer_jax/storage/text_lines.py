@@ -1,25 +1,28 @@
 """The lines of a text file by number, whatever its size."""
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from transformer_jax.errors import InputError
+from transformer_jax.storage.text_encoding import (
+    BYTE_ORDER_MARK,
+    READ_ERRORS,
+    encoding_error,
+    open_bytes,
+    read_error,
+    strip_end,
+)
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE = ord("\n")
 _CHUNK_BYTES = 1 << 26
 _CHUNK_LINES = 1 << 16
 
 
 class TextLines:
-    r"""Lines of a UTF-8 file, plain or .gz, without their ends.
+    """Lines of a text file, without their ends, in random access.
 
-    Only \n and \r\n end a line: U+2028, form feeds and their like are text. A byte
-    order mark is left out, and the last line may lack its end. A plain file is mapped
-    into memory, a .gz file is unpacked there; beside it a line costs 8 bytes.
+    A plain file is mapped into memory, a .gz file is unpacked there. Beside that, a
+    line costs 8 bytes.
 
     Raises:
         InputError: If the file cannot be read or is not UTF-8 throughout.
@@ -42,9 +45,7 @@ class TextLines:
         lines = text.split("\n")
         if text.endswith("\n"):
             lines.pop()
-        if "\r" in text:
-            lines = [line.removesuffix("\r") for line in lines]
-        return lines
+        return [strip_end(line) for line in lines] if "\r" in text else lines
 
     def _slice(self, start: int, stop: int) -> bytes:
         return self._bytes[self._starts[start] : self._starts[stop]].tobytes()
@@ -57,39 +58,25 @@ class TextLines:
             except UnicodeDecodeError as error:
                 position = self._starts[start] + error.start
                 line = int(np.searchsorted(self._starts, position, side="right"))
-                raise InputError(
-                    f"{self.path}, line {line}: not UTF-8 (byte "
-                    f"0x{error.object[error.start]:02x}, {error.reason}); convert the "
-                    "file to UTF-8."
-                ) from None
+                raise encoding_error(self.path, line, error) from None
 
 
 def _load_bytes(path: Path) -> np.ndarray:
-    """The bytes of the file, uint8, unpacked if its name ends in .gz."""
+    """Returns the bytes of the file, uint8, unpacked if its name ends in .gz."""
     try:
         if path.suffix == ".gz":
-            with gzip.open(path) as file:
+            with open_bytes(path) as file:
                 return np.frombuffer(file.read(), np.uint8)
         if path.stat().st_size == 0:  # An empty file cannot be mapped.
             return np.empty(0, np.uint8)
         return np.memmap(path, np.uint8, mode="r")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; expected text with one sentence a line."
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path}: not a whole gzip file ({error}); fetch or compress it anew."
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); expected a text file."
-        ) from error
+    except READ_ERRORS as error:
+        raise read_error(path, error) from error
 
 
 def _find_starts(text: np.ndarray) -> np.ndarray:
     """int64, where each line begins, and the end of the text."""
-    first = len(_BYTE_ORDER_MARK) if text[:3].tobytes() == _BYTE_ORDER_MARK else 0
+    first = len(BYTE_ORDER_MARK) if text[:3].tobytes() == BYTE_ORDER_MARK else 0
     ends = [
         np.flatnonzero(text[begin : begin + _CHUNK_BYTES] == _NEWLINE) + (begin + 1)
         for begin in range(0, len(text), _CHUNK_BYTES)

@@ -1,31 +1,32 @@
 """Lines in and lines out: files, standard input and standard output."""
 
 import contextlib
-import gzip
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from transformer_jax.errors import InputError
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from transformer_jax.storage.text_encoding import (
+    BYTE_ORDER_MARK,
+    READ_ERRORS,
+    encoding_error,
+    open_bytes,
+    read_error,
+    strip_end,
+)
 
 
 @contextlib.contextmanager
 def open_lines(path: Path | None) -> Iterator[Iterator[str]]:
-    """Opens a file, plain or .gz, or standard input; only a newline ends a line.
+    """Opens a file, or standard input, and yields its lines one by one.
 
     Raises:
         InputError: it cannot be read, or at the first line that is not UTF-8.
     """
     name = "standard input" if path is None else str(path)
-    try:
-        file = _open(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    file = sys.stdin.buffer if path is None else open_bytes(path)
     with contextlib.nullcontext() if path is None else file:
         yield _lines(file, name)
 
@@ -42,29 +43,16 @@ def count_lines(path: Path) -> int | None:
         return sum(1 for _ in lines)
 
 
-def _open(path: Path | None) -> IO[bytes]:
-    if path is None:
-        return sys.stdin.buffer
-    if path.suffix == ".gz":
-        return gzip.open(path)  # type: ignore[return-value]
-    return path.open("rb")
-
-
 def _lines(file: IO[bytes], name: str) -> Iterator[str]:
     number = 0
     try:
         for number, line in enumerate(file, start=1):
-            if number == 1:
-                line = line.removeprefix(_BYTE_ORDER_MARK)
-            yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{name}: line {number} is not valid UTF-8: convert the file."
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{name}: cannot be read after line {number} ({error}): restore the file."
-        ) from None
+            text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+            yield strip_end(text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise encoding_error(name, number, error) from None
+    except READ_ERRORS as error:
+        raise read_error(name, error, line=number) from None
 
 
 @contextlib.contextmanager

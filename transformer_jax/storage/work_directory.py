@@ -75,9 +75,16 @@ def local_cache(path: StoredPath) -> pathlib.Path:
 
     It lies in `TRANSFORMER_JAX_CACHE` if that is set, else in the user's cache.
     """
-    root = os.environ.get(CACHE_VARIABLE) or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache",
-        "transformer_jax",
-    )
+    root = os.environ.get(CACHE_VARIABLE) or user_cache()
     digest = hashlib.sha256(os.fspath(path).encode()).hexdigest()[:16]
     return pathlib.Path(root) / f"{path.name}-{digest}"
+
+
+def user_cache() -> pathlib.Path:
+    """Returns this package's directory in the user's cache.
+
+    Raises:
+        RuntimeError: the user has no home directory.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "transformer_jax"

@@ -1,0 +1,72 @@
+r"""What a line of text is, and the errors of text that cannot be read.
+
+Text is UTF-8, plain or .gz, perhaps after a byte order mark. Only \n and \r\n end a
+line: U+2028, form feeds and their like are text. Both readers follow these rules:
+`text_lines` (any line, by number) and `text_streams` (one line after the other).
+"""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import IO
+
+from transformer_jax.errors import InputError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading an open file may raise, a damaged .gz file included."""
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Opens a file for reading, unpacked if its name ends in .gz.
+
+    Raises:
+        InputError: there is no such file, or it cannot be opened.
+    """
+    try:
+        if path.suffix == ".gz":
+            return gzip.open(path)  # type: ignore[return-value]  # a stream of bytes too
+        return path.open("rb")
+    except OSError as error:
+        raise read_error(path, error) from None
+
+
+def read_error(
+    name: str | Path, error: Exception, line: int | None = None
+) -> InputError:
+    """Returns the error of a file that cannot be read, and what to do.
+
+    Args:
+        line: the last line that could be read, where lines are read one by one.
+    """
+    after = "" if line is None else f" after line {line}"
+    if isinstance(error, FileNotFoundError):
+        return InputError(
+            f"{name}: no such file; expected text with one sentence a line."
+        )
+    if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
+        return InputError(
+            f"{name}: not a whole gzip file{after} ({error}); "
+            "fetch or compress it anew."
+        )
+    reason = getattr(error, "strerror", None) or error
+    return InputError(
+        f"{name}: cannot be read{after} ({reason}); expected a text file."
+    )
+
+
+def encoding_error(
+    name: str | Path, line: int, error: UnicodeDecodeError
+) -> InputError:
+    """Returns the error of a line, counted from 1, that is not UTF-8."""
+    byte = error.object[error.start]
+    return InputError(
+        f"{name}, line {line}: not UTF-8 (byte 0x{byte:02x}, {error.reason}); convert "
+        "the file to UTF-8."
+    )
+
+
+def strip_end(line: str) -> str:
+    """Returns a line without its end."""
+    return line.removesuffix("\n").removesuffix("\r")
