@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from transformer_jax.devices.sharding import make_global as make_global
     from transformer_jax.errors import InputError as InputError
     from transformer_jax.evaluation.evaluate import evaluate as evaluate
+    from transformer_jax.file_translation.translate import (
+        translate_file as translate_file,
+    )
     from transformer_jax.loss.evaluation_step import (
         make_evaluation_step as make_evaluation_step,
     )
@@ -76,6 +79,7 @@ _HOMES = {
     "devices.sharding": ["make_global"],
     "errors": ["InputError"],
     "evaluation.evaluate": ["evaluate"],
+    "file_translation.translate": ["translate_file"],
     "loss.evaluation_step": ["make_evaluation_step"],
     "model.transformer": ["Transformer"],
     "scoring.alignment": ["align"],

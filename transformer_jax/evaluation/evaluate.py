@@ -202,7 +202,7 @@ def mean_loss(
     mesh: Mesh,
 ) -> dict[str, float]:
     """Returns loss, nll and perplexity: means over all tokens of all batches."""
-    totals: dict[str, Any] | None = None
+    totals: dict[str, jax.Array] | None = None
     for batch in batches:
         sums = evaluation_step(params, sharding.make_global(batch, mesh))
         totals = sums if totals is None else add_sums(totals, sums)
@@ -228,7 +228,7 @@ def split_batches(
 
 def translation_scores(
     translator: Translator, sources: Sequence[str], references: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, float | str | None]:
     """Returns BLEU, its signature and chrF of the translations of `sources`."""
     scores = corpus_bleu(translator.translate(sources), references)
     return {

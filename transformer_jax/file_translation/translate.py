@@ -108,6 +108,14 @@ def translate_file(
         InputError: a file cannot be read or written, is not UTF-8, or is not the one
             that an interrupted job has begun; a decoding setting is unknown or refused;
             or a line is too long and `too_long="refuse"`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("in.txt").write_text("A house.\nA dog.\n")
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> done = tj.translate_file(translator, "in.txt", "out.txt", progress=False)
+        >>> done.lines, len(Path("out.txt").read_text().splitlines())
+        (2, 2)
     """
     together = part is None
     with all_together("reading the input") if together else contextlib.nullcontext():

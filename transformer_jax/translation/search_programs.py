@@ -184,13 +184,14 @@ class _Device:
     def encode(
         self, params: ModelParams, source: Array, segments: Array
     ) -> CrossKeyValues:
-        key_values: list[Any] = []
+        key_values: list[tuple[KeyValue, ...]] = []
         for config, own_params in zip(self.models, params, strict=True):
             model = functools.partial(Transformer(config).apply, {"params": own_params})
             memory: Any = model(
                 source, segments=segments, deterministic=True, method="encode"
             )
-            key_values.append(model(memory, method="project_memory"))
+            projected: Any = model(memory, method="project_memory")
+            key_values.append(projected)
         return tuple(key_values)
 
     def admit(
@@ -231,7 +232,7 @@ class _Device:
             is_full = jnp.any(~state.done & (state.positions >= slots))
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
-        weights: tuple[Any, ...] = tuple(
+        weights: tuple[StepWeights, ...] = tuple(
             Transformer(config).apply({"params": own}, dtype, method="step_weights")
             for config, dtype, own in zip(
                 self.models, self.weight_dtypes, params, strict=True
