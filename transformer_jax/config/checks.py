@@ -1,4 +1,4 @@
-"""What a single setting may be. Messages name the setting in full, with its value."""
+"""Checks of single settings. Messages hold the full name and the value."""
 
 import types
 import typing
@@ -32,7 +32,7 @@ def require_rates(section: str, config: Any, *names: str) -> None:
 
 
 def require_types(section: str, config: Any) -> None:
-    """Raises InputError unless every field holds what its annotation says."""
+    """Raises InputError unless every field has the type of its annotation."""
     for name, hint in typing.get_type_hints(type(config)).items():
         require_type(f"{section}.{name}", getattr(config, name), hint)
 
@@ -40,7 +40,7 @@ def require_types(section: str, config: Any) -> None:
 def require_type(name: str, value: Any, hint: Any) -> None:
     """Raises InputError unless the value of the setting `name` is of type `hint`."""
     if not _fits(value, hint):
-        raise InputError(f"{name}={value!r} must be {_described(hint)}.")
+        raise InputError(f"{name}={value!r} must be {_describe_type(hint)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -56,10 +56,10 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _described(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_described(option) for option in typing.get_args(hint))
+        return " or ".join(_describe_type(option) for option in typing.get_args(hint))
     if origin is typing.Literal:
         return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
     return {

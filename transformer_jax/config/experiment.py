@@ -1,8 +1,8 @@
 """Settings of an experiment. Every default is the paper's base model.
 
 Frozen dataclasses, checked when they are made, free of hardware, files and
-environment. Values that follow from others are properties. `None` means off, or
-"follows from the other settings" where the comment says so; TOML writes it "none".
+environment. Values computed from others are properties. `None` means off, unless the
+comment of the setting says what it becomes; TOML writes it "none".
 """
 
 import dataclasses
@@ -32,7 +32,8 @@ class TokenizerConfig:
     character_coverage: float = 0.9995
     lowercase: bool = False
     max_sentences: int = 10_000_000
-    """Most lines of training text the vocabulary is learnt from, evenly spaced."""
+    """The vocabulary is learnt from at most this many lines of the training text,
+    evenly spaced."""
 
     def __post_init__(self) -> None:
         require_types("tokenizer", self)
@@ -46,19 +47,19 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where the pairs come from and how they fill a batch. Paper: section 5.1.
+    """Source of the sentence pairs, and sizes of batches. Paper: section 5.1.
 
     Either `dataset` names a TFDS translation data set, or the `*_path` fields name
-    text files, one sentence a line, plain or .gz. Pairs handed over from Python need
+    text files, one sentence a line, plain or .gz. Pairs passed from Python need
     neither.
     """
 
     source_language: str = "en"
     target_language: str = "de"
     dataset: str | None = None
-    """TFDS name and configuration, as cldr_translate/en_de, wmt14_translate/de-en."""
+    """TFDS name and configuration, such as wmt14_translate/de-en."""
     data_dir: str | None = None
-    """Where TFDS keeps its data sets; None = its own default."""
+    """Directory of TFDS data sets. None = the default of TFDS."""
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str = "test"
@@ -114,12 +115,14 @@ class OptimizerConfig:
     learning_rate_scale: float = 1.0
     """Multiplies the paper's schedule."""
     cooldown_steps: int | None = None
-    """Updates at the end whose rate falls linearly to 0; None = the paper, no end."""
+    """The learning rate falls linearly to 0 in this many last updates. None = it does
+    not (the paper)."""
     beta1: float = 0.9
     beta2: float = 0.98
     epsilon: float = 1e-9
     max_gradient_norm: float | None = None
-    """Gradients of a larger global norm are scaled down to it; None = the paper."""
+    """Gradients with a larger global norm are scaled down to it. None = no clipping
+    (the paper)."""
 
     def __post_init__(self) -> None:
         require_types("optimizer", self)
@@ -139,31 +142,31 @@ class TrainingConfig:
     num_steps: int = 100_000
     seed: int = 0
     prng: Literal["murmur", "threefry2x32", "rbg", "unsafe_rbg"] = "murmur"
-    """Random bits for dropout and init. The first two give the same on any mesh, and
-    are computed where they are used; murmur is the cheapest."""
+    """Random number generator of initialisation and dropout. murmur and threefry2x32
+    give the same numbers on any mesh; murmur is the cheapest."""
     accumulation_steps: int = 1
-    """Parts of a batch that the devices take one after the other, for one update."""
+    """A batch is processed in this many parts, one after the other, for one update."""
     label_smoothing: float = 0.1
     loss_slice_tokens: int | None = None
-    """Target positions whose logits exist at one time on a device. None = 512 on TPUs,
-    whose fast memory holds so many, 2,048 elsewhere."""
+    """Target positions whose logits a device holds at a time. None = 512 on TPUs, whose
+    fast memory holds these, 2,048 elsewhere."""
     log_every_steps: int = 50
     evaluate_every_steps: int = 2_000
     validation_bleu_sentences: int | None = None
     """Validation sentences translated for BLEU; None = all, 0 = none."""
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
-    """As the paper's; None = only by steps."""
+    """The paper's interval. None = checkpoints by steps only."""
     keep_last: int = 5
     keep_best: int = 1
     best_metric: Literal["bleu", "loss"] = "bleu"
     max_skipped_steps: int = 10
     """Updates in a row with a non-finite loss or gradient before the run ends."""
     ema_decay: float | None = None
-    """Decay of a running average of the parameters, as 0.999; None = the paper, none.
-    The average is what is then evaluated and translated with; the parameters that
-    training goes on with lie beside it in a checkpoint. Turned on later, it begins with
-    the parameters of that moment; turned off, it is dropped."""
+    """Decay of a running average of the parameters, such as 0.999. None = no average
+    (the paper). Evaluation and translation use the average; a checkpoint also holds the
+    parameters that training continues with. An average that is turned on later begins
+    with the parameters of that moment; turned off, it is dropped."""
 
     def __post_init__(self) -> None:
         require_types("training", self)
@@ -184,19 +187,20 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """How devices are arranged: the sizes of the three axes of the mesh.
+    """The device mesh: sizes of its three axes.
 
-    Their product is the number of devices. The first that is left out takes all devices
-    that remain; the others left out are 1. So the default is `data` over all, and
-    `data = 1` alone is `fsdp` over all.
+    Their product is the number of devices. The first axis of None takes all remaining
+    devices, and further axes of None are 1. So the default is `data` over all devices,
+    and `data = 1` alone is `fsdp` over all.
     """
 
     data: int | None = None
     """Copies of the model, each with its own rows of a batch."""
     fsdp: int | None = None
-    """Devices that share the rows of a copy, each keeping a part of every parameter."""
+    """Devices that share a copy: each holds a part of every parameter, and of the
+    copy's rows."""
     tensor: int | None = None
-    """Devices over which heads, feed-forward and vocabulary are spread."""
+    """Devices that heads, feed-forward units and vocabulary are split over."""
 
     def __post_init__(self) -> None:
         require_types("mesh", self)
@@ -245,5 +249,5 @@ class ExperimentConfig:
             )
 
     def replace(self, **sections: Any) -> "ExperimentConfig":
-        """A copy with other sections, checked again."""
+        """Returns a copy with other sections, checked again."""
         return dataclasses.replace(self, **sections)

@@ -38,16 +38,18 @@ class ModelConfig:
     attention_window: int | None = None
     """Self-attention sees this many positions to each side; None = all of them."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of matrix products. Softmax, LayerNorm statistics and loss stay in float32."""
+    """Dtype of matrix products. Softmax, LayerNorm statistics and loss are float32."""
     scan_unroll: int | None = None
-    """Layers in each iteration of the scan over them: more take longer to compile, and
-    move less memory. None = all on CPUs where they are 4 or fewer, else 1."""
+    """Layers in each iteration of the scan over layers. More take longer to compile and
+    move less memory. None = all on CPUs if there are at most 4, else 1."""
     remat: Literal["none", "cheap", "layer"] = "none"
-    """What is computed again for the backward pass instead of kept: what costs little,
-    as normalisation and attention weights; or all of a layer but its input."""
+    """What the backward pass computes again instead of keeping it in memory. cheap:
+    what costs little, such as normalisation and attention weights. layer: everything
+    in a layer except its input."""
     attention_kernel: Literal["xla", "pallas", "cudnn"] | None = None
-    """Who computes attention in training: the compiler; one kernel for TPUs; NVIDIA's
-    library. None = pallas on TPUs where attention_dropout_rate is 0, else xla."""
+    """Implementation of attention in training: the compiler's (xla), a kernel for TPUs
+    (pallas), or NVIDIA's library (cudnn). None = pallas on TPUs if
+    attention_dropout_rate is 0, else xla."""
 
     def __post_init__(self) -> None:
         require_types("model", self)
@@ -84,12 +86,12 @@ class ModelConfig:
 
     @property
     def key_size(self) -> int:
-        """d_k, resolved."""
+        """d_k, or its default."""
         return self.d_k or self.d_model // self.num_heads
 
     @property
     def value_size(self) -> int:
-        """d_v, resolved."""
+        """d_v, or its default."""
         return self.d_v or self.d_model // self.num_heads
 
     @property

@@ -78,13 +78,14 @@ def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
         InputError: an unknown name, a value of another type, or values that do not go
             together, with the setting's full name.
     """
-    checked = _checked(mapping, ExperimentConfig, "")
+    checked = _check_mapping(mapping, ExperimentConfig, "")
     return _CONVERTER.structure(checked, ExperimentConfig)
 
 
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Returns the settings as nested dictionaries of JSON values, defaults included."""
-    return _CONVERTER.unstructure(config)
+    mapping: dict[str, Any] = _CONVERTER.unstructure(config)
+    return mapping
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
@@ -100,7 +101,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
 
-def _checked(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
+def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
     """Returns the mapping with None for "none", for cattrs to convert.
 
     Raises:
@@ -121,7 +122,7 @@ def _checked(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
             )
             raise InputError(f"{prefix}{name} is not a setting; {hint}")
         if dataclasses.is_dataclass(hints[name]):
-            values[name] = _checked(value, hints[name], f"{prefix}{name}.")
+            values[name] = _check_mapping(value, hints[name], f"{prefix}{name}.")
             continue
         may_be_none = type(None) in typing.get_args(hints[name])
         is_none = may_be_none and str(value).lower() == "none"
