@@ -41,7 +41,7 @@ test: installed-test
 	$(PYTEST)
 
 slow: installed-test
-	$(PYTEST) -m slow
+	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(PYTEST) -m slow
 
 # Train, continue, translate, evaluate: what .ci/run tries on a second Python.
 smoke: installed-smoke

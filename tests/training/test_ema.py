@@ -106,6 +106,7 @@ def test_the_average_is_that_of_a_reference(states):
     assert states[DECAY][-1].step == 7
 
 
+@pytest.mark.slow  # two programs agree to the bit as compiled for users
 def test_training_goes_on_as_without_an_average(states):
     for state, plain in zip(states[DECAY], states[None], strict=True):
         assert plain.averaged_params is None
@@ -172,6 +173,7 @@ def test_a_run_goes_on_with_the_state_it_had(decay, states, mesh, step, tmp_path
         assert_same_bits(state, states[decay][4])
 
 
+@pytest.mark.slow  # two programs agree to the bit as compiled for users
 def test_an_average_may_begin_later(states, mesh, step, tmp_path):
     before = states[None][2]
     state = continued(tmp_path, mesh, before, DECAY)
@@ -186,6 +188,7 @@ def test_an_average_may_begin_later(states, mesh, step, tmp_path):
     )
 
 
+@pytest.mark.slow  # two programs agree to the bit as compiled for users
 def test_an_average_may_end_earlier(states, mesh, tmp_path):
     state = continued(tmp_path, mesh, states[DECAY][2], None)
     assert_same_bits(state, states[None][2])

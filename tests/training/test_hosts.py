@@ -142,6 +142,7 @@ answer(told)
 """
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_together_is_refused_by_all(tmp_path):
     first, second = answers(REFUSALS, tmp_path, num_processes=2, num_devices=1)
     seed = "training.seed is 0 in process 0 and 1 in process 1. Start all with the same"
