@@ -2,29 +2,15 @@
 
 import atexit
 import functools
-import importlib.metadata
 import os
 import shutil
 import tempfile
 
-# Most of the time of these tests is spent compiling small programs. Compiled with fewer
-# optimisations they run fast enough; what is slow is tested as users run it.
-_COMPILE_FAST = [
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-]
-if importlib.metadata.version("jaxlib").startswith("0.10."):  # refused by later ones
-    _COMPILE_FAST.append("--xla_cpu_use_fusion_emitters=false")
+from compile_flags import FLAGS
 
 # Read when JAX makes its backend, so set before anything can do that.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = " ".join(
-    (
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        *([] if os.environ.get("TRANSFORMER_JAX_TESTS_OPTIMISED") else _COMPILE_FAST),
-    )
-).strip()
+os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *FLAGS)).strip()
 
 import jax
 import numpy as np
