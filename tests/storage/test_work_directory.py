@@ -135,7 +135,7 @@ from buckets import mount
 from processes import answers
 from gcs_server import serve
 
-folder = Path(sys.argv[5])
+folder, RUN = Path(sys.argv[5]), sys.argv[6]
 address = serve(folder / "store")
 os.environ["TENSORSTORE_GCS_HTTP_URL"] = address
 os.environ["GCE_METADATA_ROOT"] = address.removeprefix("http://")  # Who is nobody.
@@ -149,7 +149,6 @@ cloud.storage.Client = lambda: client
 sys.modules |= {"google.cloud": cloud, "google.cloud.storage": cloud.storage}
 
 import jax
-from test_workdir import RUN
 from tiny_runs import reversed_pairs, tiny_config
 from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.training.loop import train
@@ -175,7 +174,7 @@ def test_a_run_lives_in_a_bucket(tmp_path):
     """Trains, goes on, removes old checkpoints, averages and loads what is left."""
     cache = str(tmp_path / "cache")
     (told,) = answers(
-        RUN_IN_A_BUCKET, tmp_path,
+        RUN_IN_A_BUCKET, tmp_path, RUN,
         num_processes=1, num_devices=2, TRANSFORMER_JAX_CACHE=cache,
     )  # fmt: skip
     assert told == [[1, 2, 3, 4, 5, 6], f"{RUN}/average/6"]
