@@ -2,20 +2,22 @@
 
 import dataclasses
 import difflib
+import functools
 import json
 import os
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import cattrs
+from typing import TYPE_CHECKING, Any
 
 from transformer_jax.config.checks import require_type
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import is_remote, work_directory
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 # The folder configs/ of the repository, in an installed package too.
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -79,12 +81,12 @@ def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
             together, with the setting's full name.
     """
     checked = _check_mapping(mapping, ExperimentConfig, "")
-    return _CONVERTER.structure(checked, ExperimentConfig)
+    return _converter().structure(checked, ExperimentConfig)
 
 
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Returns the settings as nested dictionaries of JSON values, defaults included."""
-    mapping: dict[str, Any] = _CONVERTER.unstructure(config)
+    mapping: dict[str, Any] = _converter().unstructure(config)
     return mapping
 
 
@@ -98,7 +100,11 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
                 yield f"{section}.{name}: {before!r} -> {value!r}"
 
 
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+@functools.cache
+def _converter() -> "Converter":
+    import cattrs  # Not needed where settings are neither read nor written.
+
+    return cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
 
 def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:

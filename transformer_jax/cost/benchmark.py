@@ -122,6 +122,27 @@ def benchmark(
         seed=config.training.seed,
         rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
     )
+    return measure_updates(
+        config, mesh, batches, name, num_steps, warmup_steps, profile_dir
+    )
+
+
+def measure_updates(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    batches: Iterator[Batch],
+    name: str,
+    num_steps: int = 30,
+    warmup_steps: int = 3,
+    profile_dir: str | os.PathLike[str] | None = None,
+) -> BenchmarkResult:
+    """Returns what an update with given batches costs; `benchmark` says the rest.
+
+    Args:
+        batches: this host's part of at least one global batch for each update, and one
+            more; all of the shape that `config.data` says.
+        name: whose sentences they are.
+    """
     state = init_state(config, mesh)
     compiled, compile_seconds, is_cached = _compiled(config, mesh, state, batches)
     rates = [_matmul_rate(config.model, mesh)]
