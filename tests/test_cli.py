@@ -149,6 +149,13 @@ def test_info_counts_parameters(folder, capsys):
     assert main(["info", f"{folder}/config.toml"]) == 0
     from_file = json.loads(capsys.readouterr().out)
     assert from_file["num_parameters"] == sum(from_file["parameters"].values())
+    assert from_file["on_this_hardware"] == {
+        "model.scan_unroll": 1,
+        "model.attention_kernel": "xla",
+        "training.loss_slice_tokens": 2_048,
+        "decoding.batch_tokens": 2_048,
+        "decoding.compute_dtype": "float32",
+    }
     assert main(["info", f"{folder}/run"]) == 0
     found = json.loads(capsys.readouterr().out)
     kept = {"checkpoints": found["checkpoints"], "averages": found["averages"]}
@@ -201,7 +208,9 @@ def test_an_unknown_data_set_is_named(folder, tmp_path, capsys):
 
 def test_another_vocabulary_than_the_run_has(folder, capsys):
     arguments = ["train", f"{folder}/config.toml", "--workdir", f"{folder}/run"]
-    assert "model.vocab_size" in fails(capsys, *arguments, "--model.vocab-size", "290")
+    line = fails(capsys, *arguments, "--model.vocab-size", "290")
+    assert f"--workdir {folder}/run holds" in line
+    assert "model.vocab_size" in line
 
 
 def test_bad_choices_of_a_checkpoint(folder, capsys):
@@ -209,6 +218,13 @@ def test_bad_choices_of_a_checkpoint(folder, capsys):
     assert "latest" in fails(capsys, "translate", run, "--checkpoint", "newest")
     assert "1, 2" in fails(capsys, "evaluate", run, "--checkpoint", "7")
     assert "2 checkpoints" in fails(capsys, "average", run, "--last", "3")
+    assert "--last 0 must be" in fails(capsys, "average", run, "--last", "0")
+    few = ["--minutes", "-1"]
+    assert "--minutes -1.0 must be" in fails(capsys, "average", run, *few)
+    line = fails(capsys, "average", run, "--steps", "1", "--last", "1")
+    assert "--steps names the checkpoints to average: leave out --last and" in line
+    line = fails(capsys, "average", run, "--last", "1", "--output", run)
+    assert f"--output {run} is there already" in line
     arguments = ["translate", run, "--input", f"{folder}/train.source"]
     assert "beam_size" in fails(capsys, *arguments, "--n-best", "50")
 

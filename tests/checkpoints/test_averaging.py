@@ -14,7 +14,7 @@ import pytest
 from processes import start
 from tiny_runs import tiny_config, trained_run
 
-from transformer_jax.checkpoints.averaging import average_checkpoints, spaced
+from transformer_jax.checkpoints.averaging import average_checkpoints, choose_spaced
 from transformer_jax.checkpoints.manager import (
     Checkpoints,
     averaged_steps,
@@ -128,13 +128,13 @@ def test_checkpoints_are_taken_at_intervals_back_from_the_newest(tmp_path):
 def test_no_two_that_are_taken_are_closer_than_asked():
     rng = np.random.default_rng(0)
     times = np.sort(rng.uniform(0, 100, 60))
-    taken = spaced(range(60), lambda step: times[step], 7.0)
+    taken = choose_spaced(range(60), lambda step: times[step], 7.0)
     assert taken[-1] == 59
     assert np.diff(times[taken]).min() >= 7.0 * 0.99
     # Each is the nearest that is far enough.
     for step, after in itertools.pairwise(taken):
         assert all(times[after] - times[k] < 7.0 for k in range(step + 1, after))
-    assert spaced([], lambda step: 0.0, 1.0) == []
+    assert choose_spaced([], lambda step: 0.0, 1.0) == []
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_no_two_that_are_taken_are_closer_than_asked():
         ({"last": 4}, "has 3 checkpoints, fewer than the 4 to average"),
         ({}, "has 3 checkpoints, fewer than the 5 to average"),
         ({"last": 2, "minutes": 600}, "has 1 checkpoint 600 minutes apart, fewer than"),
-        ({"last": 0}, "--last 0 must be at least 1"),
-        ({"minutes": -1.0}, "--minutes -1.0 must be at least 0"),
+        ({"last": 0}, "last=0 must be at least 1"),
+        ({"minutes": -1.0}, "minutes=-1.0 must be at least 0"),
         ({"steps": [24, 25]}, "has no checkpoint 25: choose of 24, 27, 36"),
-        ({"steps": [24], "last": 1}, "leave out --last and --minutes"),
+        ({"steps": [24], "last": 1}, "leave out last and minutes"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(arguments, message):

@@ -122,8 +122,9 @@ def test_what_the_user_can_mend(config, capsys):
     for arguments, expected in (
         (["bench", config, "--data.batch-tokens", "24"], "8 devices"),
         (["bench", config, "--num-processes", "2"], "--distributed"),
-        (["bench", config, "--num-steps", "0"], "--num-steps"),
+        (["bench", config, "--num-steps", "0"], "--num-steps 0 must be at least 1"),
         (["plan", config], "--topology"),
+        (["plan", config, "--topology", "v9:1"], "--topology v9:1 must be a name"),
     ):
         assert main(arguments) == 2
         complaint = capsys.readouterr().err.strip().splitlines()[-1]

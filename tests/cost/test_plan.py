@@ -10,9 +10,11 @@ from jax.sharding import SingleDeviceSharding
 
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.cost.comparison import mesh_candidates
 from transformer_jax.cost.hlo.cost import program_cost
 from transformer_jax.cost.model_flops import training_flops
-from transformer_jax.cost.plan import mesh_candidates, plan, topology_devices
+from transformer_jax.cost.plan import plan
+from transformer_jax.cost.topology import topology_devices
 from transformer_jax.errors import InputError
 
 pytestmark = pytest.mark.skipif(
@@ -87,7 +89,7 @@ def test_devices_of_topologies():
 
 @pytest.mark.parametrize("topology", ["v5e:3x3", "v1:2x2", "v5e", "v5e:2x2x2"])
 def test_a_topology_that_does_not_exist(topology):
-    with pytest.raises(InputError, match=rf"--topology {topology}.* v5e:4x4"):
+    with pytest.raises(InputError, match=rf"topology={topology}.* v5e:4x4"):
         plan(tiny(), topology)
 
 

@@ -18,8 +18,9 @@ from transformer_jax.evaluation.evaluate import mean_loss, split_batches
 from transformer_jax.loss.evaluation_step import make_evaluation_step
 from transformer_jax.training.loop import TrainResult, train
 from transformer_jax.training.resume import starting_state
+from transformer_jax.training.running_average import update_average
 from transformer_jax.training.state import abstract_state, checkpoint_items, init_state
-from transformer_jax.training.step import make_train_step, running_average
+from transformer_jax.training.step import make_train_step
 
 DECAY = 0.3
 PAIRS = reversed_pairs(200)
@@ -121,7 +122,7 @@ def test_rounding_does_not_add_up():
     @jax.jit
     def average_of(values):
         def update(average, value):
-            return running_average(average, value, np.int32(10**6), decay), None
+            return update_average(average, value, np.int32(10**6), decay), None
 
         return jax.lax.scan(update, values[0], values)[0]
 
@@ -132,7 +133,7 @@ def test_rounding_does_not_add_up():
 
 
 def test_the_decay_may_be_very_near_to_1():
-    average = running_average(np.zeros(1), np.ones(1), np.int32(10**8), 0.99999)
+    average = update_average(np.zeros(1), np.ones(1), np.int32(10**8), 0.99999)
     np.testing.assert_allclose(average, 1e-5, rtol=1e-6)
 
 
@@ -179,7 +180,7 @@ def test_an_average_may_begin_later(states, mesh, step, tmp_path):
     state = continued(tmp_path, mesh, before, DECAY)
     assert_same_bits(state, before.replace(averaged_params=before.params))
     state, _ = step(state, sharding.make_global(batch(2), mesh))
-    expected = running_average(before.params, states[None][3].params, 2, DECAY)
+    expected = update_average(before.params, states[None][3].params, 2, DECAY)
     assert_same_bits(state.params, states[None][3].params)
     jax.tree.map(
         lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-7),

@@ -20,13 +20,14 @@ from transformer_jax.checkpoints.contents import (
 )
 from transformer_jax.checkpoints.manager import AVERAGE, CHECKPOINTS, Checkpoints
 from transformer_jax.errors import InputError
+from transformer_jax.model.params import Params
 from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
 
-# As many as the paper takes for the base model.
+# The paper averages 5 checkpoints of the base model.
 _LAST = 5
 
-# A part of the minutes asked for: twice as far as a clock goes wrong on purpose, while
-# it is being set right.
+# Two checkpoints may be this part of the asked time too close: while a clock is set
+# right it runs slower or faster, by half of this at most.
 _SLACK = 0.001
 
 logger = logging.getLogger(__name__)
@@ -42,19 +43,20 @@ def average_checkpoints(
 ) -> StoredPath:
     """Averages the parameters of checkpoints; returns the average's directory.
 
-    It is written as one more checkpoint, which says which steps it is of, and replaces
-    an average that was there. Added up in float64, one checkpoint in memory at a time.
+    The average is written as one more checkpoint, which holds the list of its steps,
+    and replaces an average of the same name. Sums are in float64, with one checkpoint
+    in memory at a time.
 
     Args:
         last: how many, counted back from the newest; None = 5.
-        minutes: take the newest, then going back only those that were written at
-            least so long before the one taken before; None = every one.
+        minutes: least time between two checkpoints that are taken, counted back from
+            the newest; None = any.
         steps: average these in place of the last ones.
         output: directory for the average; None = `average/<last step>` in the work
-            directory, where `--checkpoint average` finds the newest.
+            directory, where the checkpoint "average" is the newest of them.
 
     Raises:
-        InputError: there are not as many checkpoints, or they do not go together.
+        InputError: there are too few checkpoints, or they are of different models.
 
     Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
     """
@@ -63,13 +65,13 @@ def average_checkpoints(
         existing = checkpoints.steps
     paths = {step: folder / CHECKPOINTS / str(step) for step in existing}
     if steps:
-        chosen = _named(steps, existing, folder, last, minutes)
+        chosen = _choose_named(steps, existing, folder, last, minutes)
     else:
-        chosen = _last(_LAST if last is None else last, paths, folder, minutes)
+        chosen = _choose_last(_LAST if last is None else last, paths, folder, minutes)
     if output is None:
         destination = folder / AVERAGE / str(chosen[-1])
     else:
-        destination = _writable(work_directory(output))
+        destination = _check_free(work_directory(output))
     directories = [paths[step] for step in chosen]
     _check_alike(directories)
     config, tokenizer = load_description(directories[-1])
@@ -79,17 +81,17 @@ def average_checkpoints(
     return destination
 
 
-def _named(
+def _choose_named(
     steps: Sequence[int],
     existing: Sequence[int],
     workdir: StoredPath,
     last: int | None,
     minutes: float | None,
 ) -> list[int]:
-    """Returns the steps that were named, ascending."""
+    """Returns the named steps, ascending, each once."""
     if last is not None or minutes is not None:
         raise InputError(
-            "--steps names the checkpoints to average: leave out --last and --minutes."
+            "steps names the checkpoints to average: leave out last and minutes."
         )
     missing = sorted(set(steps) - set(existing))
     if missing:
@@ -100,7 +102,7 @@ def _named(
     return sorted(set(steps))
 
 
-def _last(
+def _choose_last(
     number: int,
     paths: dict[int, StoredPath],
     workdir: StoredPath,
@@ -108,14 +110,16 @@ def _last(
 ) -> list[int]:
     """Returns the steps of the last checkpoints, ascending."""
     if number < 1:
-        raise InputError(f"--last {number} must be at least 1.")
+        raise InputError(f"last={number} must be at least 1.")
     if minutes is not None and not minutes >= 0:
-        raise InputError(f"--minutes {minutes} must be at least 0.")
+        raise InputError(f"minutes={minutes} must be at least 0.")
     steps = sorted(paths)
     if minutes is None:
         found, apart = steps[-number:], ""
     else:
-        found = spaced(steps, lambda step: time_written(paths[step]), 60 * minutes)
+        found = choose_spaced(
+            steps, lambda step: time_written(paths[step]), 60 * minutes
+        )
         found, apart = found[-number:], f" {minutes:g} minutes apart"
     if len(found) < number:
         ending = "" if len(found) == 1 else "s"
@@ -127,10 +131,10 @@ def _last(
     return found
 
 
-def spaced(
+def choose_spaced(
     steps: Sequence[int], time_of: Callable[[int], float], seconds: float
 ) -> list[int]:
-    """Returns the newest of ascending steps, and those far enough from the next taken.
+    """Returns the newest of ascending steps, and going back those far enough apart.
 
     Args:
         time_of: when the checkpoint of a step was written, in seconds.
@@ -143,22 +147,22 @@ def spaced(
     return taken
 
 
-def _writable(directory: StoredPath) -> StoredPath:
-    """Returns the directory for an average, if nothing but one can be lost there."""
+def _check_free(directory: StoredPath) -> StoredPath:
+    """Returns the directory, if it is new, empty or an average."""
     is_free = not directory.exists() or (
         directory.is_dir() and not any(directory.iterdir())
     )
     is_average = is_checkpoint(directory) and averaged_steps(directory)
     if not (is_free or is_average):
         raise InputError(
-            f"--output {directory} is there already and no average: name another."
+            f"output={directory} is there already and no average: name another."
         )
     return directory
 
 
 @contextlib.contextmanager
 def _reading(directory: StoredPath) -> Iterator[None]:
-    """Tells in a line what cannot be read inside, and why that may be."""
+    """Turns errors of reading a checkpoint into an InputError."""
     try:
         yield
     except (OSError, KeyError, ValueError) as error:
@@ -169,7 +173,7 @@ def _reading(directory: StoredPath) -> Iterator[None]:
         ) from error
 
 
-def _mean(directories: Sequence[StoredPath]) -> Any:
+def _mean(directories: Sequence[StoredPath]) -> Params:
     """Returns the mean of the parameters, in the type they are stored in."""
     total: Any = None
     for directory in directories:
@@ -178,9 +182,10 @@ def _mean(directories: Sequence[StoredPath]) -> Any:
         if total is None:
             total = jax.tree.map(lambda x: np.zeros(x.shape, np.float64), params)
         jax.tree.map(lambda t, x: np.add(t, x, out=t), total, params)
-    return jax.tree.map(
+    mean: Params = jax.tree.map(
         lambda t, x: (t / len(directories)).astype(x.dtype), total, params
     )
+    return mean
 
 
 def _check_alike(directories: Sequence[StoredPath]) -> None:

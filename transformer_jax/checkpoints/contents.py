@@ -1,4 +1,4 @@
-"""What the directory of one checkpoint holds, and what can be read of it by itself."""
+"""The directory of one checkpoint: reading its parts, writing an average."""
 
 import base64
 from collections.abc import Sequence
@@ -7,11 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
 from transformer_jax.errors import InputError
+from transformer_jax.model.params import Params
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
@@ -29,16 +31,18 @@ def averaged_steps(directory: StoredPath) -> list[int]:
     """Returns the steps a checkpoint is the average of; none if it is no average."""
     if not (directory / _AVERAGE).is_dir():
         return []
-    return _read_json(directory, _AVERAGE)[_AVERAGE]["steps"]
+    steps: list[int] = _read_json(directory, _AVERAGE)[_AVERAGE]["steps"]
+    return steps
 
 
 def time_written(directory: StoredPath) -> float:
-    """Returns when a checkpoint was begun to be written, in seconds since 1970.
+    """Returns the time at which the checkpoint was started, in seconds since 1970.
 
-    It says so itself, so that it stays true when the checkpoint is copied.
+    The checkpoint holds this time itself, so that a copy has the same.
     """
     try:
-        nanoseconds = ocp.metadata.get_step_metadata(directory).init_timestamp_nsecs
+        stored = ocp.metadata.get_step_metadata(directory)
+        nanoseconds: int | None = stored.init_timestamp_nsecs
     except ValueError:
         nanoseconds = None
     if nanoseconds is None:
@@ -46,7 +50,9 @@ def time_written(directory: StoredPath) -> float:
     return nanoseconds / 1e9
 
 
-def load_checkpoint(directory: StoredPath) -> tuple[Any, ExperimentConfig, Tokenizer]:
+def load_checkpoint(
+    directory: StoredPath,
+) -> tuple[Params, ExperimentConfig, Tokenizer]:
     """Returns parameters, settings and tokenizer of one checkpoint directory.
 
     The parameters come whole to this process's first device, whatever mesh they were
@@ -77,7 +83,7 @@ def _read_json(directory: StoredPath, *names: str) -> dict[str, Any]:
     return {name: items[name] for name in names}
 
 
-def load_params(directory: StoredPath) -> Any:
+def load_params(directory: StoredPath) -> Params:
     """Returns the parameters of one checkpoint directory, on the first device."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
@@ -85,21 +91,23 @@ def load_params(directory: StoredPath) -> Any:
         stored_params(directory),
     )
     with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(directory / "params", abstract)
+        params: Params = checkpointer.restore(directory / "params", abstract)
+    return params
 
 
-def load_params_to_host(directory: StoredPath) -> Any:
+def load_params_to_host(directory: StoredPath) -> Params:
     """Returns the parameters of one checkpoint directory as NumPy arrays."""
     to_numpy = jax.tree.map(
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray), stored_params(directory)
     )
     with ocp.PyTreeCheckpointer() as checkpointer:
-        return checkpointer.restore(
+        params: Params = checkpointer.restore(
             directory / "params", args=ocp.args.PyTreeRestore(restore_args=to_numpy)
         )
+    return params
 
 
-def stored_params(directory: StoredPath) -> Any:
+def stored_params(directory: StoredPath) -> PyTree:
     """Returns the parameters of one checkpoint directory without reading them.
 
     The leaves have a `shape` and a `dtype`.
@@ -112,7 +120,7 @@ def stored_params(directory: StoredPath) -> Any:
 
 
 def descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Returns the request to write what the parameters need to be used."""
+    """Returns Orbax's arguments to write settings and tokenizer."""
     return {
         "config": ocp.args.JsonSave(config_to_dict(config)),
         "tokenizer": ocp.args.JsonSave(
@@ -126,17 +134,17 @@ def descriptions(config: ExperimentConfig, tokenizer: Tokenizer) -> dict[str, An
 
 def save_average(
     directory: StoredPath,
-    params: Any,
+    params: Params,
     steps: Sequence[int],
     config: ExperimentConfig,
     tokenizer: Tokenizer,
 ) -> None:
-    """Writes an average; one that was there is gone before the new one is whole.
+    """Writes an average; an earlier one there is removed first.
 
     Args:
         steps: the steps it is the average of.
     """
-    # What makes it an average goes first: interrupted after that, it is none.
+    # The item that makes it an average goes first: after an interruption it is none.
     (directory / _AVERAGE).rmtree(missing_ok=True)
     items = {
         _AVERAGE: ocp.args.JsonSave({"steps": list(steps)}),

@@ -1,9 +1,9 @@
 """Checkpoints on disk, through Orbax.
 
-A checkpoint `checkpoints/<step>/` has the items `params`, `training` (what else is
-needed to continue), `config` and `tokenizer`; the first and the last two are enough to
-translate. An average has those three and an item `average`, which says what it is of;
-it lies in `average/<last step>/`, or wherever it was asked for.
+A checkpoint `checkpoints/<step>/` has the items `params`, `training` (the rest of the
+state), `config` and `tokenizer`. To translate, all but `training` is enough. An average
+has an item `average` in place of `training`, the list of its steps; it lies in
+`average/<last step>/`, or in a directory that the user named.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
 from transformer_jax.checkpoints.contents import averaged_steps as averaged_steps
@@ -29,6 +30,7 @@ from transformer_jax.checkpoints.options import (
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.config.reading import config_from_dict
 from transformer_jax.errors import InputError
+from transformer_jax.model.params import Params
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
@@ -47,13 +49,14 @@ class Checkpoints:
     def __init__(
         self, workdir: str | os.PathLike[str], training: TrainingConfig | None = None
     ) -> None:
-        """Opens them for reading, or with the training settings for writing too."""
+        """Opens them: for reading, or with settings of the training for writing too."""
         self._directory = work_directory(workdir) / CHECKPOINTS
         options = manager_options(training)
         if training is None and not self._directory.is_dir():
             raise InputError(
                 f"{workdir} has no checkpoints: train into it first, with "
-                f"`transformer-jax train CONFIG.toml --workdir {workdir}`."
+                f"`transformer-jax train CONFIG.toml --workdir {workdir}` (train in "
+                "Python)."
             )
         self._training = training
         self._manager = ocp.CheckpointManager(
@@ -79,8 +82,8 @@ class Checkpoints:
     def save(
         self,
         step: int,
-        params: Any,
-        training: Any,
+        params: Params,
+        training: PyTree,
         config: ExperimentConfig,
         tokenizer: Tokenizer,
         validation: Mapping[str, float] | None = None,
@@ -98,8 +101,10 @@ class Checkpoints:
             metrics=dict(validation or {}),
         )
 
-    def restore(self, step: int, abstract_params: Any, abstract_training: Any) -> Any:
-        """Returns `(params, training)`, laid out like the abstract trees."""
+    def restore(
+        self, step: int, abstract_params: PyTree, abstract_training: PyTree
+    ) -> tuple[Params, Any]:
+        """Returns `(params, training)` with the shardings of the abstract trees."""
         items = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -119,7 +124,7 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits for what is being written, and lets go of the directory."""
+        """Waits until everything is on disk, then closes the directory."""
         self._manager.close()
 
 
@@ -132,7 +137,7 @@ def checkpoint_dir(
         workdir: a work directory; or one checkpoint's directory, which is the latest.
 
     Raises:
-        InputError: there is none of that description, with those there are.
+        InputError: there is no such checkpoint; the message lists those there are.
     """
     folder = work_directory(workdir)
     if is_checkpoint(folder):
@@ -146,15 +151,16 @@ def checkpoint_dir(
         if not found:
             raise InputError(
                 f"{workdir} has no averaged checkpoint: make one with "
-                f"`transformer-jax average {workdir} --last 5`."
+                f"`transformer-jax average {workdir} --last 5` "
+                "(average_checkpoints in Python)."
             )
         return found[-1]
     with contextlib.closing(Checkpoints(folder)) as checkpoints:
-        step = _chosen(checkpoints, which, folder)
+        step = _choose_step(checkpoints, which, folder)
     return folder / CHECKPOINTS / str(step)
 
 
-def _chosen(checkpoints: Checkpoints, which: Which, workdir: StoredPath) -> int:
+def _choose_step(checkpoints: Checkpoints, which: Which, workdir: StoredPath) -> int:
     steps = checkpoints.steps
     if not steps:
         raise InputError(f"{workdir} has no complete checkpoint yet.")

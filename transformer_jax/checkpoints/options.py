@@ -1,11 +1,12 @@
-"""How Orbax is asked to write checkpoints, and which of them it keeps."""
+"""Options for Orbax: how it writes checkpoints, and which it keeps."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers
 
 from transformer_jax.config.experiment import TrainingConfig
@@ -18,8 +19,8 @@ def manager_options(training: TrainingConfig | None) -> ocp.CheckpointManagerOpt
     return ocp.CheckpointManagerOptions(
         save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
         preservation_policy=_preservation(training),
-        # Which checkpoints stay is for the policy alone to say; but without this the
-        # validation results are not written.
+        # The preservation policy alone decides which checkpoints stay; but Orbax writes
+        # validation results only if this is set.
         best_fn=lambda results: rank(results, training.best_metric),
         max_to_keep=None,
         enable_async_checkpointing=True,
@@ -48,7 +49,7 @@ def rank(results: Mapping[str, float], metric: Literal["bleu", "loss"]) -> float
 
 
 def item_handlers() -> dict[str, ocp.CheckpointHandler]:
-    """Returns who writes and reads each item of a checkpoint."""
+    """Returns the handler of each item of a checkpoint."""
     return {
         "params": _arrays_handler(),
         "training": _arrays_handler(),
@@ -58,10 +59,10 @@ def item_handlers() -> dict[str, ocp.CheckpointHandler]:
 
 
 def _arrays_handler() -> ocp.PyTreeCheckpointHandler:
-    """Returns a handler by which each part of an array is written by one device.
+    """Returns a handler that lets one device write each part of an array.
 
-    Orbax would have all devices with the same part write a piece of it each, and
-    compile a program for every piece while training waits.
+    By default all devices with the same part write a piece of it each, and Orbax
+    compiles a program for every piece while training waits.
     """
     arrays = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
     return ocp.PyTreeCheckpointHandler(
@@ -71,8 +72,8 @@ def _arrays_handler() -> ocp.PyTreeCheckpointHandler:
     )
 
 
-def restore_args(abstract: Any) -> ocp.args.PyTreeRestore:
-    """Returns the request for arrays of these shapes, laid out like them."""
+def restore_args(abstract: PyTree) -> ocp.args.PyTreeRestore:
+    """Returns Orbax's arguments to read arrays of these shapes and shardings."""
     return ocp.args.PyTreeRestore(
         abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract)
     )

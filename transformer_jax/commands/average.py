@@ -2,7 +2,18 @@
 
 import tyro
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
+
+# Arguments of `average_checkpoints` as its errors name them, and as the shell's user
+# does.
+_FLAGS = {
+    "last=": "--last ",
+    "minutes=": "--minutes ",
+    "output=": "--output ",
+    "steps names": "--steps names",
+    "leave out last and minutes": "leave out --last and --minutes",
+}
 
 
 def average(
@@ -28,9 +39,10 @@ def average(
     from transformer_jax.checkpoints.averaging import average_checkpoints
     from transformer_jax.checkpoints.contents import averaged_steps
 
-    directory = average_checkpoints(
-        workdir, last, minutes=minutes, steps=steps, output=output
-    )
+    with flags_in_errors(_FLAGS):
+        directory = average_checkpoints(
+            workdir, last, minutes=minutes, steps=steps, output=output
+        )
     print_json(
         {
             "checkpoint": "average" if output is None else None,

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
 from transformer_jax.commands.startup import Joined, Processes
@@ -32,11 +33,12 @@ def bench(
     processes.start()
     from transformer_jax.cost.benchmark import benchmark
 
-    result = benchmark(
-        settings,
-        workdir,
-        num_steps=num_steps,
-        warmup_steps=warmup_steps,
-        profile_dir=profile,
-    )
+    with flags_in_errors({"num_steps=": "--num-steps "}):
+        result = benchmark(
+            settings,
+            workdir,
+            num_steps=num_steps,
+            warmup_steps=warmup_steps,
+            profile_dir=profile,
+        )
     print_json(dataclasses.asdict(result))

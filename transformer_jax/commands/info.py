@@ -15,7 +15,8 @@ from transformer_jax.storage.work_directory import StoredPath, work_directory
 def info(path: tyro.conf.Positional[str], /) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
-    Of a work directory also its checkpoints, and of averages the steps they are of.
+    `on_this_hardware` lists what each setting of null becomes on the devices here. For
+    a work directory, also its checkpoints and the steps of each average.
 
     Args:
         path: TOML file with settings, a work directory, or one checkpoint.
@@ -24,7 +25,7 @@ def info(path: tyro.conf.Positional[str], /) -> None:
     if path.endswith((".toml", ".json")):
         config = load_config(path)
     else:
-        config, stored = _stored(work_directory(path))
+        config, stored = _describe_stored(work_directory(path))
     from transformer_jax.cost.model_flops import flops_per_target_token
     from transformer_jax.model.size import parameter_counts
 
@@ -35,13 +36,14 @@ def info(path: tyro.conf.Positional[str], /) -> None:
             "parameters": counts,
             "flops_per_target_token": flops_per_target_token(config.model),
             **stored,
+            "on_this_hardware": _decided_settings(config),
             "config": dataclasses.asdict(config),
         }
     )
 
 
-def _stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
-    """Returns the settings in a directory, and what there is beside them."""
+def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
+    """Returns the settings in a directory, and its checkpoints and averages."""
     from transformer_jax.checkpoints import manager as checkpoint
     from transformer_jax.checkpoints.contents import is_checkpoint, load_description
 
@@ -57,3 +59,23 @@ def _stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
         for directory in checkpoint.averages(folder)
     }
     return config, {"checkpoints": steps, "averages": averages}
+
+
+def _decided_settings(config: ExperimentConfig) -> dict[str, Any] | None:
+    """Returns the settings that the hardware decides; None if no device answers."""
+    from transformer_jax.config.experiment import MeshConfig
+    from transformer_jax.config.reading import config_to_dict
+    from transformer_jax.devices.defaults import decide_defaults
+    from transformer_jax.devices.mesh import make_mesh
+
+    try:
+        mesh = make_mesh(MeshConfig())
+    except RuntimeError:  # Another process holds the TPUs.
+        return None
+    before = config_to_dict(config)
+    return {
+        f"{section}.{name}": value
+        for section, fields in config_to_dict(decide_defaults(config, mesh)).items()
+        for name, value in fields.items()
+        if value != before[section][name]
+    }

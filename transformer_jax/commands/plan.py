@@ -2,6 +2,7 @@
 
 import os
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.settings import (
     PAPER_BASE,
@@ -21,7 +22,7 @@ def plan(
     operations: int = 0,
     settings: Settings = PAPER_BASE,
 ) -> None:
-    """Compile an update for TPUs that are not here: its cost per chip, as JSON.
+    """Compile an update for TPUs that are not attached: its cost per chip, as JSON.
 
     Args:
         config: TOML file with the settings.
@@ -31,14 +32,15 @@ def plan(
             model.remat=layer,mesh.fsdp=4; a mesh replaces the whole mesh.
         recommend: try the few meshes worth it and name the one that is fastest by
             its roofline.
-        operations: show so many of the dearest instructions.
+        operations: show this number of the most expensive instructions.
     """
-    # Nothing runs on a device, so none is taken from who uses it.
+    # Nothing runs on a device: those here stay free for other processes.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from transformer_jax.cost.comparison import compare_plans
 
     variants = {text: change_settings(settings, text) for text in compare}
-    result = compare_plans(
-        settings, topology, num_slices, variants, recommend, operations, print_note
-    )
+    with flags_in_errors({"topology=": "--topology "}):
+        result = compare_plans(
+            settings, topology, num_slices, variants, recommend, operations, print_note
+        )
     print_json(result)

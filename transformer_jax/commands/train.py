@@ -1,5 +1,6 @@
 """The command `train`."""
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
 from transformer_jax.commands.startup import Joined, Processes
@@ -25,7 +26,8 @@ def train(
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.training.loop import train
 
-    result = train(settings, workdir, alone=processes.alone)
+    with flags_in_errors({"workdir=": "--workdir "}):
+        result = train(settings, workdir, alone=processes.alone)
     lines = [line for line in result.history if line["kind"] == "validation"]
     if is_primary():
         print_json(lines[-1] if lines else {"step": int(result.state.step)})

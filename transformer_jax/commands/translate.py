@@ -1,8 +1,5 @@
 """The command `translate`."""
 
-import contextlib
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +9,7 @@ from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     DecodingFlags,
 )
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import (
@@ -19,7 +17,6 @@ from transformer_jax.commands.startup import (
     Processes,
     translate_on_all_cores,
 )
-from transformer_jax.errors import InputError
 from transformer_jax.file_translation.input_rows import CHUNK_LINES
 
 # Arguments of `translate_file` as its errors name them, and as the shell's user does.
@@ -82,7 +79,7 @@ def translate(
     # Each process translates lines of its own.
     mesh = make_mesh(MeshConfig(), jax.local_devices())
     translator = load_translator(workdir, checkpoint, ensemble, mesh)
-    with _flags_in_errors():
+    with flags_in_errors(_FLAGS):
         taken = translate_file(
             translator,
             input,
@@ -101,14 +98,3 @@ def translate(
             f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
             "compiled"
         )
-
-
-@contextlib.contextmanager
-def _flags_in_errors() -> Iterator[None]:
-    """Names flags in error messages in place of the arguments of `translate_file`."""
-    try:
-        yield
-    except InputError as error:
-        names = "|".join(_FLAGS)
-        text = re.sub(rf"(?<!\S)({names})", lambda name: _FLAGS[name[0]], str(error))
-        raise InputError(text) from None

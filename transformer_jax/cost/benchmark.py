@@ -1,10 +1,8 @@
-"""What an update costs on this machine, data and optimizer included."""
+"""The cost of an update on this machine, data and optimizer included."""
 
 import functools
-import logging
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.config.model import ModelConfig
+from transformer_jax.cost.limits import matmul_rate, peak_flops, peak_memory
 from transformer_jax.cost.model_flops import training_flops
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
@@ -26,19 +23,14 @@ from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import prepare
 from transformer_jax.devices import sharding
 from transformer_jax.devices.agreement import primary_first
-from transformer_jax.devices.chips import chip_of
 from transformer_jax.devices.compilations import CompileCounter
-from transformer_jax.devices.mesh import check_rows, make_mesh, num_row_groups
+from transformer_jax.devices.mesh import check_rows, make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.training.state import TrainState, init_state
 from transformer_jax.training.step import make_train_step
 
 _CACHE_HIT = "/jax/compilation_cache/cache_hits"
-_MATMUL_SIZE = 1_024
-_MATMUL_SECONDS = 0.3
 _PROFILED_STEPS = 5
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +103,7 @@ def benchmark(
         InputError: the data or the mesh does not do.
     """
     if num_steps < 1:
-        raise InputError(f"--num-steps {num_steps} (num_steps) must be at least 1.")
+        raise InputError(f"num_steps={num_steps} must be at least 1.")
     mesh = make_mesh(config.mesh)
     check_rows(config.data.rows, mesh, config.training.accumulation_steps)
     corpus, name = _corpus(config, workdir)
@@ -145,20 +137,20 @@ def measure_updates(
     """
     state = init_state(config, mesh)
     compiled, compile_seconds, is_cached = _compiled(config, mesh, state, batches)
-    rates = [_matmul_rate(config.model, mesh)]
+    rates = [matmul_rate(config.model, mesh)]
     state, _ = _run(compiled, state, batches, mesh, max(1, warmup_steps))
     counter = CompileCounter()
     state, measured = _run(compiled, state, batches, mesh, num_steps)
     counter.close()
-    rates.append(_matmul_rate(config.model, mesh))
+    rates.append(matmul_rate(config.model, mesh))
     if profile_dir is not None:
         with jax.profiler.trace(Path(profile_dir), create_perfetto_trace=True):
             state, _ = _run(compiled, state, batches, mesh, _PROFILED_STEPS)
     sums, seconds = measured.sums, sum(measured.seconds)
     tokens = sums["source_tokens"], sums["target_tokens"]
     flops = training_flops(config.model, *map(int, tokens)) / seconds
-    peak, peak_source = _peak(config.model, mesh, max(rates))
-    memory, memory_source = _peak_memory()
+    peak, peak_source = peak_flops(config.model, mesh, max(rates))
+    memory, memory_source = peak_memory()
     return BenchmarkResult(
         device=mesh.devices.flat[0].device_kind,
         num_devices=mesh.size,
@@ -240,53 +232,3 @@ def _corpus(
     with primary_first("prepare"):
         data = prepare(config, workdir)
     return data.train, config.data.dataset or config.data.train_source_path or "given"
-
-
-def _matmul_rate(model: ModelConfig, mesh: Mesh) -> float:
-    """Returns operations per second of a product of matrices, the best of several.
-
-    Every device multiplies a matrix of its own; the dtype is that of the model.
-    """
-    size = _MATMUL_SIZE
-    rows = len(sharding.rows_of_host(num_row_groups(mesh), mesh))
-    values = np.random.default_rng(0).standard_normal((rows, size, size), np.float32)
-    left = sharding.make_global(values.astype(jnp.dtype(model.compute_dtype)), mesh)
-    multiply = jax.jit(lambda x: jnp.einsum("dij,djk->dik", x, x))
-    multiply(left).block_until_ready()
-    seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds) < _MATMUL_SECONDS:
-        started = time.perf_counter()
-        multiply(left).block_until_ready()
-        seconds.append(time.perf_counter() - started)
-    return 2.0 * num_row_groups(mesh) * size**3 / min(seconds)
-
-
-def _peak(
-    model: ModelConfig, mesh: Mesh, matmul_rate: float
-) -> tuple[float | None, str]:
-    """Returns the matrix product rate of all devices, and where it is from."""
-    device = mesh.devices.flat[0]
-    if device.platform == "cpu":
-        return matmul_rate, f"{model.compute_dtype} product of matrices timed here"
-    chip = chip_of(device)
-    if chip is None:
-        logger.warning(
-            "no data sheet of %s is known: fraction_of_peak is left out",
-            device.device_kind,
-        )
-        return None, "unknown"
-    each = chip.peak_flops(model.compute_dtype) / chip.devices_per_chip
-    return each * mesh.size, f"data sheet of {chip.name}"
-
-
-def _peak_memory() -> tuple[int, str]:
-    """Returns the most bytes held at one time, and who says so."""
-    stats = [device.memory_stats() for device in jax.local_devices()]
-    peaks = [s["peak_bytes_in_use"] for s in stats if s and "peak_bytes_in_use" in s]
-    if peaks:
-        return max(peaks), "largest of the devices of this process, by memory_stats"
-    import resource  # Not on Windows, where JAX has no other devices either.
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return used, "resident set of this process"

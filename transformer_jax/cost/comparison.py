@@ -1,20 +1,16 @@
 """Plans of one set of settings, of several side by side, or of the best mesh."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.cost.plan import (
-    Plan,
-    mesh_candidates,
-    plan,
-    topology_devices,
-    with_mesh,
-)
+from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
+from transformer_jax.cost.plan import Plan, plan
+from transformer_jax.cost.topology import topology_devices
 from transformer_jax.errors import InputError
 
-_COLUMNS = (
+# The columns of the table: a title, and the number of a plan below it.
+_COLUMNS: tuple[tuple[str, Callable[[Plan], float]], ...] = (
     ("GB accessed", lambda p: p.bytes_accessed / 1e9),
     ("GB main mem.", lambda p: p.main_memory_bytes / 1e9),
     ("GB temporary", lambda p: p.temporary_bytes / 1e9),
@@ -52,7 +48,7 @@ def compare_plans(
             name = ",".join(
                 f"mesh.{axis}={size}" for axis, size in dataclasses.asdict(mesh).items()
             )
-            variants = {**variants, name: with_mesh(settings, mesh)}
+            variants = {**variants, name: settings.replace(mesh=mesh)}
     elif not variants:
         found, cost = plan(settings, topology, num_slices=num_slices)
         if operations:
@@ -93,3 +89,20 @@ def _make_table(
         return {"plans": rows}
     best = min(found, key=lambda name: max(found[name].roofline_seconds.values()))
     return {"recommended": found[best].mesh, "settings": best, "plans": rows}
+
+
+def mesh_candidates(num_devices: int, num_slices: int = 1) -> Iterator[MeshConfig]:
+    """Yields the few ways to arrange devices that are worth comparing.
+
+    From copies of the model alone to all parameters spread, each with and without the
+    work on a row shared by two devices; only `data` crosses from slice to slice.
+    """
+    in_slice = num_devices // num_slices
+    for tensor in (1, 2):
+        if in_slice % tensor:
+            continue
+        within = in_slice // tensor
+        for fsdp in sorted({1, min(8, within), within}):
+            if within % fsdp == 0:
+                data = num_devices // fsdp // tensor
+                yield MeshConfig(data=data, fsdp=fsdp, tensor=tensor)

@@ -1,10 +1,7 @@
-"""What a step would cost on TPUs that are not here, by compiling it for them."""
+"""The cost of an update on TPUs that are not attached, from compiling it for them."""
 
-import dataclasses
-import importlib.util
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -12,21 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
+from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.cost.hlo.cost import ProgramCost, program_cost
 from transformer_jax.cost.model_flops import attention_score_flops, training_flops
 from transformer_jax.cost.roofline import roofline_seconds
+from transformer_jax.cost.topology import chip_of_topology, topology_devices
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
-from transformer_jax.devices.chips import Chip, chip_of
 from transformer_jax.devices.mesh import check_rows, make_mesh
-from transformer_jax.devices.tpu_compiler import quieten
 from transformer_jax.errors import InputError
 from transformer_jax.training.state import abstract_state
 from transformer_jax.training.step import make_train_step
-
-_ALIASES = {"v5litepod": "v5e", "v5lite": "v5e", "v7x": "tpu7x"}
-_EXAMPLES = "a name as v5e:4x4, v6e:16x16, v4:2x2x2, v5p:4x4x8, tpu7x:2x2x1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +78,7 @@ def plan(
             more memory than a chip has.
     """
     devices = topology_devices(topology, num_slices)
-    chip = _chip(devices, topology)
+    chip = chip_of_topology(devices, topology)
     mesh = make_mesh(config.mesh, devices)
     check_rows(config.data.rows, mesh, config.training.accumulation_steps)
     state, batch = abstract_state(config, mesh), _abstract_batch(config, mesh)
@@ -144,61 +137,14 @@ def plan(
 
 def _text_of(compiled: Any) -> str:
     try:
-        return compiled.as_text()
+        text: str = compiled.as_text()
     except jax.errors.JaxRuntimeError as error:
         versions = [f"{n} {metadata.version(n)}" for n in ("libtpu", "jaxlib")]
         raise InputError(
             f"{' and '.join(versions)} do not understand each other: install the "
             "libtpu that goes with this JAX, pip install 'transformer-jax[tpu]'."
         ) from error
-
-
-def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
-    """Returns the devices of a TPU topology that need not be attached.
-
-    Raises:
-        InputError: the compiler for TPUs is not installed, or knows no such topology.
-    """
-    if importlib.util.find_spec("libtpu") is None:
-        raise InputError(
-            "plan needs the compiler for TPUs, which is not installed: "
-            "pip install 'transformer-jax[tpu]'."
-        )
-    quieten()
-    from jax.experimental import topologies
-
-    version, _, shape = topology.lower().partition(":")
-    version = _ALIASES.get(version, version)
-    arguments: dict[str, Any] = {"num_slices": num_slices} if num_slices > 1 else {}
-    if version == "v4":  # Both cores of a chip as one device, as Cloud TPU shows them.
-        arguments["chip_config_name"] = "megacore"
-    if set(shape.split("x")) == {"1"}:  # Hosts have four chips or more otherwise.
-        arguments["chips_per_host_bounds"] = (1, 1, 1)
-    try:
-        found = topologies.get_topology_desc(
-            platform="tpu", topology_name=f"{version}:{shape}", **arguments
-        )
-    except jax.errors.JaxRuntimeError as error:
-        why = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
-        raise InputError(f"--topology {topology} must be {_EXAMPLES}: {why}") from None
-    return found.devices
-
-
-def _chip(devices: list[jax.Device], topology: str) -> Chip:
-    chip = chip_of(devices[0])
-    if chip is None:
-        raise InputError(
-            f"--topology {topology}: nothing is known of {devices[0].device_kind}; "
-            f"give {_EXAMPLES}."
-        )
-    coords = [tuple(device.coords) for device in devices]  # type: ignore[attr-defined]
-    extents = [len(set(axis)) for axis in zip(*coords, strict=True)]
-    if sum(extent > 1 for extent in extents) > (chip.network_dimensions or 3):
-        raise InputError(
-            f"--topology {topology}: slices of {chip.name} have "
-            f"{chip.network_dimensions} dimensions; give {_EXAMPLES}."
-        )
-    return chip
+    return text
 
 
 def _abstract_batch(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> Batch:
@@ -231,25 +177,3 @@ def _does_not_fit(needed: float, there: float, topology: str) -> InputError:
         "GB: raise training.accumulation_steps or mesh.fsdp, lower data.batch_tokens, "
         "or set model.remat='layer'."
     )
-
-
-def mesh_candidates(num_devices: int, num_slices: int = 1) -> Iterator[MeshConfig]:
-    """Yields the few ways to arrange devices that are worth comparing.
-
-    From copies of the model alone to all parameters spread, each with and without the
-    work on a row shared by two devices; only `data` crosses from slice to slice.
-    """
-    in_slice = num_devices // num_slices
-    for tensor in (1, 2):
-        if in_slice % tensor:
-            continue
-        within = in_slice // tensor
-        for fsdp in sorted({1, min(8, within), within}):
-            if within % fsdp == 0:
-                data = num_devices // fsdp // tensor
-                yield MeshConfig(data=data, fsdp=fsdp, tensor=tensor)
-
-
-def with_mesh(config: ExperimentConfig, mesh: MeshConfig) -> ExperimentConfig:
-    """Returns the settings with another mesh."""
-    return dataclasses.replace(config, mesh=mesh)

@@ -1,7 +1,8 @@
 """The least time a step can take on a chip, from what it costs and the data sheet."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import jax
 
 from transformer_jax.cost.hlo.collectives import BETWEEN_SLICES, Collective
 from transformer_jax.cost.hlo.cost import ProgramCost
@@ -9,7 +10,7 @@ from transformer_jax.devices.chips import Chip, Dtype
 
 
 def roofline_seconds(
-    cost: ProgramCost, chip: Chip, devices: Sequence[Any], dtype: Dtype
+    cost: ProgramCost, chip: Chip, devices: Sequence[jax.Device], dtype: Dtype
 ) -> dict[str, float]:
     """Returns seconds by resource, each as if it were the only one that is used.
 
@@ -35,7 +36,7 @@ def roofline_seconds(
 
 
 def _network_seconds(
-    collective: Collective, chip: Chip, devices: Sequence[Any]
+    collective: Collective, chip: Chip, devices: Sequence[jax.Device]
 ) -> tuple[float, float]:
     """Returns the seconds of a collective within slices and across them.
 
@@ -84,9 +85,9 @@ def _bandwidth(published: float | None) -> float:
     return float("inf") if published is None else published
 
 
-def _slice_of(device: Any) -> int:
+def _slice_of(device: jax.Device) -> int:
     return getattr(device, "slice_index", None) or 0
 
 
-def _coords(device: Any) -> tuple[int, ...]:
+def _coords(device: jax.Device) -> tuple[int, ...]:
     return tuple(device.coords)

@@ -1,4 +1,4 @@
-"""Several processes, one program: how they agree."""
+"""Agreement between the processes of one run."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from jax.experimental import multihost_utils
 from transformer_jax.devices.joining import is_primary
 from transformer_jax.errors import InputError
 
-# As long as the primary may take to prepare the data. The end of a process ends the
-# wait of the others too.
+# The primary may need hours to prepare the data. If a process ends, the others stop
+# waiting at once.
 _PATIENCE_SECONDS = 12 * 3600
 
 
@@ -20,8 +20,8 @@ _PATIENCE_SECONDS = 12 * 3600
 def primary_first(name: str) -> Iterator[None]:
     """Runs a block in the primary process, then in the others.
 
-    Every process must enter it. Where it fails in one process it fails in all: in
-    the others with an InputError that tells the error and whose it is.
+    Every process must enter it. If it fails in one process, it fails in all: the others
+    raise an InputError with the error and the number of that process.
 
     Args:
         name: of the block, the same on every process.
@@ -43,10 +43,10 @@ def primary_first(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_together(name: str) -> Iterator[None]:
-    """Runs a block in every process at once, and ends when the last has ended it.
+    """Runs a block in every process at the same time, and waits for the last.
 
-    Every process must enter it. Where it fails in one process it fails in all: in
-    the others with an InputError that tells the error and whose it is.
+    Every process must enter it. If it fails in one process, it fails in all: the others
+    raise an InputError with the error and the number of that process.
 
     Args:
         name: of the block, the same on every process.
@@ -67,7 +67,7 @@ def _raise_together(name: str, failure: Exception | None) -> None:
 
     Every process must call it.
     """
-    errors = _gathered(name, "" if failure is None else str(failure) or repr(failure))
+    errors = _gather(name, "" if failure is None else str(failure) or repr(failure))
     if failure is not None:
         raise failure
     for index, error in enumerate(errors):
@@ -85,7 +85,7 @@ def require_agreement(name: str, values: Mapping[str, str]) -> None:
     """
     if jax.process_count() == 1:
         return
-    gathered = [json.loads(text) for text in _gathered(name, json.dumps(dict(values)))]
+    gathered = [json.loads(text) for text in _gather(name, json.dumps(dict(values)))]
     first, differences = gathered[0], []
     for index, other in enumerate(gathered):
         differences += [
@@ -105,7 +105,7 @@ def require_agreement(name: str, values: Mapping[str, str]) -> None:
 def same_on_all_hosts(value: float) -> float:
     """Returns the primary process's value to every process.
 
-    For decisions that depend on something only one host should be asked, as its clock.
+    For decisions that depend on one host alone, as on its clock.
     Every process must call it.
     """
     if jax.process_count() == 1:
@@ -123,9 +123,9 @@ def sum_of_all_hosts(value: int) -> int:
     return int(multihost_utils.process_allgather(np.int32(value)).sum(dtype=np.int64))
 
 
-def _gathered(name: str, text: str) -> list[str]:
-    """Returns the texts of all processes, when the last has called it."""
-    # Slow to import. Its barrier needs no device and has no limit of a device's.
+def _gather(name: str, text: str) -> list[str]:
+    """Returns the texts of all processes; waits until every process has called it."""
+    # Slow to import. Its barrier needs no device, so no device's time limit holds.
     from orbax.checkpoint import multihost
 
     multihost.sync_global_processes(name, timeout=_PATIENCE_SECONDS)

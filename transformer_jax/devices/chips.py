@@ -1,4 +1,4 @@
-"""What accelerators can do by their data sheets, and what a CPU does when asked."""
+"""Data sheets of accelerators."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -44,7 +44,7 @@ def _tpu(
     slice_gigabits: float | None,
     devices_per_chip: int = 1,
 ) -> Chip:
-    """Returns a TPU; `network` is GB/s both ways of all links, and dimensions."""
+    """Returns a TPU; `network` is GB/s of all links, both ways, and dimensions."""
     return Chip(
         name=name,
         bfloat16_flops=teraflops * 1e12,
@@ -58,7 +58,7 @@ def _tpu(
     )
 
 
-# By what a device calls itself. Sources: the Cloud TPU documentation of each version;
+# By `device_kind`. Sources: the Cloud TPU documentation of each version;
 # for v2 and v3 Jouppi et al., "A Domain-Specific Supercomputer for Training Deep
 # Neural Networks", 2020.
 _TPUS = {
@@ -85,7 +85,7 @@ def _gpu(
     )
 
 
-# By a part of what a device calls itself, the special before the general. Sources:
+# By a part of `device_kind`; the first that fits counts. Sources:
 # NVIDIA's data sheets, their figures "with sparsity" halved.
 _GPUS = {
     "B200": _gpu("B200", (2250, 1100), 180, 8000),

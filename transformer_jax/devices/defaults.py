@@ -1,49 +1,72 @@
-"""What a setting of None becomes on the hardware of the run."""
+"""What a setting of None becomes on the hardware of a run."""
 
 import dataclasses
-from typing import Any
+from typing import Literal, TypeAlias
 
 from jax.sharding import Mesh
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.config.model import ModelConfig
+
+Dtype: TypeAlias = Literal["float32", "bfloat16"]
 
 
-def for_platform(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
+def decide_defaults(config: ExperimentConfig, mesh: Mesh) -> ExperimentConfig:
     """Returns the settings with those that None leaves to the hardware decided."""
-    model, device = config.model, mesh.devices.flat[0]
+    training = dataclasses.replace(
+        config.training, loss_slice_tokens=loss_slice_tokens(config.training, mesh)
+    )
+    batch_tokens = decoding_batch_tokens(config.decoding, mesh)
+    dtype, _ = decoding_dtypes(config.model, config.decoding, mesh)
+    return config.replace(
+        model=decide_model(config.model, mesh),
+        training=training,
+        decoding=config.decoding.replace(
+            batch_tokens=batch_tokens, compute_dtype=dtype
+        ),
+    )
+
+
+def decide_model(model: ModelConfig, mesh: Mesh) -> ModelConfig:
+    """Returns the settings of a model with unrolling and attention kernel decided."""
     num_layers = max(model.num_encoder_layers, model.num_decoder_layers)
     # A tenth of a step's time; but more layers would keep the user waiting at first.
-    unroll_all = device.platform == "cpu" and num_layers <= 4
+    unroll_all = _platform(mesh) == "cpu" and num_layers <= 4
     # The first TPUs have no products of bfloat16 in kernels.
-    has_kernel = device.platform == "tpu" and device.device_kind not in (
+    has_kernel = _platform(mesh) == "tpu" and mesh.devices.flat[0].device_kind not in (
         "TPU v2",
         "TPU v3",
     )
     in_kernel = has_kernel and not model.attention_dropout_rate
-    return config.replace(
-        model=_decided(
-            model,
-            scan_unroll=num_layers if unroll_all else 1,
-            attention_kernel="pallas" if in_kernel else "xla",
-        ),
-        training=_decided(
-            config.training,
-            loss_slice_tokens=512 if device.platform == "tpu" else 2_048,
-        ),
-        decoding=_decided(
-            config.decoding, batch_tokens=decoding_batch_tokens(config.decoding, mesh)
-        ),
+    unroll = num_layers if unroll_all else 1
+    return dataclasses.replace(
+        model,
+        scan_unroll=unroll if model.scan_unroll is None else model.scan_unroll,
+        attention_kernel=model.attention_kernel or ("pallas" if in_kernel else "xla"),
     )
+
+
+def loss_slice_tokens(settings: TrainingConfig, mesh: Mesh) -> int:
+    """Returns the target positions whose logits a device holds at a time."""
+    return settings.loss_slice_tokens or (512 if _platform(mesh) == "tpu" else 2_048)
 
 
 def decoding_batch_tokens(settings: DecodingConfig, mesh: Mesh) -> int:
     """Returns the source tokens that a device translates or scores at a time."""
-    is_cpu = mesh.devices.flat[0].platform == "cpu"
-    return settings.batch_tokens or (2_048 if is_cpu else 32_768)
+    on_cpu = _platform(mesh) == "cpu"
+    return settings.batch_tokens or (2_048 if on_cpu else 32_768)
 
 
-def _decided(section: Any, **values: Any) -> Any:
-    """Returns the section with these values where it has None."""
-    missing = {k: v for k, v in values.items() if getattr(section, k) is None}
-    return dataclasses.replace(section, **missing)
+def decoding_dtypes(
+    model: ModelConfig, settings: DecodingConfig, mesh: Mesh
+) -> tuple[Dtype, Dtype]:
+    """Returns the dtypes of a search: of products with weights, and of all else."""
+    dtype = settings.compute_dtype or model.compute_dtype
+    # CPUs are slow in all that is bfloat16 but large products.
+    return dtype, "float32" if _platform(mesh) == "cpu" else dtype
+
+
+def _platform(mesh: Mesh) -> str:
+    platform: str = mesh.devices.flat[0].platform
+    return platform

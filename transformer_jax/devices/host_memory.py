@@ -1,4 +1,4 @@
-"""How the C library hands out the memory of a step on CPUs."""
+"""Memory of the C library for steps on CPUs."""
 
 import ctypes
 import functools
@@ -15,22 +15,22 @@ logger = logging.getLogger(__name__)
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Makes the process keep what it frees, for the next step; returns whether it does.
+    """Makes the process keep the memory that it frees; returns whether it does.
 
-    A step on CPUs takes hundreds of megabytes and gives them back at its end. By
-    default glibc returns them to the system, which then clears every page anew: a
-    fifth of the time of a step. Where there is an accelerator, or another C library,
-    nothing is changed.
+    A step on CPUs allocates hundreds of megabytes and frees them at its end. By default
+    glibc returns them to the system, which clears every page before the next step: a
+    fifth of the time of a step. With an accelerator, or another C library, nothing is
+    changed.
 
-    To be called before JAX looks for devices: the threads it starts then each get a
-    heap of their own otherwise.
+    Call it before JAX looks for devices: JAX starts threads then, and each of them
+    would get a heap of its own.
     """
     if sys.platform != "linux" or any(map(glob.glob, _ACCELERATORS)):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    # One heap for all threads, never trimmed, and nothing outside it.
+    # One heap for all threads; it never shrinks, and no array lies outside of it.
     settings = (_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1)
     done = [library.mallopt(parameter, value) for parameter, value in settings]
     logger.debug("mallopt: %s", done)

@@ -1,4 +1,4 @@
-"""Several processes, one program: how they find each other, and how they agree."""
+"""Joining the processes of one run."""
 
 import logging
 import os
@@ -28,21 +28,22 @@ def initialize_distributed(
     process_index: int | None = None,
     shutdown_timeout_seconds: int = 60,
 ) -> None:
-    """Joins the processes of one training; to be called before anything uses a device.
+    """Joins the processes of one training. Call it before anything uses a device.
 
-    Cloud TPU, SLURM, Open MPI and Kubernetes (with the package `kubernetes`) tell all
-    that has to be known; elsewhere it must be given. Under SLURM and Open MPI each
+    Under Cloud TPU, SLURM, Open MPI and Kubernetes (with the package `kubernetes`) no
+    argument is needed; elsewhere give all three. Under SLURM and Open MPI each
     process takes one GPU. Processes other than the primary then log warnings only.
 
     Args:
         coordinator_address: `HOST:PORT` of process 0, as all can reach it.
-        num_processes: how many there are.
-        process_index: which of them this is, from 0.
-        shutdown_timeout_seconds: all processes must end within this time of each
-            other: when one has failed, the others end this much later.
+        num_processes: number of processes.
+        process_index: number of this process, from 0.
+        shutdown_timeout_seconds: longest time between the end of the first process and
+            of the last: after one has failed, the others end this much later.
 
     Raises:
-        InputError: the environment does not tell what was left out, or it is too late.
+        InputError: the environment has no value for an argument that was left out, or
+            a device is in use already.
     """
     given = {
         "coordinator_address": coordinator_address,
@@ -55,7 +56,7 @@ def initialize_distributed(
             coordinator_address,
             num_processes,
             process_index,
-            # On one's own, every device of the host is meant.
+            # With all three given, a process takes every device of its host.
             cluster_detection_method=None if missing else "deactivate",
             shutdown_timeout_seconds=shutdown_timeout_seconds,
         )
@@ -94,10 +95,10 @@ def is_primary() -> bool:
 
 
 def sign_of_others(environment: Mapping[str, str]) -> str | None:
-    """Returns what in the environment says that this process is one of several.
+    """Returns the sign in the environment that this process is one of several, or None.
 
-    None where nothing does. In an indexed job of Kubernetes every process counts as
-    one of several, since none is told how many they are.
+    In an indexed job of Kubernetes every process counts as one of several, since
+    Kubernetes does not say how many there are.
     """
     for name, launcher in _COUNTS.items():
         value = environment.get(name, "")
@@ -105,7 +106,7 @@ def sign_of_others(environment: Mapping[str, str]) -> str | None:
             return f"{launcher} has started {value} ({name})"
     for name in _LISTS:
         hosts = environment.get(name, "").split(",")
-        # Not a sentence that explains why there is no list.
+        # Some machines hold a sentence there, with the reason why there is no list.
         if len(hosts) > 1 and not any(" " in host.strip() for host in hosts):
             return f"Cloud TPU has started {len(hosts)} ({name})"
     if _KUBERNETES_INDEX in environment:
@@ -115,14 +116,14 @@ def sign_of_others(environment: Mapping[str, str]) -> str | None:
 
 
 def check_joined(*, alone: bool = False) -> None:
-    """Checks that this process is no separate training by accident.
+    """Checks that this process does not train separately by accident.
 
     Args:
-        alone: it is meant to be separate, though it was started as one of several.
+        alone: whether it shall train separately, though it is one of several.
 
     Raises:
-        InputError: it was started as one of several processes, but they were not
-            joined by `initialize_distributed`.
+        InputError: it is one of several processes that were not joined by
+            `initialize_distributed`.
     """
     if alone or jax.distributed.is_initialized():
         return

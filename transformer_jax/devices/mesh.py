@@ -56,13 +56,13 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     except (AssertionError, NotImplementedError, ValueError) as error:
         raise InputError(
             f"{len(devices)} {devices[0].device_kind} devices cannot be arranged as "
-            f"{_described(sizes)}: {error}"
+            f"{_settings_of(sizes)}: {error}"
         ) from None
     return Mesh(grid, MESH_AXES)
 
 
 def _sizes(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
-    """Returns the sizes of the axes, those left out filled in."""
+    """Returns the size of each axis, those of None computed."""
     asked = [getattr(config, name) for name in MESH_AXES]
     taken = math.prod(size or 1 for size in asked)
     sizes = [size or 1 for size in asked]
@@ -77,13 +77,13 @@ def _sizes(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
     )
 
 
-def _described(sizes: Sequence[int]) -> str:
+def _settings_of(sizes: Sequence[int]) -> str:
     return ", ".join(f"mesh.{n}={s}" for n, s in zip(MESH_AXES, sizes, strict=True))
 
 
 def num_row_groups(mesh: Mesh) -> int:
     """Returns into how many parts the rows of a batch are cut, `data` times `fsdp`."""
-    return mesh.shape[DATA] * mesh.shape[FSDP]
+    return int(mesh.shape[DATA] * mesh.shape[FSDP])
 
 
 def check_rows(rows: int, mesh: Mesh, accumulation_steps: int = 1) -> None:

@@ -15,7 +15,7 @@ def own_rows(mesh: Mesh) -> NamedSharding:
 
 
 def make_own_rows(tree: Any, mesh: Mesh) -> Any:
-    """Returns global arrays for `on_own_rows`, from rows every process has all of."""
+    """Returns global arrays for `on_own_rows`; every process passes all rows."""
     sharding = own_rows(mesh)
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree
@@ -26,9 +26,9 @@ def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """Returns `function(params, *rows)` run by every device on its rows alone.
 
     For loops whose length depends on the rows, as a search: devices do not wait for
-    each other, and nothing is gathered but the parameters, once, and the result. As
-    every device then has all parameters, those of a `tensor` group take other rows
-    too: the number of rows must be a multiple of `mesh.size`.
+    each other. Only the parameters are gathered, once, and the result. As every device
+    has all parameters, those along `tensor` take different rows too: the number of rows
+    must be a multiple of `mesh.size`.
     """
     rows_spec = PartitionSpec(MESH_AXES)
 

@@ -1,12 +1,12 @@
-"""How parameters and batches are laid out over devices.
+"""The layout of parameters and batches over devices.
 
-The one module that knows the mesh: the model names logical axes
-(`transformer_jax.axes`), `RULES` says over which mesh axis each is spread.
+The model names logical axes (`transformer_jax.axes`); `RULES` maps each to the mesh
+axis it is spread over.
 
-`data` holds copies of the model; `fsdp` shares the rows of a batch too, but keeps a
-part of every parameter on each device, gathered where it is used; `tensor` splits the
-work on a row. They stand in the order of the traffic they cause, the least first, so
-that the busiest gets the nearest neighbours.
+Devices along `data` hold copies of the model. Devices along `fsdp` share the rows of a
+batch too, and each keeps a part of every parameter, which is gathered before use.
+Devices along `tensor` share the work on a row. The order is that of their traffic, the
+least first: along `tensor`, which has most, devices are nearest to each other.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of what every device holds whole."""
+    """Returns the sharding of arrays that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -52,8 +52,8 @@ def shardings_of(boxed: Any, mesh: Mesh) -> Any:
     """Returns the shardings of a tree whose parameters carry logical axis names.
 
     Args:
-        boxed: shapes, or arrays, as Flax makes them of parameters with names; a leaf
-            without names is whole on every device.
+        boxed: shapes or arrays in Flax's boxes with axis names; a leaf without a box is
+            whole on every device.
 
     Raises:
         InputError: an axis has no rule, or its size is no multiple of the devices it is
@@ -102,23 +102,22 @@ def unboxed(tree: Any) -> Any:
 
 @contextlib.contextmanager
 def laid_out(mesh: Mesh) -> Iterator[None]:
-    """Lays out activations by the rules in what is traced inside.
+    """Lays out the activations of all calls of the model inside, by `RULES`.
 
-    To be entered inside the function that is compiled, around all that calls the
-    model. Which devices the mesh consists of, the function must learn from the
-    shardings of its arguments or of its result::
+    Enter it inside the function that is compiled. The devices come from the shardings
+    of the function's arguments or of its result::
 
         def step(params, batch):
             with sharding.laid_out(mesh):
                 ...
 
     There `nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))`
-    constrains x by `RULES`; outside it does nothing. A kernel that must run on each
-    device's part alone finds the mesh too: `jax.sharding.get_abstract_mesh()` (whose
-    `.empty` is True outside), and specs with `nn.logical_to_mesh_axes(names)`; or just
-    `jax.shard_map(kernel, in_specs=..., out_specs=...)`, which takes that mesh.
+    constrains x by `RULES`; outside it does nothing. A kernel that runs on the part of
+    each device finds the mesh with `jax.sharding.get_abstract_mesh()` (outside, its
+    `.empty` is True) and its specs with `nn.logical_to_mesh_axes(names)`;
+    `jax.shard_map(kernel, in_specs=..., out_specs=...)` takes that mesh by itself.
 
-    Inside `on_own_rows` none of this holds: each device is alone with its rows there.
+    Inside `on_own_rows` there is no mesh: each device is alone with its rows.
     """
     with (
         jax.sharding.use_abstract_mesh(mesh.abstract_mesh),
@@ -128,7 +127,7 @@ def laid_out(mesh: Mesh) -> Iterator[None]:
 
 
 def rows_of_host(rows: int, mesh: Mesh) -> np.ndarray:
-    """Returns which rows of a global batch the devices of this process need, ascending.
+    """Returns the rows of a global batch that this process's devices need, ascending.
 
     Two processes need the same rows where `tensor` crosses from one to the other.
 

@@ -1,11 +1,11 @@
-"""How the compiler for TPUs behaves on a machine that has none."""
+"""The compiler for TPUs on a machine without TPUs."""
 
 import glob
 import importlib.util
 import os
 
-# It would ask the network what machine this is, wait for whoever else has it loaded,
-# and write logs to the terminal and to /tmp.
+# Without these it asks the network for the type of this machine, waits for other
+# processes that have loaded it, and writes logs to the terminal and to /tmp.
 _QUIET = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_ACCELERATOR_TYPE": "v5e-4",
@@ -18,15 +18,14 @@ _QUIET = {
 
 
 def is_tpu_machine() -> bool:
-    """Returns whether this machine shows devices as those with TPUs do."""
+    """Returns whether this machine has device files as those with TPUs have."""
     return bool(glob.glob("/dev/accel*") or glob.glob("/dev/vfio/*"))
 
 
 def leave_alone() -> None:
-    """Keeps JAX from looking for TPUs where there are none.
+    """Keeps JAX from loading the compiler for TPUs on a machine without TPUs.
 
-    It would load their compiler where that is installed, for nothing. What the
-    environment says stays. To be called before JAX looks for devices.
+    Variables that the environment has set stay. Call it before JAX looks for devices.
     """
     if is_tpu_machine():
         return
@@ -38,10 +37,10 @@ def leave_alone() -> None:
 
 
 def quieten() -> None:
-    """Makes the compiler for TPUs load quietly. What the environment says stays.
+    """Makes the compiler for TPUs load quietly; variables that are set stay.
 
-    To be called before JAX looks for devices, on a machine without TPUs or in a process
-    that uses none.
+    Call it before JAX looks for devices, on a machine without TPUs or in a process that
+    uses none.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

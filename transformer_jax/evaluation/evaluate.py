@@ -17,14 +17,14 @@ from transformer_jax.checkpoints.manager import (
     averaged_steps,
     checkpoint_dir,
 )
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingSettings
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
-from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
 from transformer_jax.data.source import from_list, load_pairs
 from transformer_jax.devices import sharding
+from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.errors import InputError
 from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
@@ -112,7 +112,7 @@ def evaluate(
         **_text_scores(translations, references, config.data),
         "num_sentences": len(sources),
         **_checkpoint_report(directory, checkpoint, config),
-        **_decoding_report(config.decoding, config.model),
+        **_decoding_report(config, translator.mesh),
     }
     return EvaluationResult(scores, sources, references, translations)
 
@@ -151,14 +151,16 @@ def _checkpoint_report(
     }
 
 
-def _decoding_report(decoding: DecodingConfig, model: ModelConfig) -> dict[str, Any]:
+def _decoding_report(config: ExperimentConfig, mesh: Mesh) -> dict[str, Any]:
+    decoding = config.decoding
     reported = {
         field.name: getattr(decoding, field.name)
         for field in dataclasses.fields(decoding)
         if field.name in _ALWAYS_REPORTED
         or getattr(decoding, field.name) != field.default
     }
-    return reported | {"compute_dtype": decoding.compute_dtype or model.compute_dtype}
+    dtype, _ = decoding_dtypes(config.model, decoding, mesh)
+    return reported | {"compute_dtype": dtype}
 
 
 def _corpus_loss(

@@ -18,13 +18,14 @@ def batch_loss(
     batch: Batch,
     dropout_rng: Array | None,
     *,
-    row_groups: int = 1,
+    slice_tokens: int,
 ) -> LossSums:
     """Returns the sums of the loss over a batch.
 
     Args:
         dropout_rng: None = no dropout.
-        row_groups: number of parts into which the mesh cuts the rows.
+        slice_tokens: target positions whose logits exist at a time, about; on all
+            devices together.
     """
     model = Transformer(config.model)
 
@@ -50,5 +51,5 @@ def batch_loss(
         batch.target_labels,
         (batch.target_segments != 0).astype(jnp.float32),
         label_smoothing=config.training.label_smoothing,
-        slice_tokens=(config.training.loss_slice_tokens or 2_048) * row_groups,
+        slice_tokens=slice_tokens,
     )

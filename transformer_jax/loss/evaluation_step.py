@@ -10,7 +10,7 @@ from jaxtyping import Array
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
-from transformer_jax.devices.defaults import for_platform
+from transformer_jax.devices.defaults import decide_model, loss_slice_tokens
 from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.loss.batch_loss import batch_loss
 from transformer_jax.loss.sums import count_tokens
@@ -39,12 +39,12 @@ def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep
         >>> float(sums["target_tokens"]), bool(sums["nll"] > 0)
         (32.0, True)
     """
-    config = for_platform(config, mesh)
-    row_groups = num_row_groups(mesh)
+    slice_tokens = loss_slice_tokens(config.training, mesh) * num_row_groups(mesh)
+    config = config.replace(model=decide_model(config.model, mesh))
 
     def evaluation_step(params: Params, batch: Batch) -> dict[str, Array]:
         with sharding.laid_out(mesh):
-            sums = batch_loss(config, params, batch, None, row_groups=row_groups)
+            sums = batch_loss(config, params, batch, None, slice_tokens=slice_tokens)
         counts = count_tokens(batch.source_segments, batch.target_segments)
         return {**counts, **sums._asdict()}
 

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.packing import one_pair_a_row
-from transformer_jax.devices.defaults import decoding_batch_tokens
+from transformer_jax.devices.defaults import decoding_batch_tokens, decoding_dtypes
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -160,7 +161,7 @@ def run_on_pairs(
         InputError: a sentence is longer than a learned table of positions.
     """
     functions = [
-        (make_function(_scoring_config(config, settings)), params)
+        (make_function(_scoring_config(config, settings, translator.mesh)), params)
         for config, params in translator.models
     ]
     tokens = decoding_batch_tokens(settings, translator.mesh)
@@ -185,9 +186,11 @@ def run_on_pairs(
         yield numbers, batch, jax.tree.map(np.asarray, outputs)
 
 
-def _scoring_config(config: ModelConfig, settings: DecodingConfig) -> ModelConfig:
+def _scoring_config(
+    config: ModelConfig, settings: DecodingConfig, mesh: Mesh
+) -> ModelConfig:
     """Returns the settings for scoring: dtype, and a kernel for rows of any length."""
-    dtype = settings.compute_dtype or config.compute_dtype
+    dtype, _ = decoding_dtypes(config, settings, mesh)
     return dataclasses.replace(config, compute_dtype=dtype, attention_kernel="xla")
 
 

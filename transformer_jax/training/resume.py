@@ -1,4 +1,4 @@
-"""Where a run begins: with its data, and at its last checkpoint if it has one."""
+"""Continuing a run: which settings may change, and the state to go on from."""
 
 import contextlib
 import dataclasses
@@ -11,9 +11,7 @@ from jax.sharding import Mesh
 from transformer_jax.checkpoints.manager import CHECKPOINTS, Checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import differences
-from transformer_jax.devices.agreement import (
-    require_agreement,
-)
+from transformer_jax.devices.agreement import require_agreement
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.training.state import (
@@ -28,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 def check_continues(config: ExperimentConfig, workdir: StoredPath) -> None:
-    """Checks that these settings may go on with the run in a work directory, if any.
+    """Checks that a run with these settings may continue the one in a work directory.
 
-    Says which settings have changed since its last checkpoint.
+    Logs each setting that has changed since its last checkpoint.
 
     Raises:
-        InputError: the model or the tokenizer is another one.
+        InputError: the settings of model or tokenizer differ.
     """
     if not (workdir / CHECKPOINTS).is_dir():
         return
@@ -50,8 +48,8 @@ def check_continues(config: ExperimentConfig, workdir: StoredPath) -> None:
     ]
     if fixed:
         raise InputError(
-            f"{workdir} holds a run with other settings ({'; '.join(fixed)}): "
-            "keep them, or choose another --workdir."
+            f"workdir={workdir} holds a run with other settings ({'; '.join(fixed)}): "
+            "keep them, or choose another directory."
         )
     for change in changes:
         logger.warning("continuing with a changed setting, %s", change)
@@ -62,8 +60,8 @@ def starting_state(
 ) -> TrainState:
     """Returns the state of the last checkpoint, or a new one where there is none.
 
-    A running average that the checkpoint lacks begins with its parameters; one that is
-    no longer asked for is dropped.
+    If the settings ask for a running average that the checkpoint lacks, it begins with
+    the parameters; an average in the checkpoint that they do not ask for is dropped.
     """
     steps = checkpoints.steps
     require_agreement("work directory", {"its checkpoints": str(steps)})
@@ -79,7 +77,7 @@ def starting_state(
     if config.training.ema_decay is None:
         return dataclasses.replace(state, averaged_params=None)
     if state.averaged_params is None:
-        # Not the same arrays, as an update takes the memory of both.
+        # A copy, because an update donates the memory of both.
         copy = jax.tree.map(jnp.copy, state.params)
         return dataclasses.replace(state, averaged_params=copy)
     return state

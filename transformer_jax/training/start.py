@@ -1,4 +1,4 @@
-"""The start of a run: settings checked and agreed on, mesh, data."""
+"""The start of a run: the settings are checked, mesh and data are made."""
 
 import json
 import time
@@ -27,7 +27,7 @@ from transformer_jax.training.state import abstract_state
 CONFIG_FILE = "config.json"
 
 
-# How long a network file system may hide from one host what another has written.
+# On a network file system, a file that one host has written appears on another later.
 _VISIBLE_SECONDS = 60
 
 
@@ -42,8 +42,9 @@ def begin(
     """Returns the mesh and the data of a run, the same on all its processes.
 
     Raises:
-        InputError: settings or data do not do, or the processes do not agree; on all
-            of them, and nothing but the data is in the work directory.
+        InputError: settings or data are refused, or the processes have different ones.
+            It is raised in all processes, and the work directory holds the prepared
+            data at most.
     """
     check_joined(alone=alone)
     require_agreement(
@@ -59,7 +60,7 @@ def begin(
     )
     mesh = make_mesh(config.mesh)
     check_rows(config.data.rows, mesh, config.training.accumulation_steps)
-    abstract_state(config, mesh)  # Whether its sizes can be spread over the mesh.
+    abstract_state(config, mesh)  # Checks that every parameter fits the mesh.
     check_continues(config, workdir)
     with primary_first("the preparation of the data"):
         if not is_primary():
@@ -67,35 +68,35 @@ def begin(
         data = prepare(
             config, workdir, train_pairs=train_pairs, validation_pairs=validation_pairs
         )
-    require_agreement("texts and tokenizer", _contents(data))
-    same_on_all_hosts(0.0)  # Compiled now, not between two updates.
+    require_agreement("texts and tokenizer", _digests(data))
+    same_on_all_hosts(0.0)  # Compiles it now, not between two updates.
     return mesh, data
 
 
 def _check_shared(workdir: StoredPath) -> None:
-    """Checks that what the primary has written can be seen here."""
+    """Waits until the files of the primary process appear here."""
     until = time.monotonic() + _VISIBLE_SECONDS
     while not has_tokenizer(workdir):
         if time.monotonic() > until:
             raise InputError(
-                f"{workdir} does not show here what the primary has written there: "
-                "choose a --workdir that all hosts share, as gs://..."
+                f"workdir={workdir} does not show here what the primary has written "
+                "there: choose one that all hosts share, as gs://..."
             )
         time.sleep(1.0)
 
 
-def _contents(data: PreparedData) -> dict[str, str]:
-    """Returns what names the tokenizer and the texts."""
+def _digests(data: PreparedData) -> dict[str, str]:
+    """Returns digests of the tokenizer and the texts, by name."""
 
-    def named(corpus: Corpus | None) -> str:
+    def digest(corpus: Corpus | None) -> str:
         return (
             "none" if corpus is None else f"{corpus.fingerprint} of {corpus.num_pairs}"
         )
 
     return {
         "the tokenizer": data.tokenizer.digest,
-        "the training text": named(data.train),
-        "the validation text": named(data.validation),
+        "the training text": digest(data.train),
+        "the validation text": digest(data.validation),
     }
 
 

@@ -1,5 +1,6 @@
-"""What a run is made of between two updates."""
+"""The state of a run between two updates."""
 
+import functools
 from typing import Any
 
 import flax.struct
@@ -12,6 +13,7 @@ from jax.sharding import Mesh
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.devices import sharding
 from transformer_jax.kernels.random_bits import MURMUR
+from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.optimizer import make_optimizer
 
@@ -22,13 +24,13 @@ class TrainState:
 
     step: Array  # int32 [], updates applied
     batches: Array  # int32 [], global batches taken; more than `step` by those skipped
-    params: Any  # float32
-    opt_state: Any  # float32
-    averaged_params: Any = None  # float32; None without `training.ema_decay`
+    params: Params  # float32
+    opt_state: optax.OptState  # float32
+    averaged_params: Params | None = None  # float32; None without `training.ema_decay`
 
     @property
-    def final_params(self) -> Any:
-        """What to evaluate and translate with: the average where there is one."""
+    def final_params(self) -> Params:
+        """Parameters to evaluate and translate with: the average if there is one."""
         return self.params if self.averaged_params is None else self.averaged_params
 
 
@@ -40,9 +42,9 @@ def make_rng(config: TrainingConfig, stream: str) -> Array:
     return jax.random.fold_in(rng, streams[stream])
 
 
-def checkpoint_items(state: TrainState) -> tuple[Any, dict[str, Any]]:
-    """Returns the parts of a checkpoint: what to translate with, and all the rest."""
-    rest = {
+def checkpoint_items(state: TrainState) -> tuple[Params, dict[str, Any]]:
+    """Returns the parts of a checkpoint: `final_params`, and all that is left."""
+    rest: dict[str, Any] = {
         "step": state.step,
         "batches": state.batches,
         "opt_state": state.opt_state,
@@ -52,8 +54,8 @@ def checkpoint_items(state: TrainState) -> tuple[Any, dict[str, Any]]:
     return state.averaged_params, {**rest, "params": state.params}
 
 
-def state_of_items(final_params: Any, rest: dict[str, Any]) -> TrainState:
-    """Returns the state that `checkpoint_items` has taken apart."""
+def state_of_items(final_params: Params, rest: dict[str, Any]) -> TrainState:
+    """Returns the state from the parts that `checkpoint_items` makes of it."""
     if "params" in rest:
         return TrainState(**rest, averaged_params=final_params)
     return TrainState(**rest, params=final_params)
@@ -72,8 +74,16 @@ def _make_state(
     return TrainState(zero, zero, params, optimizer.init(params), averaged)
 
 
+@functools.lru_cache(maxsize=4)
 def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
-    """Returns shapes, dtypes and shardings of the state, without making any of it."""
+    """Returns shapes, dtypes and shardings of the state, without making any of it.
+
+    The start of a run, its first state and its step ask for the same one: it is traced
+    once.
+
+    Raises:
+        InputError: a parameter cannot be spread over the mesh as the settings ask.
+    """
     optimizer = make_optimizer(
         config.optimizer, config.model.d_model, config.training.num_steps
     )
@@ -81,11 +91,12 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
         lambda rng: _make_state(rng, config, optimizer),
         make_rng(config.training, "init"),
     )
-    return jax.tree.map(
+    state: TrainState = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
         sharding.unboxed(boxed),
         sharding.shardings_of(boxed, mesh),
     )
+    return state
 
 
 def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
@@ -96,7 +107,9 @@ def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
 
     def make(rng: Array) -> TrainState:
-        return sharding.unboxed(_make_state(rng, config, optimizer))
+        state: TrainState = sharding.unboxed(_make_state(rng, config, optimizer))
+        return state
 
     rng = make_rng(config.training, "init")
-    return jax.jit(make, out_shardings=shardings)(rng)
+    state: TrainState = jax.jit(make, out_shardings=shardings)(rng)
+    return state

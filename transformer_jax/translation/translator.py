@@ -15,7 +15,7 @@ from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.search_state import Search
 from transformer_jax.devices import sharding
-from transformer_jax.devices.defaults import decoding_batch_tokens
+from transformer_jax.devices.defaults import decoding_batch_tokens, decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -255,10 +255,6 @@ class Translator:
         return whole
 
     @property
-    def _is_on_cpu(self) -> bool:
-        return bool(self.mesh.devices.flat[0].platform == "cpu")
-
-    @property
     def position_limit(self) -> int | None:
         """Most tokens that all models have positions for; None = any number."""
         return position_limit(config for config, _ in self.models)
@@ -270,10 +266,8 @@ class Translator:
     def _programs(self, n: int, settings: DecodingConfig) -> SearchPrograms:
         models, weight_dtypes = [], []
         for config, _ in self.models:
-            dtype = settings.compute_dtype or config.compute_dtype
-            weight_dtypes.append(dtype)
-            # CPUs are slow in all that is bfloat16 but large products.
-            dtype = "float32" if self._is_on_cpu else dtype
+            weight_dtype, dtype = decoding_dtypes(config, settings, self.mesh)
+            weight_dtypes.append(weight_dtype)
             models.append(dataclasses.replace(config, compute_dtype=dtype))
         # Programs do not depend on these settings: equal values share a program.
         settings = dataclasses.replace(

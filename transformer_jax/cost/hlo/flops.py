@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transformer_jax.cost.hlo.text import Computation, Instruction, Program
@@ -81,7 +82,7 @@ def _reduction(
         # The compiler for TPUs writes a reduction whose result is spread again as a
         # window over all there is: it is computed once.
         window = _WINDOW.search(instruction.attributes)
-        sizes = dict(_window_fields(window[1] if window else "")).get("size", [1])
+        sizes = _window_fields(window[1] if window else "").get("size", [1])
         return each * min(after * (math.prod(sizes) - 1), before)
     return each * before
 
@@ -110,7 +111,7 @@ def _convolution(computation: Computation, instruction: Instruction) -> float:
     if labels is None:
         raise ValueError(f"a convolution without dim_labels: {instruction.name}")
     left, right = computation.operands(instruction)
-    sizes = {
+    sizes: dict[str, dict[str, int]] = {
         side: dict(zip(text, shape.dimensions, strict=True))
         for side, text, shape in (
             ("left", labels[1], left.shapes[0]),
@@ -119,7 +120,7 @@ def _convolution(computation: Computation, instruction: Instruction) -> float:
         )
     }
     window = _WINDOW.search(instruction.attributes)
-    fields = dict(_window_fields(window[1] if window else ""))
+    fields = _window_fields(window[1] if window else "")
     pairs = 1
     for index in range(len(labels[1]) - 2):
         label = str(index)
@@ -131,22 +132,18 @@ def _convolution(computation: Computation, instruction: Instruction) -> float:
     return 2.0 * features * sizes["out"]["f"] * batch * pairs
 
 
-def _window_fields(text: str) -> list[tuple[str, list]]:
-    """`size=2x3 pad=0_0x1_1` as `size: [2, 3]`, `pad: [(0, 0), (1, 1)]`."""
-    fields: list[tuple[str, list]] = []
-    for item in text.split():
-        name, value = item.split("=")
-        values = value.split("x")
-        if name == "pad":
-            fields.append((name, [tuple(map(int, v.split("_"))) for v in values]))
-        else:
-            fields.append((name, [int(v) for v in values]))
-    return fields
+def _window_fields(text: str) -> dict[str, list[int]]:
+    """`size=2x3 pad=0_0x1_1` as `size: [2, 3]`, `pad: [0, 1]`: the low padding."""
+    fields = (item.split("=") for item in text.split())
+    return {
+        name: [int(number.split("_")[0]) for number in value.split("x")]
+        for name, value in fields
+    }
 
 
-def _valid_pairs(num_inputs: int, num_outputs: int, window: dict) -> int:
+def _valid_pairs(num_inputs: int, num_outputs: int, window: Mapping[str, int]) -> int:
     """Returns how many pairs of output and window position meet an input, in 1-D."""
-    stride, low = window.get("stride", 1), window.get("pad", (0, 0))[0]
+    stride, low = window.get("stride", 1), window.get("pad", 0)
     spread, holes = window.get("rhs_dilate", 1), window.get("lhs_dilate", 1)
     size = window.get("size", 1)
     pairs = 0
