@@ -1,6 +1,5 @@
 """Steps compiled for TPUs that are not here."""
 
-import dataclasses
 import importlib.util
 
 import jax
@@ -10,7 +9,6 @@ from jax.sharding import SingleDeviceSharding
 
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.cost.comparison import mesh_candidates
 from transformer_jax.cost.hlo.cost import program_cost
 from transformer_jax.cost.model_flops import training_flops
 from transformer_jax.cost.plan import plan
@@ -81,12 +79,6 @@ def test_loops_count_as_often_as_they_run(unroll):
     assert products <= ours.bytes_accessed < 3 * products
 
 
-def test_devices_of_topologies():
-    assert len(topology_devices("v4:2x2x2")) == 8  # Both cores of a chip are one.
-    two_slices = topology_devices("v5e:2x2", num_slices=2)
-    assert [device.slice_index for device in two_slices] == 4 * [0] + 4 * [1]
-
-
 @pytest.mark.parametrize("topology", ["v5e:3x3", "v1:2x2", "v5e", "v5e:2x2x2"])
 def test_a_topology_that_does_not_exist(topology):
     with pytest.raises(InputError, match=rf"topology={topology}.* v5e:4x4"):
@@ -99,15 +91,3 @@ def test_what_does_not_fit_is_refused():
         plan(tiny(vocab_size=60_000_000), "v5e:1x1")
     with pytest.raises(InputError, match=r"must divide the number of devices, 4"):
         plan(tiny(MeshConfig(fsdp=3)), "v5e:2x2")
-
-
-def test_candidates_use_every_device_and_keep_slices_whole():
-    for num_devices, num_slices in ((1, 1), (4, 1), (256, 1), (32, 2)):
-        found = [
-            dataclasses.astuple(m) for m in mesh_candidates(num_devices, num_slices)
-        ]
-        assert len(found) == len(set(found)) <= 6
-        for data, fsdp, tensor in found:
-            assert data * fsdp * tensor == num_devices
-            assert data % num_slices == 0
-    assert (256, 1, 1) in [dataclasses.astuple(m) for m in mesh_candidates(256)]

@@ -16,7 +16,6 @@ from transformer_jax.config.experiment import (
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import check_rows, make_mesh
-from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.training.state import abstract_state, init_state
 
@@ -209,16 +208,3 @@ def test_unboxing_leaves_plain_arrays():
     boxed = {"a": nn.LogicallyPartitioned(jnp.ones(3), ("embed",)), "b": jnp.ones(2)}
     plain = sharding.unboxed(boxed)
     assert jax.tree.map(jnp.shape, plain) == {"a": (3,), "b": (2,)}
-
-
-def test_a_function_runs_on_each_device_s_rows_alone():
-    mesh = make_mesh(MeshConfig(fsdp=2, tensor=2))
-    rows = jnp.arange(16.0)[:, None]
-
-    def minus_own_mean(params, rows):
-        assert rows.shape == (2, 1)
-        return params * (rows - rows.mean())
-
-    run = jax.jit(on_own_rows(minus_own_mean, mesh))
-    result = run(jnp.float32(2.0), rows)
-    np.testing.assert_array_equal(result[:, 0], [-1, 1] * 8)

@@ -35,14 +35,14 @@ _PROFILED_STEPS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """What was measured; rates are per second, of all devices together."""
+    """The measurements; rates are per second, for all devices together."""
 
     device: str
     num_devices: int
     mesh: dict[str, int]
     compute_dtype: str
     data: str
-    """Whose sentences: of the settings, or made up."""
+    """The text: that of the settings, or made up."""
     num_steps: int
     """Updates measured."""
     compile_seconds: float
@@ -50,9 +50,9 @@ class BenchmarkResult:
     compile_cached: bool
     """The compiled step was read from disk."""
     step_seconds: float
-    """Of an update, the median."""
+    """The median over the updates."""
     source_tokens_per_second: float
-    """Real tokens over the whole time that was measured; padding does not count."""
+    """Real tokens by the whole time measured; padding does not count."""
     target_tokens_per_second: float
     fill: float
     """Part of the positions, both sides together, that holds real tokens."""
@@ -60,20 +60,20 @@ class BenchmarkResult:
     """By the model's formula, for real tokens; over the whole time."""
     peak_tflops_per_second: float | None
     peak_source: str
-    """Where the peak is from: a data sheet, or a product of matrices timed here."""
+    """Source of the peak: a data sheet, or matrix products timed here."""
     fraction_of_peak: float | None
     peak_memory_bytes: int
-    """The most that one device, or this process, has held."""
+    """Largest memory of one device, or of this process."""
     peak_memory_source: str
     temporary_bytes: int
     """Of the compiled step on each device, by the compiler."""
     compiles_while_measured: int
-    """0, or the time of a compilation is in the numbers."""
+    """If not 0, the numbers include the time of compilations."""
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Some updates: when each ended, and the sums of their reports."""
+    """Seconds of each of some updates, and the sums of their metrics."""
 
     seconds: list[float]
     sums: dict[str, float]
@@ -87,20 +87,20 @@ def benchmark(
     warmup_steps: int = 3,
     profile_dir: str | os.PathLike[str] | None = None,
 ) -> BenchmarkResult:
-    """Returns what an update costs here, taken as `train` takes them.
+    """Measures updates on this machine, run as `train` runs them.
 
-    Batches are made ahead and handed over, steps are dispatched before the one before
-    has ended, and the report of each is fetched.
+    Batches are made ahead and transferred, each step is dispatched before the one
+    before has ended, and the metrics of every step are fetched.
 
     Args:
-        workdir: the data of the settings, prepared in this directory; sentences of
-            random tokens if None.
-        num_steps: updates that are measured.
+        workdir: directory in which the data of the settings is prepared; None =
+            sentences of random tokens.
+        num_steps: updates to measure.
         warmup_steps: updates before them.
         profile_dir: gets a trace of a few more updates, for TensorBoard or Perfetto.
 
     Raises:
-        InputError: the data or the mesh does not do.
+        InputError: an argument, the data or the mesh is refused.
     """
     if num_steps < 1:
         raise InputError(f"num_steps={num_steps} must be at least 1.")
@@ -128,15 +128,15 @@ def measure_updates(
     warmup_steps: int = 3,
     profile_dir: str | os.PathLike[str] | None = None,
 ) -> BenchmarkResult:
-    """Returns what an update with given batches costs; `benchmark` says the rest.
+    """Measures updates with these batches; otherwise as `benchmark`.
 
     Args:
-        batches: this host's part of at least one global batch for each update, and one
-            more; all of the shape that `config.data` says.
-        name: whose sentences they are.
+        batches: this host's rows of a global batch for each update and one more, in
+            the shape of `config.data`.
+        name: of the text.
     """
     state = init_state(config, mesh)
-    compiled, compile_seconds, is_cached = _compiled(config, mesh, state, batches)
+    compiled, compile_seconds, is_cached = _compile_step(config, mesh, state, batches)
     rates = [matmul_rate(config.model, mesh)]
     state, _ = _run(compiled, state, batches, mesh, max(1, warmup_steps))
     counter = CompileCounter()
@@ -175,7 +175,7 @@ def measure_updates(
     )
 
 
-def _compiled(
+def _compile_step(
     config: ExperimentConfig, mesh: Mesh, state: TrainState, batches: Iterator[Batch]
 ) -> tuple[Any, float, bool]:
     """Returns the compiled step, the seconds it took, and whether it came from disk."""

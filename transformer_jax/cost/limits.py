@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def matmul_rate(model: ModelConfig, mesh: Mesh) -> float:
-    """Returns operations per second of a product of matrices, the best of several.
+    """Returns operations per second of a matrix product, the best of several.
 
-    Every device multiplies a matrix of its own; the dtype is that of the model.
+    Every device multiplies its own matrices, in the model's compute dtype.
     """
     size = _MATMUL_SIZE
     rows = len(sharding.rows_of_host(num_row_groups(mesh), mesh))
@@ -42,7 +42,7 @@ def matmul_rate(model: ModelConfig, mesh: Mesh) -> float:
 def peak_flops(
     model: ModelConfig, mesh: Mesh, matmul_rate: float
 ) -> tuple[float | None, str]:
-    """Returns the matrix product rate of all devices, and where it is from."""
+    """Returns the peak rate of all devices together, and its source."""
     device = mesh.devices.flat[0]
     if device.platform == "cpu":
         return matmul_rate, f"{model.compute_dtype} product of matrices timed here"
@@ -58,7 +58,7 @@ def peak_flops(
 
 
 def peak_memory() -> tuple[int, str]:
-    """Returns the most bytes held at one time, and who says so."""
+    """Returns the most bytes held at a time, and the source of the number."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     peaks = [s["peak_bytes_in_use"] for s in stats if s and "peak_bytes_in_use" in s]
     if peaks:

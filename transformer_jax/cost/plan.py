@@ -24,7 +24,7 @@ from transformer_jax.training.step import make_train_step
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an update costs each chip of a topology."""
+    """The cost of an update for each chip of a topology."""
 
     topology: str
     num_slices: int
@@ -32,9 +32,9 @@ class Plan:
     chip: str
     mesh: dict[str, int]
     model_flops: float
-    """By the model's formula, every position of the batch taken as a token."""
+    """By the model's formula, as if every position were a token."""
     attention_score_flops: float
-    """Of attention scores over whole rows, which the formula leaves out."""
+    """Of attention scores over whole rows, which are not in the formula."""
     flops: float
     """Of the compiled step."""
     matmul_flops: float
@@ -51,23 +51,23 @@ class Plan:
     memory_bytes: int
     """Of the chip."""
     collective_bytes: dict[str, int]
-    """Taken from the chip by each kind of collective."""
+    """Sent by the chip, by kind of collective."""
     roofline_seconds: dict[str, float]
     """By resource; a step takes at least the largest."""
     bound_by: str
     """The resource with the largest."""
     target_tokens_per_second_at_most: float
-    """Of all chips together, if every position were a token."""
+    """All chips together, as if every position were a token."""
     compile_seconds: float
 
 
 def plan(
     config: ExperimentConfig, topology: str, *, num_slices: int = 1
 ) -> tuple[Plan, ProgramCost]:
-    """Returns what an update costs on a topology, in sum and by instruction.
+    """Returns the cost of an update on a topology, in total and by instruction.
 
-    The step is the one `train` runs, compiled for the mesh of `config.mesh`; nothing is
-    run, and no TPU is needed. It takes as long as compiling takes.
+    It compiles the step of `train` for the mesh of `config.mesh`; nothing is run, and
+    no TPU is needed.
 
     Args:
         topology: TPU version and chips along each dimension of a slice, as `v5e:4x4`.

@@ -44,11 +44,11 @@ class NonFiniteError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves in memory; everything is in its work directory too."""
+    """The result of a run; its work directory holds all of it too."""
 
     state: TrainState
     history: list[dict[str, Any]]
-    """The lines of `metrics.jsonl`, those of the runs it continued included."""
+    """The lines of `metrics.jsonl`, from the first step on."""
     config: ExperimentConfig
     translator: Translator
     """The trained model, ready to translate."""
@@ -63,24 +63,24 @@ def train(
     progress: bool = True,
     alone: bool = False,
 ) -> TrainResult:
-    """Trains a model into a work directory, continuing what is there.
+    """Trains a model into a work directory, or continues the run that is there.
 
-    A run that was interrupted goes on from its last checkpoint with the data and the
-    random numbers it would have had, and ends with the same parameters to the bit.
+    An interrupted run goes on from its last checkpoint, with the same data and random
+    numbers, and ends with the same parameters to the bit.
 
-    Several processes train one model together if each calls `initialize_distributed`
-    first, then this with the same arguments.
+    Several processes train one model together: each calls `initialize_distributed`
+    first, then this function with the same arguments.
 
     Args:
         workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a
             directory that all processes share, or `gs://bucket/run`.
-        train_pairs: (source, target) sentences in place of those `config.data` names.
-        validation_pairs: likewise.
+        train_pairs: (source, target) sentences in place of those of `config.data`.
+        validation_pairs: likewise, for validation.
         progress: show a progress bar.
-        alone: train separately, though started as one of several processes.
+        alone: train separately, although this is one of several processes.
 
     Raises:
-        InputError: settings or data that the user can mend; nothing was trained.
+        InputError: settings or data are refused; nothing was trained.
         NonFiniteError: `training.max_skipped_steps` updates in a row failed.
 
     Paper: section 5.
@@ -95,7 +95,7 @@ def train(
     )
     if data.validation is not None:
         check_lengths(data.validation, config.model)
-    # Nothing but the data is in the work directory before all of the above is right.
+    # Up to here an error leaves nothing but data in the work directory.
     checkpoints = Checkpoints(folder, config.training)
     try:
         write_config(config, folder)
@@ -112,7 +112,7 @@ def train(
         finally:
             reporter.close()
     finally:
-        checkpoints.close()  # Waits for what is being written, also when interrupted.
+        checkpoints.close()  # Waits for files being written, after an interrupt too.
     translator = Translator(config, state.final_params, data.tokenizer, mesh)
     return TrainResult(state, reporter.history, config, translator)
 
@@ -168,7 +168,7 @@ class _Run:
         while applied < self._settings.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
-            # The report of the update before is fetched while this one runs.
+            # Metrics of the previous update are fetched while this one runs.
             if pending is not None:
                 applied += self._account(pending, applied + 1)
             pending = report
@@ -177,7 +177,7 @@ class _Run:
                 continue
             is_applied = self._account(pending, applied + 1)
             pending = None
-            # A step whose update was skipped is due again with the next batch.
+            # If the update was skipped, the next batch has the same step number.
             if is_applied:
                 applied += 1
                 self._after_update(applied, state)
@@ -217,7 +217,7 @@ class _Run:
         return at_interval or step == settings.num_steps
 
     def _after_update(self, step: int, state: TrainState) -> None:
-        """Reports, evaluates and saves what is due."""
+        """Reports, evaluates and saves if it is time to."""
         settings = self._settings
         is_last = step == settings.num_steps
         if step % settings.log_every_steps == 0 or is_last:
@@ -263,7 +263,7 @@ class _Run:
             return True
         minutes = (time.monotonic() - self._checkpointed) / 60
         limit = settings.checkpoint_every_minutes or math.inf
-        # Clocks differ between hosts, and all must save or none.
+        # Clocks of hosts differ, but all must save at the same step.
         return bool(same_on_all_hosts(minutes >= limit))
 
     def _save(

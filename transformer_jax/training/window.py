@@ -1,4 +1,4 @@
-"""What the updates since the last report add up to."""
+"""Sums over the updates since the last report."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from transformer_jax.loss.sums import add_sums, mean_metrics
 class Window:
     """Sums over the updates since the last report, and the time they took.
 
-    An update that was skipped is counted and has no part in any mean.
+    Skipped updates are counted; they are in no mean.
     """
 
     sums: dict[str, float] = field(default_factory=dict)
