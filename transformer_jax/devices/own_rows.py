@@ -1,12 +1,15 @@
 """Functions that every device runs on its own rows alone."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
 
 from transformer_jax.devices.mesh import MESH_AXES
+
+_Result = TypeVar("_Result")
 
 
 def own_rows(mesh: Mesh) -> NamedSharding:
@@ -14,7 +17,7 @@ def own_rows(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(MESH_AXES))
 
 
-def make_own_rows(tree: Any, mesh: Mesh) -> Any:
+def make_own_rows(tree: PyTree, mesh: Mesh) -> PyTree:
     """Returns global arrays for `on_own_rows`; every process passes all rows."""
     sharding = own_rows(mesh)
     return jax.tree.map(
@@ -22,7 +25,7 @@ def make_own_rows(tree: Any, mesh: Mesh) -> Any:
     )
 
 
-def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+def on_own_rows(function: Callable[..., _Result], mesh: Mesh) -> Callable[..., _Result]:
     """Returns `function(params, *rows)` run by every device on its rows alone.
 
     For loops whose length depends on the rows, as a search: devices do not wait for
@@ -32,14 +35,15 @@ def on_own_rows(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """
     rows_spec = PartitionSpec(MESH_AXES)
 
-    def run(params: Any, *rows: Any) -> Any:
+    def run(params: PyTree, *rows: Array) -> _Result:
         specs = (PartitionSpec(), *(rows_spec for _ in rows))
-        return jax.shard_map(
+        result: _Result = jax.shard_map(
             function,
             mesh=mesh,
             in_specs=specs,
             out_specs=rows_spec,
             check_vma=False,
         )(params, *rows)
+        return result
 
     return run

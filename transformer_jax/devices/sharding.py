@@ -12,16 +12,19 @@ least first: along `tensor`, which has most, devices are nearest to each other.
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
 
 from transformer_jax import axes
 from transformer_jax.devices.mesh import DATA, FSDP, TENSOR, num_row_groups
 from transformer_jax.errors import InputError
+
+_Tree = TypeVar("_Tree")
 
 # In order of precedence: of an activation [batch, length, embed] the rows take `fsdp`,
 # so that its width stays whole.
@@ -48,7 +51,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def shardings_of(boxed: Any, mesh: Mesh) -> Any:
+def shardings_of(boxed: PyTree, mesh: Mesh) -> PyTree:
     """Returns the shardings of a tree whose parameters carry logical axis names.
 
     Args:
@@ -60,7 +63,9 @@ def shardings_of(boxed: Any, mesh: Mesh) -> Any:
             spread over.
     """
 
-    def sharding_of(path: Any, leaf: Any) -> NamedSharding:
+    def sharding_of(
+        path: tuple[Any, ...], leaf: nn.Partitioned[Array] | Array
+    ) -> NamedSharding:
         if not isinstance(leaf, nn.Partitioned):
             return replicated(mesh)
         name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -73,7 +78,7 @@ def shardings_of(boxed: Any, mesh: Mesh) -> Any:
 
 
 def _checked_spec(
-    name: str, shape: Sequence[int], names: Sequence[Any], mesh: Mesh
+    name: str, shape: Sequence[int], names: Sequence[str | None], mesh: Mesh
 ) -> PartitionSpec:
     known = [axis for axis, _ in RULES]
     for axis in names:
@@ -95,7 +100,7 @@ def _checked_spec(
     return spec
 
 
-def unboxed(tree: Any) -> Any:
+def unboxed(tree: PyTree) -> PyTree:
     """Returns the tree without its axis names: plain arrays."""
     return nn.unbox(tree)
 
@@ -139,7 +144,7 @@ def rows_of_host(rows: int, mesh: Mesh) -> np.ndarray:
     return np.concatenate([np.arange(*part) for part in sorted(parts)])
 
 
-def make_global(tree: Any, mesh: Mesh) -> Any:
+def make_global(tree: _Tree, mesh: Mesh) -> _Tree:
     """Returns global arrays from this process's rows of them, spread over the mesh.
 
     Args:
@@ -160,4 +165,5 @@ def make_global(tree: Any, mesh: Mesh) -> Any:
         shape = (height * groups, *local.shape[1:])
         return jax.make_array_from_callback(shape, sharding, part)
 
-    return jax.tree.map(to_global, tree)
+    placed: _Tree = jax.tree.map(to_global, tree)
+    return placed
