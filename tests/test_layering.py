@@ -54,8 +54,8 @@ DOORS = {
     "sacremoses": "text_metrics.moses",
     "cattrs": "config.reading",
     "tyro": "cli commands",
-    "tensorboardX": "training.reporting",
-    "tqdm": "progress training.reporting",
+    "tensorboardX": "training.tensorboard",
+    "tqdm": "progress",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from transformer_jax.tokenizer.tokenizer import Tokenizer as Tokenizer
     from transformer_jax.training.loop import TrainResult as TrainResult
     from transformer_jax.training.loop import train as train
-    from transformer_jax.training.reporting import read_metrics as read_metrics
+    from transformer_jax.training.metrics_file import read_metrics as read_metrics
     from transformer_jax.training.state import TrainState as TrainState
     from transformer_jax.training.state import init_state as init_state
     from transformer_jax.training.step import make_train_step as make_train_step
@@ -88,7 +88,7 @@ _HOMES = {
     "text_metrics.quality": ["translation_quality"],
     "tokenizer.tokenizer": ["Tokenizer"],
     "training.loop": ["TrainResult", "train"],
-    "training.reporting": ["read_metrics"],
+    "training.metrics_file": ["read_metrics"],
     "training.state": ["TrainState", "init_state"],
     "training.step": ["make_train_step"],
     "translation.translator": ["Translator"],

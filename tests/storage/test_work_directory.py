@@ -19,7 +19,8 @@ from transformer_jax.storage.work_directory import (
     write_whole,
 )
 from transformer_jax.training import reporting
-from transformer_jax.training.reporting import Reporter, read_metrics
+from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.reporting import Reporter
 from transformer_jax.training.start import write_config
 
 RUN = "gs://bucket/runs/one"

@@ -23,7 +23,7 @@ from transformer_jax.data.prepare import prepare
 from transformer_jax.devices import sharding
 from transformer_jax.errors import InputError
 from transformer_jax.training.loop import NonFiniteError, TrainResult, train
-from transformer_jax.training.reporting import read_metrics
+from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.step import make_train_step
 
 PAIRS = reversed_pairs(200)

@@ -1,17 +1,16 @@
-"""What a run tells is told once, and survives being cut short."""
+"""Reports of a run: one line a step, also after an interruption."""
 
-import io
 import json
 import logging
-import sys
+import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from transformer_jax.devices.compilations import CompileCounter
-from transformer_jax.progress import sentence_bar
-from transformer_jax.training.reporting import Reporter, read_metrics
+from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.reporting import Reporter
 
 TRAIN = {"loss": 2.0, "learning_rate": 1e-3, "target_tokens_per_second": 100.0}
 
@@ -25,7 +24,7 @@ def report(workdir, steps, start_step: int = 0) -> list:
     for step in steps:
         told.report("train", step, TRAIN | {"loss": step / 2})
         told.report("validation", step, {"bleu": 1.0, "nothing": None})
-        told.advance(step)
+        told.progress.advance(step)
     told.close()
     return told.history
 
@@ -92,19 +91,22 @@ def test_compilations_are_counted_while_the_counter_is_open():
     assert counter.count == before + 2
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
-@pytest.mark.parametrize("progress", [True, False])
-def test_a_bar_of_sentences_is_shown_on_a_terminal_only(
-    monkeypatch, is_terminal, progress
-):
-    screen = io.StringIO()
-    screen.isatty = lambda: is_terminal
-    monkeypatch.setattr(sys, "stderr", screen)
-    with sentence_bar(10, 4, progress) as bar:
-        bar.update(6)
-    shown = screen.getvalue()
-    if is_terminal and progress:
-        assert "10/10" in shown
-        assert "sentences/s" in shown
-    else:
-        assert shown == ""
+def test_a_log_gets_lines_and_no_carriage_return(tmp_path, capsys):
+    told = Reporter(tmp_path, num_steps=10, start_step=2, progress=True)
+    told.progress.say("compiling")
+    told.progress.advance(3)
+    told.progress.say("")
+    told.progress.advance(4)
+    told.report("train", 4, TRAIN)
+    told.report("validation", 4, {"bleu": 1.0})
+    told.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "compiling ..."
+    line = r"4 of 10 steps \(40 %\), [\d,.]+ steps/s, \d\d:\d\d left: loss 2\.000, "
+    assert re.fullmatch(line + r"lr 1\.0e-03, tok/s 100", lines[1])
+    assert lines[2:] == ["step 4: validation bleu 1"]
+
+
+def test_progress_that_is_not_wanted_prints_nothing(tmp_path, capfd):
+    report(tmp_path, [1, 2])
+    assert capfd.readouterr().err == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
-from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.commands.startup import Joined, Processes, show_log
 
 
 def bench(
@@ -16,6 +16,7 @@ def bench(
     num_steps: int = 30,
     warmup_steps: int = 3,
     profile: Path | None = None,
+    progress: bool = True,
     settings: Settings = PAPER_BASE,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
@@ -29,7 +30,9 @@ def bench(
         warmup_steps: updates before them.
         profile: directory for a trace of some more updates, for TensorBoard or
             Perfetto.
+        progress: show progress on standard error.
     """
+    show_log(progress)
     processes.start()
     from transformer_jax.cost.benchmark import benchmark
 

@@ -14,6 +14,7 @@ from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
     Joined,
     Processes,
+    show_log,
     translate_on_all_cores,
 )
 from transformer_jax.errors import InputError
@@ -32,6 +33,7 @@ def evaluate(
     target: Path | None = None,
     output: Path | None = None,
     examples: int = 0,
+    progress: bool = True,
     decoding: DecodingFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
@@ -45,7 +47,9 @@ def evaluate(
         target: their references.
         output: file for the translations.
         examples: this many translations, evenly spaced, shown with their references.
+        progress: show progress on standard error.
     """
+    show_log(progress)
     translate_on_all_cores()
     processes.start()
     from transformer_jax.data.source import from_files

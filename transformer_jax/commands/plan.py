@@ -10,6 +10,7 @@ from transformer_jax.commands.settings import (
     Settings,
     change_settings,
 )
+from transformer_jax.commands.startup import show_log
 
 
 def plan(
@@ -20,6 +21,7 @@ def plan(
     compare: tuple[str, ...] = (),
     recommend: bool = False,
     operations: int = 0,
+    progress: bool = True,
     settings: Settings = PAPER_BASE,
 ) -> None:
     """Compile an update for TPUs that are not attached: its cost per chip, as JSON.
@@ -33,7 +35,9 @@ def plan(
         recommend: try the few meshes worth it and name the one that is fastest by
             its roofline.
         operations: show this number of the most expensive instructions.
+        progress: show progress on standard error.
     """
+    show_log(progress)
     # Nothing runs on a device: those here stay free for other processes.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from transformer_jax.cost.comparison import compare_plans

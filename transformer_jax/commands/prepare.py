@@ -2,17 +2,24 @@
 
 from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
+from transformer_jax.commands.startup import show_log
 
 
 def prepare(
-    config: ConfigFile, /, workdir: str, settings: Settings = PAPER_BASE
+    config: ConfigFile,
+    /,
+    workdir: str,
+    progress: bool = True,
+    settings: Settings = PAPER_BASE,
 ) -> None:
     """Make the data and the tokenizer of a work directory, without training.
 
     Args:
         config: TOML file with the settings.
         workdir: directory of the run.
+        progress: show progress on standard error.
     """
+    show_log(progress)
     from transformer_jax.data.prepare import prepare
 
     data = prepare(settings, workdir)

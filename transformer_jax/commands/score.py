@@ -33,6 +33,7 @@ def score(
     alignments: bool = False,
     checkpoint: str = "latest",
     ensemble: tuple[str, ...] = (),
+    progress: bool = True,
     decoding: ScoringFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
@@ -53,11 +54,12 @@ def score(
         checkpoint: latest, best, average or a step.
         ensemble: more work directories or checkpoints, whose probabilities are
             averaged with those of the first.
+        progress: show progress on standard error.
     """
     processes.start()
     from transformer_jax.data.source import from_files
     from transformer_jax.devices.joining import is_primary
-    from transformer_jax.progress import sentence_bar
+    from transformer_jax.progress import Progress
 
     pairs = from_files(source, target)
     translator = load_translator(workdir, checkpoint, ensemble)
@@ -66,14 +68,18 @@ def score(
     with (
         # Every process computes; one writes.
         open_output(output) if is_primary() else contextlib.nullcontext() as out,
-        sentence_bar(len(pairs), 0, progress=True) as bar,
+        Progress(len(pairs), "sentences", shown=progress) as shown,
     ):
+        shown.say("compiling")
         for record in records:
-            bar.update()
+            if record["line"] == 1:
+                shown.say("")
+            shown.advance(record["line"])
+            shown.show_sometimes()
             log_prob += record["log_prob"]
             num_tokens += record["num_tokens"]
             if out is not None:
-                out.write(_formatted(record, format) + "\n")
+                out.write(_format_record(record, format) + "\n")
     if is_primary():
         summary = _summary(len(pairs), num_tokens, log_prob, checkpoint)
         if output is None:
@@ -88,7 +94,7 @@ def _records(
     alignments: bool,
     decoding: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """Yields what there is to say of each pair, in the order of the files."""
+    """Yields the scores of each pair, in the order of the files."""
     from transformer_jax.scoring.alignment import align, pharaoh
     from transformer_jax.scoring.scores import score
 
@@ -109,7 +115,8 @@ def _records(
             yield record
 
 
-def _formatted(record: dict[str, Any], format: str) -> str:
+def _format_record(record: dict[str, Any], format: str) -> str:
+    """Returns the line of a pair."""
     if format == "jsonl":
         return json.dumps(record, ensure_ascii=False)
     columns = [f"{record['log_prob']:.6f}", f"{record['score']:.6f}"]

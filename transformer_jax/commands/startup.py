@@ -1,5 +1,6 @@
-"""What a command does before JAX looks for devices."""
+"""The start of a command, before JAX looks for devices."""
 
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -96,3 +97,9 @@ def keep_compiled_programs() -> None:
         return
     if os.access(directory, os.W_OK):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)
+
+
+def show_log(shown: bool) -> None:
+    """Shows what this package logs as it works, or only its warnings."""
+    level = logging.INFO if shown else logging.WARNING
+    logging.getLogger("transformer_jax").setLevel(level)

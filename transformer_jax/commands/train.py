@@ -10,6 +10,7 @@ def train(
     config: ConfigFile,
     /,
     workdir: str,
+    progress: bool = True,
     settings: Settings = PAPER_BASE,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
@@ -21,13 +22,14 @@ def train(
     Args:
         config: TOML file with the settings; what it leaves out is the paper's base.
         workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
+        progress: show progress on standard error.
     """
     processes.start()
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.training.loop import train
 
     with flags_in_errors({"workdir=": "--workdir "}):
-        result = train(settings, workdir, alone=processes.alone)
+        result = train(settings, workdir, progress=progress, alone=processes.alone)
     lines = [line for line in result.history if line["kind"] == "validation"]
     if is_primary():
         print_json(lines[-1] if lines else {"step": int(result.state.step)})

@@ -44,6 +44,7 @@ def translate(
     checkpoint: str = "latest",
     ensemble: tuple[str, ...] = (),
     chunk_lines: int = CHUNK_LINES,
+    progress: bool = True,
     decoding: DecodingFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
@@ -66,6 +67,7 @@ def translate(
         ensemble: more work directories or checkpoints, whose probabilities are
             averaged with those of the first.
         chunk_lines: lines translated together, and written together.
+        progress: show progress on standard error.
     """
     translate_on_all_cores()
     processes.start()
@@ -90,6 +92,7 @@ def translate(
             prefixes=prefixes,
             resume=resume,
             chunk_lines=chunk_lines,
+            progress=progress,
             **decoding,
         )
     if is_primary():

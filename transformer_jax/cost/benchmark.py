@@ -1,6 +1,7 @@
 """The cost of an update on this machine, data and optimizer included."""
 
 import functools
+import logging
 import os
 import statistics
 import time
@@ -31,6 +32,8 @@ from transformer_jax.training.step import make_train_step
 
 _CACHE_HIT = "/jax/compilation_cache/cache_hits"
 _PROFILED_STEPS = 5
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +138,12 @@ def measure_updates(
             the shape of `config.data`.
         name: of the text.
     """
+    logger.info("compiling the update")
     state = init_state(config, mesh)
     compiled, compile_seconds, is_cached = _compile_step(config, mesh, state, batches)
     rates = [matmul_rate(config.model, mesh)]
     state, _ = _run(compiled, state, batches, mesh, max(1, warmup_steps))
+    logger.info("measuring %d updates", num_steps)
     counter = CompileCounter()
     state, measured = _run(compiled, state, batches, mesh, num_steps)
     counter.close()

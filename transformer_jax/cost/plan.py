@@ -1,5 +1,6 @@
 """The cost of an update on TPUs that are not attached, from compiling it for them."""
 
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from transformer_jax.devices.mesh import check_rows, make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.training.state import abstract_state
 from transformer_jax.training.step import make_train_step
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +84,7 @@ def plan(
     chip = chip_of_topology(devices, topology)
     mesh = make_mesh(config.mesh, devices)
     check_rows(config.data.rows, mesh, config.training.accumulation_steps)
-    state, batch = abstract_state(config, mesh), _abstract_batch(config, mesh)
-    step: Any = make_train_step(config, mesh)
-    started = time.perf_counter()
-    try:
-        compiled = step.lower(state, batch).compile()
-    except jax.errors.JaxRuntimeError as error:
-        raise _too_large(error, topology) from error
-    compile_seconds = time.perf_counter() - started
+    compiled, compile_seconds = _compile_step(config, mesh, topology)
     cost = program_cost(_text_of(compiled))
     memory = compiled.memory_analysis()
     share = chip.devices_per_chip
@@ -133,6 +129,20 @@ def plan(
         compile_seconds=compile_seconds,
     )
     return found, cost
+
+
+def _compile_step(
+    config: ExperimentConfig, mesh: jax.sharding.Mesh, topology: str
+) -> tuple[Any, float]:
+    """Returns the compiled step of `train`, and the seconds it took."""
+    step: Any = make_train_step(config, mesh)
+    logger.info("compiling the update for %s", topology)
+    started = time.perf_counter()
+    lowered = step.lower(abstract_state(config, mesh), _abstract_batch(config, mesh))
+    try:
+        return lowered.compile(), time.perf_counter() - started
+    except jax.errors.JaxRuntimeError as error:
+        raise _too_large(error, topology) from error
 
 
 def _text_of(compiled: Any) -> str:

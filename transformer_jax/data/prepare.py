@@ -119,6 +119,7 @@ def _corpus(
         fetch_corpus(directory, local)
         corpus = _existing(local, made_of)
     if corpus is None:
+        logger.info("encoding %d pairs of %s", len(pairs), pairs.name)
         corpus = write_corpus(pairs, tokenizer, local, fingerprint=fingerprint)
         is_stored = not is_remote(directory)
         logger.info(

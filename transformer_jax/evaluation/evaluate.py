@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from transformer_jax.text_metrics.quality import translation_quality
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
+
+logger = logging.getLogger(__name__)
 
 # Settings of decoding that are always reported; others only where they are changed.
 _ALWAYS_REPORTED = (
@@ -106,7 +109,9 @@ def evaluate(
             f"and data.{split}_target_path, or name two files."
         )
     sources, references = map(list, zip(*data, strict=True))
+    logger.info("translating %d sentences", len(sources))
     translations = translator.translate(sources, **decoding)
+    logger.info("computing the loss and the scores")
     scores = {
         **_corpus_loss(translator, sources, references),
         **_text_scores(translations, references, config.data),

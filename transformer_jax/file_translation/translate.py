@@ -41,7 +41,7 @@ from transformer_jax.file_translation.resumable_output import (
     finish,
     open_resumable,
 )
-from transformer_jax.progress import sentence_bar
+from transformer_jax.progress import Progress
 from transformer_jax.scoring.alignment import Links, align
 from transformer_jax.storage.text_streams import count_lines
 from transformer_jax.translation.long_sentences import TooLongError
@@ -101,7 +101,8 @@ def translate_file(
         part: (i, n) translates part i of n only, into `parts.part_path`. When all are
             done, `parts.join_parts` makes the output.
         chunk_lines: lines that are translated together and written together.
-        progress: show progress on standard error.
+        progress: show progress on standard error: a bar on a terminal or in a notebook,
+            otherwise a line every 10 seconds.
         decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
@@ -171,13 +172,18 @@ def _run(job: Job) -> FileTranslation:
                 f"{job.own_path} to begin anew."
             )
         total = None if job.last is None else job.last - job.first
-        bar = stack.enter_context(sentence_bar(total, done, job.progress))
+        progress = stack.enter_context(
+            Progress(total, "sentences", done=done, shown=job.progress)
+        )
+        progress.say("compiling")
         for chunk in chunks(rows, job.chunk_lines):
             text = _translate_chunk(chunk, job.first + done + 1, job)
             done += len(chunk)
             digest.add(chunk)
             out.append(text, done, str(digest))
-            bar.update(len(chunk))
+            progress.say("")
+            progress.advance(done)
+            progress.show_sometimes()
     if job.output is not None and job.part[1] == 1:
         finish(job.own_path, job.output)
     return FileTranslation(done - before, time.perf_counter() - start, compiled.count)

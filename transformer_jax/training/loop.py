@@ -76,7 +76,8 @@ def train(
             directory that all processes share, or `gs://bucket/run`.
         train_pairs: (source, target) sentences in place of those of `config.data`.
         validation_pairs: likewise, for validation.
-        progress: show a progress bar.
+        progress: show progress on standard error: a bar on a terminal or in a notebook,
+            otherwise a line every `training.log_every_steps`.
         alone: train separately, although this is one of several processes.
 
     Raises:
@@ -165,14 +166,18 @@ class _Run:
         )
         applied, pending = int(state.step), None
         self._window = Window()
+        progress = self._reporter.progress
+        progress.say("compiling")
         while applied < self._settings.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
             # Metrics of the previous update are fetched while this one runs.
             if pending is not None:
                 applied += self._account(pending, applied + 1)
+            else:
+                progress.say("")  # The first call returns when it has compiled.
             pending = report
-            self._reporter.advance(applied + 1)
+            progress.advance(applied + 1)
             if not self._is_due(applied + 1):
                 continue
             is_applied = self._account(pending, applied + 1)
@@ -230,10 +235,13 @@ class _Run:
         if self._data.validation is not None and (
             step % settings.evaluate_every_steps == 0 or is_last
         ):
+            self._reporter.progress.say("evaluating")
             validation = self._evaluate(state)
             self._reporter.report("validation", step, validation)
         if validation or is_last or self._is_checkpoint_due(step):
+            self._reporter.progress.say("saving")
             self._save(step, state, validation)
+        self._reporter.progress.say("")
         # Throughput is that of training alone.
         self._window.started += time.perf_counter() - paused
 
