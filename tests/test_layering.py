@@ -136,7 +136,11 @@ def test_names_and_sizes(module):
 
 @pytest.mark.parametrize(
     "path",
-    [*SOURCES.values(), *sorted((ROOT / "tests").rglob("*.py"))],
+    [
+        *SOURCES.values(),
+        *sorted((ROOT / "tests").rglob("*.py")),
+        *sorted((ROOT / "benchmarks").rglob("*.py")),
+    ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_file_is_longer_than_300_lines(path):
