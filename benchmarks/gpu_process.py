@@ -43,8 +43,8 @@ class Process:
             device: gpu or cpu, where runs take place that are no reference.
             seconds: it is ended after these.
         """
-        on_gpu = device == "gpu" and not run.is_reference
-        platforms = {"JAX_PLATFORMS": "cuda,cpu" if on_gpu else "cpu"}
+        platform = "cpu" if run.is_reference else device
+        platforms = {"JAX_PLATFORMS": {"gpu": "cuda,cpu", "cpu": "cpu"}[platform]}
         self._run, self._seconds, self._is_late = run, seconds, False
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -53,6 +53,7 @@ class Process:
                 str(Path(__file__).with_name(f"{run.script}.py")),
                 run.function,
                 json.dumps(run.arguments),
+                platform,
             ],
             # One GPU, though the machine may have more.
             env={"CUDA_VISIBLE_DEVICES": "0"} | os.environ | platforms,
@@ -68,12 +69,12 @@ class Process:
         self._process.kill()
 
     def measurements(self) -> Iterator[Measurement]:
-        """Yields each measurement when it is printed; an error last, if there is one."""
+        """Yields each measurement when it is printed; last an error, if it failed."""
         assert self._process.stdout is not None
         with self._process.stdout as lines, self._errors as errors:
             for line in lines:
                 if line.startswith(PREFIX):
-                    found = json.loads(line.removeprefix(PREFIX))
+                    found = json.loads(line.removeprefix(PREFIX)) | kind
                     yield found | (
                         {"reference": True} if self._run.is_reference else {}
                     )

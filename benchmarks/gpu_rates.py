@@ -1,7 +1,7 @@
 """What the GPU can do: matrix products, memory, and the operation of attention alone.
 
 Each function yields measurements as dictionaries for JSON. `on_gpu.py` starts this
-script, in a process of its own, as `gpu_rates.py FUNCTION ARGUMENTS`.
+script, in a process of its own, as `gpu_rates.py FUNCTION ARGUMENTS PLATFORM`.
 """
 
 import functools
@@ -256,8 +256,12 @@ def print_measurements(*functions: Callable[..., Iterator[Measurement]]) -> None
 
     A measurement that fails ends the process; those before it are printed by then.
     """
-    chosen = {function.__name__: function for function in functions}[sys.argv[1]]
-    for measurement in chosen(**json.loads(sys.argv[2])):
+    name, arguments, wanted = sys.argv[1:]
+    # JAX goes on with the CPU where it cannot use the GPU.
+    if jax.devices()[0].platform != wanted:
+        sys.exit(f"JAX uses the {jax.devices()[0].platform}, not the {wanted}")
+    chosen = {function.__name__: function for function in functions}[name]
+    for measurement in chosen(**json.loads(arguments)):
         print(PREFIX + json.dumps(measurement), flush=True)
 
 

@@ -39,7 +39,7 @@ from transformer_jax.training.state import init_state
 from transformer_jax.training.step import make_train_step
 from transformer_jax.translation.translator import Translator
 
-_MODELS = {"tiny": ModelConfig.tiny, "base": ModelConfig.base, "big": ModelConfig.big}
+MODELS = {"tiny": ModelConfig.tiny, "base": ModelConfig.base, "big": ModelConfig.big}
 
 # configs/multi30k_en_de.toml, but warmed up sooner: the loss is to fall.
 MULTI30K = ExperimentConfig(
@@ -56,7 +56,7 @@ _TINY_RUN = MULTI30K.replace(model=ModelConfig.tiny(dropout_rate=0.3), data=TINY
 def update(model: str, num_steps: int, **settings: Any) -> Iterator[Measurement]:
     """Updates of base or big at the paper's batch, in bfloat16."""
     config = ExperimentConfig(
-        model=_MODELS[model](compute_dtype="bfloat16", **settings),
+        model=MODELS[model](compute_dtype="bfloat16", **settings),
         data=TINY_DATA if model == "tiny" else PAPER_DATA,
     )
     corpus = made_up_corpus(config.model, config.data)

@@ -189,7 +189,7 @@ def _measurements(
 
 def compare_losses(measurements: list[Measurement]) -> list[Measurement]:
     """Holds the losses of the device against those of the CPU."""
-    runs = [each for each in measurements if each["measured"] == "losses"]
+    runs = [each for each in measurements if "losses" in each]
     references = [each for each in runs if "reference" in each]
     comparisons = []
     for found in (each for each in runs if "reference" not in each and references):
@@ -216,7 +216,7 @@ def find(options: Options) -> dict[str, Any]:
     """Returns hardware and versions, as a process that measures sees them."""
     *_, found = Process(Run("gpu_rates", "find"), options.device, 120).measurements()
     if "error" in found:
-        sys.exit(f"found: no {options.device} that JAX can use: {found['error']}")
+        sys.exit(f"found: no {options.device}: {found['error']}")
     return found
 
 
