@@ -70,16 +70,17 @@ class Process:
 
     def measurements(self) -> Iterator[Measurement]:
         """Yields each measurement when it is printed; last an error, if it failed."""
-        assert self._process.stdout is not None
-        with self._process.stdout as lines, self._errors as errors:
-            for line in lines:
-                if line.startswith(PREFIX):
-                    found = json.loads(line.removeprefix(PREFIX)) | kind
-                    yield found | (
-                        {"reference": True} if self._run.is_reference else {}
-                    )
-            status = self._process.wait()
-            self._timer.cancel()
+        kind = {"reference": True} if self._run.is_reference else {}
+        with self._process as process, self._errors as errors:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    if line.startswith(PREFIX):
+                        yield json.loads(line.removeprefix(PREFIX)) | kind
+                status = process.wait()
+            finally:  # Also if nobody waits for the rest any more.
+                self._timer.cancel()
+                process.kill()
             if self._is_late:
                 yield self._run.failure(f"it took longer than {self._seconds:.0f} s")
             elif status:
