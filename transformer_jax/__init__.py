@@ -5,7 +5,12 @@ importing the package costs next to nothing.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# XLA's errors are shown, its warnings are not: its user cannot do anything about them.
+# Read when JAX is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 if TYPE_CHECKING:
     from transformer_jax.checkpoints.averaging import (

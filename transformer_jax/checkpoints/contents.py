@@ -10,12 +10,15 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
+from transformer_jax.checkpoints.orbax_warnings import drop_expected_warnings
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+
+drop_expected_warnings()
 
 # The item that only averages have.
 _AVERAGE = "average"

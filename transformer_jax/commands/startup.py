@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from transformer_jax.devices.host_memory import keep_freed_memory
+from transformer_jax.devices.first_use import prepare_process
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import user_cache
 
@@ -43,7 +43,7 @@ class Processes:
                 "--distributed: add it."
             )
         keep_compiled_programs()
-        keep_freed_memory()
+        prepare_process()
         from transformer_jax.devices.joining import check_joined, initialize_distributed
 
         if self.distributed:

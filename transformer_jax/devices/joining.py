@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import jax
 
+from transformer_jax.devices.first_use import prepare_process
 from transformer_jax.errors import InputError
 
 _COUNTS = {
@@ -125,6 +126,7 @@ def check_joined(*, alone: bool = False) -> None:
         InputError: it is one of several processes that were not joined by
             `initialize_distributed`.
     """
+    prepare_process()
     if alone or jax.distributed.is_initialized():
         return
     sign = sign_of_others(os.environ)

@@ -8,7 +8,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import MeshConfig
-from transformer_jax.devices.host_memory import keep_freed_memory
+from transformer_jax.devices.first_use import prepare_process
 from transformer_jax.errors import InputError
 
 DATA, FSDP, TENSOR = MESH_AXES = ("data", "fsdp", "tensor")
@@ -28,7 +28,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
         InputError: the devices cannot be arranged as the settings ask.
     """
     if devices is None:
-        keep_freed_memory()  # On CPUs, before JAX has started.
+        prepare_process()
         devices = jax.devices()
     devices = list(devices)
     sizes = _sizes(config, len(devices))
