@@ -32,6 +32,7 @@ from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import RowOrder, pack_corpus
 from transformer_jax.data.prepare import prepare
 from transformer_jax.data.source import from_files
+from transformer_jax.devices.chips import Dtype
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.sharding import make_global
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -78,7 +79,7 @@ def update(model: str, num_steps: int, **settings: Any) -> Iterator[Measurement]
 
 
 def translation(
-    tiny: bool, compute_dtype: str, batch_tokens: list[int]
+    tiny: bool, compute_dtype: Dtype, batch_tokens: list[int]
 ) -> Iterator[Measurement]:
     """Translation of made-up sentences by base with random weights, beam 4.
 

@@ -118,10 +118,10 @@ def losses(options: Options) -> list[Run]:
 # Each stage, and its part of the time that is left: what one does not use, the next
 # ones have.
 STAGES: dict[str, tuple[Callable[[Options], list[Run]], int]] = {
-    "rates": (rates, 50),
-    "updates": (updates, 210),
-    "translation": (translation, 120),
-    "losses": (losses, 80),
+    "rates": (rates, 45),
+    "updates": (updates, 190),
+    "translation": (translation, 160),
+    "losses": (losses, 75),
 }
 
 
@@ -173,14 +173,15 @@ def _measurements(
         for run in runs
         if run.is_reference
     ]
-    for run in runs:
-        if run.is_reference:
-            continue
+    others = [run for run in runs if not run.is_reference]
+    for run in others:
         left = until - time.monotonic()
         if left < _LEAST_SECONDS:
             yield run, None
             continue
-        for measurement in Process(run, options.device, left).measurements():
+        # One that takes too long leaves half of the time to those after it.
+        seconds = left if run is others[-1] else left / 2
+        for measurement in Process(run, options.device, seconds).measurements():
             yield run, measurement
     for run, process in references:
         for measurement in process.measurements():
