@@ -1,8 +1,8 @@
-"""The command line: parses arguments, tells of errors; `commands` does the rest.
+"""The command line: parses arguments and shows errors; `commands` does the rest.
 
-Results a program may want are one JSON object on standard output, everything else
-goes to standard error. Exit codes: 0 success, 2 what the user can mend (one line),
-1 anything else. A traceback is shown with `--debug` only.
+A result is one JSON object on standard output; everything else goes to standard error.
+Exit codes: 0 for success, 2 for an error that the user can correct (one line), 1 for
+any other. Only `--debug` shows a traceback.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["--version"]:
             print(f"{PROGRAM} {__version__}")
             return 0
-        command = _parsed(spell_none(arguments) or ["--help"])
+        command = _parse(spell_none(arguments) or ["--help"])
         command()
         sys.stdout.flush()
         return 0
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(str(error), 2)
-    except BrokenPipeError:  # The reader of our output has seen enough.
+    except BrokenPipeError:  # The reader of our output has closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -90,27 +90,28 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _parsed(arguments: Sequence[str]) -> Callable[[], None]:
-    """Returns the command the arguments ask for, ready to run.
+def _parse(arguments: Sequence[str]) -> Callable[[], None]:
+    """Returns the command with its arguments, ready to run.
 
     Raises:
-        InputError: tyro's explanation in one line instead of a box.
+        InputError: the arguments are refused; tyro's explanation as one line.
     """
-    commands = {name: _deferred(run) for name, run in _commands(arguments).items()}
+    commands = {name: _defer(run) for name, run in _commands(arguments).items()}
     explanation = io.StringIO()
     try:
         with contextlib.redirect_stderr(explanation):
-            return tyro.extras.subcommand_cli_from_dict(
+            parsed: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
                 commands, args=arguments, prog=PROGRAM
             )
+            return parsed
     except SystemExit as error:
         if not error.code:
             raise  # --help has been printed.
         raise InputError(one_line(explanation.getvalue(), PROGRAM)) from None
 
 
-def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """Returns a function of the same signature that only notes its arguments."""
+def _defer(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """Returns a function with the same arguments that returns the call, to be made."""
 
     @functools.wraps(command)
     def note(*values: Any, **named: Any) -> Callable[[], None]:

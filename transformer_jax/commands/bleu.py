@@ -1,4 +1,4 @@
-"""The command that scores translations in files: bleu."""
+"""The command `bleu`."""
 
 import dataclasses
 import logging
@@ -38,7 +38,7 @@ def bleu(
     """
     from transformer_jax.text_metrics.quality import translation_quality
 
-    # It tells of text that looks tokenised where it should not be.
+    # Its warnings name text that seems to be tokenised already.
     logging.getLogger("sacrebleu").setLevel(logging.WARNING)
     if not reference:
         raise InputError("--reference needs at least one file.")
@@ -60,10 +60,10 @@ def bleu(
 
 
 def _parallel_lines(files: list[Path]) -> list[list[str]]:
-    """Returns the lines of files that all have the same number of them.
+    """Returns the lines of files, which must have equally many.
 
     Raises:
-        InputError: they do not, or have none, or cannot be read.
+        InputError: the numbers of lines differ or are 0, or a file cannot be read.
     """
     texts = []
     for path in files:
@@ -72,7 +72,7 @@ def _parallel_lines(files: list[Path]) -> list[list[str]]:
         if len(texts[-1]) != len(texts[0]):
             raise InputError(
                 f"{files[0]} has {len(texts[0])} lines and {path} has "
-                f"{len(texts[-1])}: line by line they must be of the same sentences, "
+                f"{len(texts[-1])}: line n of each must belong to the same sentence, "
                 "with an empty line for an empty translation."
             )
     if not texts[0]:

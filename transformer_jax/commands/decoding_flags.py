@@ -1,7 +1,7 @@
-"""Flags for the settings of decoding. Only what is given reaches the command.
+"""Flags for the settings of decoding. Only flags that are given reach the command.
 
-The flags are a typed dictionary whose keys may all be absent, so that a flag that is
-left out (the setting stays as configured) differs from one that says None (off).
+The flags form a typed dictionary in which every key may be absent: a flag that is left
+out (the setting stays as configured) is not the same as None (off).
 """
 
 import ast
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 import tyro
 
-from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
 
 
 def _read_descriptions() -> dict[str, str]:
@@ -33,13 +33,13 @@ def _make_flags(title: str, *names: str) -> Any:
         name: Annotated[hints[name], tyro.conf.arg(help=descriptions.get(name, ""))]
         for name in names or hints
     }
-    flags: Any = TypedDict(title, fields, total=False)  # type: ignore[operator]
+    flags: Any = TypedDict(title, fields, total=False)
     return Annotated[flags, tyro.conf.arg(name="")]
 
 
 if TYPE_CHECKING:
-    DecodingFlags = dict[str, Any]
-    ScoringFlags = dict[str, Any]
+    DecodingFlags = DecodingSettings
+    ScoringFlags = DecodingSettings
 else:
     DecodingFlags = _make_flags("DecodingFlags")
     ScoringFlags = _make_flags(
@@ -51,5 +51,5 @@ else:
         "compute_dtype",
     )
 
-AS_CONFIGURED: dict[str, Any] = {}
+AS_CONFIGURED: DecodingSettings = {}
 """The default of an argument of the type `DecodingFlags`: no flag is given."""

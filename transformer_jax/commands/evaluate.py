@@ -9,7 +9,7 @@ from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     DecodingFlags,
 )
-from transformer_jax.commands.models import chosen
+from transformer_jax.commands.models import parse_checkpoint
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -58,7 +58,7 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    which = chosen(checkpoint)
+    which = parse_checkpoint(checkpoint)
     result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **decoding)
     if output is not None:
         with open_output(output) as out:

@@ -1,26 +1,29 @@
-"""Which trained models a command works with."""
+"""Trained models, chosen by flags."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformer_jax.errors import InputError
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
+    from transformer_jax.checkpoints.manager import Which
     from transformer_jax.translation.translator import Translator
 
 
-def chosen(checkpoint: str) -> Any:
-    """Returns the choice of a checkpoint that a flag spells.
+def parse_checkpoint(checkpoint: str) -> "Which":
+    """Returns the value of the flag `--checkpoint`: a word, or a step.
 
     Raises:
-        InputError: it spells none.
+        InputError: it is neither.
     """
-    if checkpoint in ("latest", "best", "average"):
-        return checkpoint
+    names: tuple[Which, ...] = ("latest", "best", "average")
     if checkpoint.isdecimal():
         return int(checkpoint)
+    for name in names:
+        if name == checkpoint:
+            return name
     raise InputError(
         f"--checkpoint {checkpoint} must be latest, best, average or a step."
     )
@@ -29,18 +32,18 @@ def chosen(checkpoint: str) -> Any:
 def load_translator(
     workdir: str, checkpoint: str, ensemble: Sequence[str], mesh: "Mesh | None" = None
 ) -> "Translator":
-    """Returns the model, or the ensemble.
+    """Returns the model of a work directory, or an ensemble.
 
     Args:
-        ensemble: work directories, of which the same checkpoint is taken, or single
-            checkpoints.
+        ensemble: more work directories, each with the same choice of a checkpoint, or
+            single checkpoints.
     """
     from transformer_jax.checkpoints.contents import is_checkpoint
     from transformer_jax.storage.work_directory import work_directory
     from transformer_jax.translation.translator import Translator
 
-    which = chosen(checkpoint)
-    others: list[tuple[str, Any]] = [
+    which = parse_checkpoint(checkpoint)
+    others: list[tuple[str, Which]] = [
         (member, "latest" if is_checkpoint(work_directory(member)) else which)
         for member in ensemble
     ]

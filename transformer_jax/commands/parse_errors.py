@@ -1,7 +1,7 @@
 """Errors of the argument parser, in one line.
 
 tyro has no interface for its errors: it draws them in a box on standard error and
-exits. So the box is read here, and only here.
+exits. Only this file reads that box.
 """
 
 import re
@@ -11,11 +11,11 @@ _RULE = "[─-]{9,}"
 
 
 def one_line(box: str, program: str) -> str:
-    """Returns the first error in a box, and what was meant or where help is.
+    """Returns the first error in a box, with the nearest name or a pointer to help.
 
     Args:
         box: as tyro 1.0 draws it.
-        program: whose `--help` to name where the box suggests nothing.
+        program: name of the program, for the pointer to its `--help`.
     """
     paragraphs = re.split(_RULE, re.sub(_BORDERS, "", box))
     texts = [" ".join(text.split()) for text in paragraphs if text.strip()]

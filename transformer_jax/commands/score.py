@@ -13,6 +13,7 @@ from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.config.decoding import DecodingSettings
 from transformer_jax.storage.text_streams import open_output
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _records(
     translator: "Translator",
     pairs: "SentencePairs",
     alignments: bool,
-    decoding: dict[str, Any],
+    decoding: DecodingSettings,
 ) -> Iterator[dict[str, Any]]:
     """Yields the scores of each pair, in the order of the files."""
     from transformer_jax.scoring.alignment import align, pharaoh

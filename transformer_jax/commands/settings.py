@@ -1,4 +1,4 @@
-"""What the commands that take settings share: the flags, and their defaults."""
+"""Flags for settings, and their defaults."""
 
 import functools
 import inspect
@@ -45,10 +45,10 @@ def with_defaults(
 
 
 def spell_none(arguments: Sequence[str]) -> list[str]:
-    """Returns the arguments with None for "none", in any case, where it means off.
+    """Returns the arguments with `None` for `none`, in any case, where it means off.
 
-    It does after the flag of a setting that may be None, as in TOML and JSON. Other
-    flags may have a choice of that name, as --length-penalty none.
+    It means off after the flag of a setting that may be None, as in TOML and JSON.
+    Other flags may have a choice of that name, as --length-penalty none.
     """
     spelt, flag = [], ""
     for argument in arguments:
@@ -79,12 +79,12 @@ _OPTIONAL_FLAGS = _find_optional_flags()
 
 
 def change_settings(settings: ExperimentConfig, text: str) -> ExperimentConfig:
-    """Returns settings with some of them changed, as `model.remat=layer,mesh.fsdp=4`.
+    """Returns the settings with changes such as `model.remat=layer,mesh.fsdp=4`.
 
-    A mesh that is named replaces the mesh as a whole.
+    A change of the mesh replaces the whole mesh.
 
     Raises:
-        InputError: it cannot be read, or names a setting that is not there.
+        InputError: the text cannot be read, or there is no such setting.
     """
     values = config_to_dict(settings)
     if "mesh." in text:
