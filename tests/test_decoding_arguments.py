@@ -59,3 +59,8 @@ def test_a_misspelt_setting_is_refused_with_the_near_one(function):
         call(beam_sise=1)
     with pytest.raises(tj.InputError, match=r"^decoding\.top_p='1' must be "):
         call(top_p="1")
+
+
+def test_an_evaluation_refuses_before_it_looks_for_a_model(tmp_path):
+    with pytest.raises(tj.InputError, match="did you mean beam_size"):
+        tj.evaluate(tmp_path / "nothing", beam_sise=1)

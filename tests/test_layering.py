@@ -126,12 +126,11 @@ def test_only_devices_knows_the_mesh(module):
 @each_module
 def test_names_and_sizes(module):
     assert not BANNED_NAMES & set(module.split("."))
-    limit = 120 if module == "training.loop" else 60
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = (ast.get_docstring(node, clean=False) or "").count("\n")
             lines = node.end_lineno - node.lineno + 1 - docstring
-            assert lines <= limit, f"{module}.{node.name} has {lines} lines"
+            assert lines <= 60, f"{module}.{node.name} has {lines} lines"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from transformer_jax.config.experiment import (
     TrainingConfig,
 )
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.training.loop import TrainResult, train
+from transformer_jax.training.train import TrainResult, train
 
 WORDS = [consonant + vowel for consonant in "bdkm" for vowel in "aeiou"]
 VOCAB_SIZE = 300  # 4 special ids, 256 bytes, the letters, and every word.

@@ -57,12 +57,12 @@ if TYPE_CHECKING:
         translation_quality as translation_quality,
     )
     from transformer_jax.tokenizer.tokenizer import Tokenizer as Tokenizer
-    from transformer_jax.training.loop import TrainResult as TrainResult
-    from transformer_jax.training.loop import train as train
     from transformer_jax.training.metrics_file import read_metrics as read_metrics
     from transformer_jax.training.state import TrainState as TrainState
     from transformer_jax.training.state import init_state as init_state
     from transformer_jax.training.step import make_train_step as make_train_step
+    from transformer_jax.training.train import TrainResult as TrainResult
+    from transformer_jax.training.train import train as train
     from transformer_jax.translation.translator import Translator as Translator
 
 _HOMES = {
@@ -92,10 +92,10 @@ _HOMES = {
     "text_metrics.bleu": ["corpus_bleu", "paper_bleu", "tokenized_bleu"],
     "text_metrics.quality": ["translation_quality"],
     "tokenizer.tokenizer": ["Tokenizer"],
-    "training.loop": ["TrainResult", "train"],
     "training.metrics_file": ["read_metrics"],
     "training.state": ["TrainState", "init_state"],
     "training.step": ["make_train_step"],
+    "training.train": ["TrainResult", "train"],
     "translation.translator": ["Translator"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -81,7 +81,7 @@ def test_an_ensemble_of_a_model_and_itself_is_the_model(source, capsys):
         (["--output", "{complete}", "--continue"], "leave out --continue to "),
         (["--output", "{begun}"], "job: add --continue to go on"),
         (["--output", "/dev/null"], "name one, or leave --output out"),
-        (["--n-best", "9"], "--n-best 9 must be between 1 and "),
+        (["--n-best", "9"], "--n-best 9 must be at most beam_size="),
         (["--chunk-lines", "0"], "--chunk-lines 0 must be at least 1."),
     ],
 )

@@ -39,7 +39,7 @@ def test_the_environment_says_whether_there_are_others(environment, sign):
 def test_a_separate_training_by_accident_is_refused(tmp_path, monkeypatch):
     from tiny_runs import reversed_pairs, tiny_config
 
-    from transformer_jax.training.loop import train
+    from transformer_jax.training.train import train
 
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     arguments = {"train_pairs": reversed_pairs(10), "progress": False}

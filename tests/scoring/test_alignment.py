@@ -13,7 +13,7 @@ from transformer_jax.scoring.alignment import (
     word_starts,
 )
 from transformer_jax.scoring.teacher_forcing import corpus_from_texts
-from transformer_jax.training.loop import train
+from transformer_jax.training.train import train
 from transformer_jax.translation.translator import Translator
 
 PAIRS = [

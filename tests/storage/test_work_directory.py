@@ -152,7 +152,7 @@ sys.modules |= {"google.cloud": cloud, "google.cloud.storage": cloud.storage}
 import jax
 from tiny_runs import reversed_pairs, tiny_config
 from transformer_jax.checkpoints.averaging import average_checkpoints
-from transformer_jax.training.loop import train
+from transformer_jax.training.train import train
 from transformer_jax.translation.translator import Translator
 
 for num_steps in (4, 6):

@@ -16,11 +16,11 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.evaluation.evaluate import mean_loss, split_batches
 from transformer_jax.loss.evaluation_step import make_evaluation_step
-from transformer_jax.training.loop import TrainResult, train
 from transformer_jax.training.resume import starting_state
 from transformer_jax.training.running_average import update_average
 from transformer_jax.training.state import abstract_state, checkpoint_items, init_state
 from transformer_jax.training.step import make_train_step
+from transformer_jax.training.train import TrainResult, train
 
 DECAY = 0.3
 PAIRS = reversed_pairs(200)

@@ -68,7 +68,7 @@ def rows_of_two_updates(config, workdir) -> list:
 
 PROGRAM = """
 from test_hosts import PAIRS, rows_of_two_updates, settings
-from transformer_jax.training.loop import train
+from transformer_jax.training.train import train
 workdir, (mesh, updates, bleu) = sys.argv[5], json.loads(sys.argv[6])
 for num_steps in updates:  # It goes on from its checkpoint.
     config = settings(
@@ -123,7 +123,7 @@ REFUSALS = """
 from test_hosts import PAIRS, settings
 from transformer_jax.errors import InputError
 from transformer_jax.training import resume
-from transformer_jax.training.loop import train
+from transformer_jax.training.train import train
 resume._VISIBLE_SECONDS = 0
 workdir, told = sys.argv[5], []
 for folder, changes in (

@@ -4,7 +4,7 @@ import pytest
 from tiny_runs import reversed_pairs, tiny_config
 
 from transformer_jax.evaluation.evaluate import evaluate
-from transformer_jax.training.loop import train
+from transformer_jax.training.train import train
 
 
 @pytest.mark.slow

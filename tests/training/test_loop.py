@@ -22,9 +22,10 @@ from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import prepare
 from transformer_jax.devices import sharding
 from transformer_jax.errors import InputError
-from transformer_jax.training.loop import NonFiniteError, TrainResult, train
+from transformer_jax.training.loop import NonFiniteError
 from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.step import make_train_step
+from transformer_jax.training.train import TrainResult, train
 
 PAIRS = reversed_pairs(200)
 
@@ -115,7 +116,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
         import sys
         sys.path.append({str(Path(__file__).parents[1])!r})
         from tiny_runs import reversed_pairs, tiny_config
-        from transformer_jax.training.loop import train
+        from transformer_jax.training.train import train
         config = tiny_config(training__num_steps=10_000,
                              training__checkpoint_every_steps=2)
         train(config, {str(killed)!r}, train_pairs=reversed_pairs(200), progress=False)

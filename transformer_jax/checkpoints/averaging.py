@@ -58,6 +58,10 @@ def average_checkpoints(
     Raises:
         InputError: there are too few checkpoints, or they are of different models.
 
+    Example:
+        >>> directory = tj.average_checkpoints(workdir, last=2)
+        >>> translator = tj.Translator.from_checkpoint(workdir, "average")
+
     Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
     """
     folder = work_directory(workdir)

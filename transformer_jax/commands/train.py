@@ -26,7 +26,7 @@ def train(
     """
     processes.start()
     from transformer_jax.devices.joining import is_primary
-    from transformer_jax.training.loop import train
+    from transformer_jax.training.train import train
 
     with flags_in_errors({"workdir=": "--workdir "}):
         result = train(settings, workdir, progress=progress, alone=processes.alone)

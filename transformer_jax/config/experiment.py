@@ -22,7 +22,12 @@ from transformer_jax.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """Subwords, learnt from the training text. Paper: section 5.1."""
+    """Subwords, learnt from the training text. Paper: section 5.1.
+
+    Example:
+        >>> tj.TokenizerConfig(kind="unigram").character_coverage
+        0.9995
+    """
 
     kind: Literal["bpe", "unigram"] = "bpe"
     shared: bool = True
@@ -52,6 +57,11 @@ class DataConfig:
     Either `dataset` names a TFDS translation data set, or the `*_path` fields name
     text files, one sentence a line, plain or .gz. Pairs passed from Python need
     neither.
+
+    Example:
+        >>> data = tj.DataConfig(batch_tokens=4_096, target_length=64)
+        >>> data.rows
+        64
     """
 
     source_language: str = "en"
@@ -109,7 +119,12 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam and its schedule. Paper: section 5.3."""
+    """Adam and its schedule. Paper: section 5.3.
+
+    Example:
+        >>> tj.OptimizerConfig(warmup_steps=8_000).beta2
+        0.98
+    """
 
     warmup_steps: int = 4_000
     learning_rate_scale: float = 1.0
@@ -137,6 +152,10 @@ class TrainingConfig:
     """Length, loss, bookkeeping of a run. Paper: sections 5.2, 5.4.
 
     A step is one update of the parameters; counters ending in `_steps` count those.
+
+    Example:
+        >>> tj.TrainingConfig(num_steps=300_000, ema_decay=0.999).label_smoothing
+        0.1
     """
 
     num_steps: int = 100_000
@@ -192,6 +211,10 @@ class MeshConfig:
     Their product is the number of devices. The first axis of None takes all remaining
     devices, and further axes of None are 1. So the default is `data` over all devices,
     and `data = 1` alone is `fsdp` over all.
+
+    Example:
+        >>> dict(tj.make_mesh(tj.MeshConfig(fsdp=2)).shape)["fsdp"]
+        2
     """
 
     data: int | None = None
@@ -209,7 +232,13 @@ class MeshConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
-    """One experiment; each function of the package receives its own section."""
+    """One experiment; each function of the package receives its own section.
+
+    Example:
+        >>> config = tj.ExperimentConfig(model=tj.ModelConfig.big())
+        >>> config.model.d_model, config.optimizer.warmup_steps
+        (1024, 4000)
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)

@@ -9,7 +9,13 @@ from transformer_jax.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Shape of the Transformer. Paper: section 3, Table 3."""
+    """Shape of the Transformer. Paper: section 3, Table 3.
+
+    Example:
+        >>> model = tj.ModelConfig.big(dropout_rate=0.1)  # English-French
+        >>> model.d_model, model.key_size
+        (1024, 64)
+    """
 
     vocab_size: int = 37_000
     """Rows of the (source) embedding; the tokenizer is trained to this size."""

@@ -79,13 +79,23 @@ def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
     Raises:
         InputError: an unknown name, a value of another type, or values that do not go
             together, with the setting's full name.
+
+    Example:
+        >>> config = tj.config_from_dict({"model": {"d_model": 256}})
+        >>> config.model.d_model, config.model.d_ff
+        (256, 2048)
     """
     checked = _check_mapping(mapping, ExperimentConfig, "")
     return _converter().structure(checked, ExperimentConfig)
 
 
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
-    """Returns the settings as nested dictionaries of JSON values, defaults included."""
+    """Returns the settings as nested dictionaries of JSON values, defaults included.
+
+    Example:
+        >>> tj.config_to_dict(tj.ExperimentConfig())["optimizer"]["warmup_steps"]
+        4000
+    """
     mapping: dict[str, Any] = _converter().unstructure(config)
     return mapping
 

@@ -20,6 +20,12 @@ class Batch(NamedTuple):
     a row has the segments 1 1 1 2 2 0, its positions are 0 1 2 0 1 0. Labels count
     where `target_segments` is not 0. The target is shifted here and nowhere else: the
     decoder reads beginning-of-sentence in place of the label before the first.
+
+    Example:
+        >>> import numpy as np
+        >>> batch = tj.Batch(*7 * [np.ones((8, 4), np.int32)])
+        >>> batch.source.shape
+        (8, 4)
     """
 
     source: Tokens

@@ -68,10 +68,16 @@ def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
-    """The corpus packed into rows of the configured lengths.
+    """Returns the corpus packed into rows of the configured lengths.
 
     Raises:
-        InputError: not one pair fits into a row.
+        InputError: no pair fits into a row.
+
+    Example:
+        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
+        >>> packed.num_rows < corpus.num_pairs  # several pairs share a row
+        True
     """
     packed = pack_pairs(
         corpus.source_lengths,
@@ -114,9 +120,10 @@ def make_batches(
     start_step: int = 0,
     rows_of_host: RowsOfHost = np.arange,
 ) -> Iterator[Batch]:
-    """This host's part of the global batches from `start_step` on, without end.
+    """Yields this host's rows of the global batches from `start_step` on, without end.
 
-    Batches are prepared ahead by threads, `config.prefetch_batches` of them.
+    Threads prepare `config.prefetch_batches` batches ahead. Fields are int32
+    `[rows, length]`.
 
     Args:
         corpus: the text that `packed` refers to.
@@ -124,7 +131,15 @@ def make_batches(
         config: `rows` is the number of rows of a global batch.
         seed: draws the order of the rows.
         start_step: the first global update.
-        rows_of_host: this host's part; all rows, if left out.
+        rows_of_host: returns this host's rows, given their number in a global batch;
+            by default all.
+
+    Example:
+        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
+        >>> batches = tj.make_batches(corpus, packed, config.data, seed=0)
+        >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
+        True
     """
     order = RowOrder(packed.num_rows, config.rows, seed)
     places = rows_of_host(config.rows)
@@ -151,7 +166,8 @@ def evaluation_batches(
     Args:
         corpus: any number of pairs.
         config: gives the shape of a batch.
-        rows_of_host: this host's part; all rows, if left out.
+        rows_of_host: returns this host's rows, given their number in a global batch;
+            by default all.
         row_multiple: rows of the longer shapes are a multiple of it.
     """
     height = config.rows

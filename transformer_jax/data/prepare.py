@@ -49,17 +49,22 @@ def prepare(
     train_pairs: Sequence[tuple[str, str]] | None = None,
     validation_pairs: Sequence[tuple[str, str]] | None = None,
 ) -> PreparedData:
-    """Returns tokenizer and corpora of a work directory, making those it lacks.
+    """Returns tokenizer and corpora of a work directory; makes those that are missing.
 
-    The tokenizer is learnt from the training text only. It is never made again in a
-    directory that has one; a corpus is made again when its text or tokenizer changed.
+    The tokenizer is learnt from the training text only, and never again in a directory
+    that has one. A corpus is made again if its text or tokenizer has changed.
 
     Args:
         train_pairs: (source, target) sentences in place of those `config.data` names.
         validation_pairs: likewise.
 
     Raises:
-        InputError: the text, its format or the vocabulary does not do.
+        InputError: the text, its format or the vocabulary is refused.
+
+    Example:
+        >>> data = tj.prepare(config, "runs/prepared", train_pairs=pairs)
+        >>> data.train.num_pairs == len(pairs), data.validation
+        (True, None)
     """
     folder = work_directory(workdir)
     train = _pairs(config.data, "train", train_pairs)

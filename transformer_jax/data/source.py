@@ -105,6 +105,14 @@ def load_pairs(
 
     Raises:
         InputError: If no training pairs are named, or what is named cannot be used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("train.en").write_text("A house.\\nA dog.\\n")
+        >>> _ = Path("train.de").write_text("Ein Haus.\\nEin Hund.\\n")
+        >>> paths = {"train_source_path": "train.en", "train_target_path": "train.de"}
+        >>> list(tj.load_pairs(tj.DataConfig(**paths), "train"))
+        [('A house.', 'Ein Haus.'), ('A dog.', 'Ein Hund.')]
     """
     source_path = getattr(config, f"{split}_source_path")
     target_path = getattr(config, f"{split}_target_path")

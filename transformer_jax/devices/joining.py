@@ -45,6 +45,14 @@ def initialize_distributed(
     Raises:
         InputError: the environment has no value for an argument that was left out, or
             a device is in use already.
+
+    Example:
+        >>> tj.initialize_distributed(
+        ...     coordinator_address="localhost:12355", num_processes=1, process_index=0
+        ... )
+        >>> import jax
+        >>> jax.process_index(), jax.process_count()
+        (0, 1)
     """
     given = {
         "coordinator_address": coordinator_address,

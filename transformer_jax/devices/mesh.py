@@ -26,6 +26,11 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
 
     Raises:
         InputError: the devices cannot be arranged as the settings ask.
+
+    Example:
+        >>> mesh = tj.make_mesh(tj.MeshConfig(tensor=1))
+        >>> mesh.axis_names
+        ('data', 'fsdp', 'tensor')
     """
     if devices is None:
         prepare_process()

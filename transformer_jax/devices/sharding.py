@@ -149,6 +149,13 @@ def make_global(tree: _Tree, mesh: Mesh) -> _Tree:
 
     Args:
         tree: NumPy arrays with the rows that `rows_of_host` names, in its order.
+
+    Example:
+        >>> import numpy as np
+        >>> mesh = tj.make_mesh(tj.MeshConfig())
+        >>> batch = tj.make_global(np.ones((mesh.size, 4), np.int32), mesh)
+        >>> len(batch.addressable_shards) == mesh.size
+        True
     """
     sharding = batch_sharding(mesh)
     groups = num_row_groups(mesh)

@@ -18,7 +18,7 @@ from transformer_jax.checkpoints.manager import (
     averaged_steps,
     checkpoint_dir,
 )
-from transformer_jax.config.decoding import DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
@@ -98,6 +98,7 @@ def evaluate(
 
     Paper: section 6.1.
     """
+    DecodingConfig().replace(**decoding)  # Refuses them before a model is loaded.
     directory = checkpoint_dir(workdir, checkpoint)
     translator = Translator.from_checkpoint(directory)
     config = translator.config

@@ -17,6 +17,7 @@ from transformer_jax.file_translation.output_lines import LineFormat
 from transformer_jax.file_translation.parts import check_other_parts, part_path
 from transformer_jax.file_translation.resumable_output import Settings
 from transformer_jax.storage.text_streams import count_lines
+from transformer_jax.translation.arguments import check_number
 from transformer_jax.translation.translator import Translator
 
 # Most elements of a parameter that is hashed. An update changes every parameter, so
@@ -83,7 +84,8 @@ class Job:
         """
         for name, kind in get_type_hints(LineFormat).items():
             require_type(name, getattr(self.line_format, name), kind)
-        self._decoding_config()  # Raises where a decoding setting is wrong.
+        # Raises if a decoding setting is refused.
+        check_number("n_best", self.line_format.n_best, self._decoding_config())
         index, count = self.part
         if not 0 <= index < count:
             raise InputError(f"part={self.part} must be (i, n) with 0 <= i < n.")

@@ -52,6 +52,11 @@ def corpus_bleu(
 
     Raises:
         InputError: where the counts differ or there is nothing to score.
+
+    Example:
+        >>> score = tj.corpus_bleu(["Ein Hund schläft."], ["Ein Hund schläft."])
+        >>> round(score.bleu), score.signature.split("|")[3]
+        (100, 'tok:13a')
     """
     from sacrebleu.metrics import CHRF
 
@@ -69,6 +74,10 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScor
 
     Raises:
         InputError: where the counts differ or there is nothing to score.
+
+    Example:
+        >>> round(tj.paper_bleu(["Ein Hund schläft."], ["Ein Hund schläft."]).bleu)
+        100
 
     Paper: section 6.1, Table 2. The procedure is the reference's.
     """
@@ -92,6 +101,11 @@ def tokenized_bleu(
 
     Raises:
         InputError: where the counts differ or there is nothing to score.
+
+    Example:
+        >>> texts = ["Ein Hund schläft."]
+        >>> round(tj.tokenized_bleu(texts, texts, language="de", lowercase=True).bleu)
+        100
     """
     rules = MosesRules(
         language=language, punctuation=punctuation, split_compounds=split_compounds

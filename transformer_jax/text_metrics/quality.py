@@ -64,6 +64,12 @@ def translation_quality(
     Raises:
         InputError: where the counts differ, there is nothing to score, or the
             protocol does not take an option.
+
+    Example:
+        >>> texts = ["Ein Hund schläft auf der Straße."]
+        >>> quality = tj.translation_quality(texts, [texts])
+        >>> round(quality.bleu), round(quality.ter)
+        (100, 0)
     """
     made = make_protocol(protocol, **options)
     score = bleu(hypotheses, references, made)

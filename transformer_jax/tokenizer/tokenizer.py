@@ -35,6 +35,14 @@ class Tokenizer:
     """Sentences to token ids and back, for both languages.
 
     The ids of the special tokens are those of the models, and the same on both sides.
+
+    Example:
+        >>> tokenizer = tj.Translator.from_checkpoint(workdir).tokenizer
+        >>> ids = tokenizer.encode_source(["A house."])[0]
+        >>> ids[-1] == tokenizer.eos_id
+        True
+        >>> tokenizer.decode_target([ids])
+        ['A house.']
     """
 
     source_model: bytes

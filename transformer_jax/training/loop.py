@@ -4,10 +4,7 @@ import functools
 import itertools
 import logging
 import math
-import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -25,14 +22,10 @@ from transformer_jax.evaluation.evaluate import (
     translation_scores,
 )
 from transformer_jax.loss.evaluation_step import make_evaluation_step
-from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.training.reporting import Reporter
-from transformer_jax.training.resume import starting_state
-from transformer_jax.training.start import begin, write_config
 from transformer_jax.training.state import TrainState, checkpoint_items
 from transformer_jax.training.step import make_train_step
 from transformer_jax.training.window import Window
-from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -42,84 +35,8 @@ class NonFiniteError(RuntimeError):
     """Too many updates in a row had a loss or gradient that is not a number."""
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """The result of a run; its work directory holds all of it too."""
-
-    state: TrainState
-    history: list[dict[str, Any]]
-    """The lines of `metrics.jsonl`, from the first step on."""
-    config: ExperimentConfig
-    translator: Translator
-    """The trained model, ready to translate."""
-
-
-def train(
-    config: ExperimentConfig,
-    workdir: str | os.PathLike[str],
-    *,
-    train_pairs: Sequence[tuple[str, str]] | None = None,
-    validation_pairs: Sequence[tuple[str, str]] | None = None,
-    progress: bool = True,
-    alone: bool = False,
-) -> TrainResult:
-    """Trains a model into a work directory, or continues the run that is there.
-
-    An interrupted run goes on from its last checkpoint, with the same data and random
-    numbers, and ends with the same parameters to the bit.
-
-    Several processes train one model together: each calls `initialize_distributed`
-    first, then this function with the same arguments.
-
-    Args:
-        workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a
-            directory that all processes share, or `gs://bucket/run`.
-        train_pairs: (source, target) sentences in place of those of `config.data`.
-        validation_pairs: likewise, for validation.
-        progress: show progress on standard error: a bar on a terminal or in a notebook,
-            otherwise a line every `training.log_every_steps`.
-        alone: train separately, although this is one of several processes.
-
-    Raises:
-        InputError: settings or data are refused; nothing was trained.
-        NonFiniteError: `training.max_skipped_steps` updates in a row failed.
-
-    Paper: section 5.
-    """
-    folder = work_directory(workdir)
-    mesh, data = begin(
-        config,
-        folder,
-        alone=alone,
-        train_pairs=train_pairs,
-        validation_pairs=validation_pairs,
-    )
-    if data.validation is not None:
-        check_lengths(data.validation, config.model)
-    # Up to here an error leaves nothing but data in the work directory.
-    checkpoints = Checkpoints(folder, config.training)
-    try:
-        write_config(config, folder)
-        state = starting_state(config, mesh, checkpoints)
-        reporter = Reporter(
-            folder,
-            num_steps=config.training.num_steps,
-            start_step=int(state.step),
-            progress=progress,
-        )
-        try:
-            run = _Run(config, mesh, data, checkpoints, reporter)
-            state = run.train(state)
-        finally:
-            reporter.close()
-    finally:
-        checkpoints.close()  # Waits for files being written, after an interrupt too.
-    translator = Translator(config, state.final_params, data.tokenizer, mesh)
-    return TrainResult(state, reporter.history, config, translator)
-
-
-class _Run:
-    """Training from one state to the last step."""
+class TrainingLoop:
+    """The updates of a run, and all that happens between them."""
 
     def __init__(
         self,

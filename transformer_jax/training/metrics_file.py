@@ -22,6 +22,11 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Returns the lines of `metrics.jsonl`, none where there is no such file.
 
     A last line that an interruption cut short is left out.
+
+    Example:
+        >>> lines = tj.read_metrics(workdir)
+        >>> lines[0]["kind"], lines[0]["loss"] > 0
+        ('train', True)
     """
     path = work_directory(workdir) / METRICS_FILE
     if not path.exists():

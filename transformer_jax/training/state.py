@@ -20,7 +20,13 @@ from transformer_jax.training.optimizer import make_optimizer
 
 @flax.struct.dataclass
 class TrainState:
-    """Parameters, optimizer state and the position in the data."""
+    """Parameters, optimizer state and the position in the data.
+
+    Example:
+        >>> state = tj.init_state(config, tj.make_mesh(config.mesh))
+        >>> int(state.step), state.final_params is state.params
+        (0, True)
+    """
 
     step: Array  # int32 [], updates applied
     batches: Array  # int32 [], global batches taken; more than `step` by those skipped
@@ -100,7 +106,17 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
 
 
 def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
-    """Returns the state before the first update, born on the devices that keep it."""
+    """Returns the state before the first update, created on the devices that keep it.
+
+    Raises:
+        InputError: a parameter cannot be spread over the mesh as the settings ask.
+
+    Example:
+        >>> mesh = tj.make_mesh(config.mesh)
+        >>> state = tj.init_state(config, mesh)
+        >>> int(state.step)
+        0
+    """
     optimizer = make_optimizer(
         config.optimizer, config.model.d_model, config.training.num_steps
     )

@@ -43,6 +43,16 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     It is compiled for one shape of state and batch. A run whose shapes change would
     spend its time compiling, so another shape raises RecompilationError.
 
+    Example:
+        >>> mesh = tj.make_mesh(config.mesh)
+        >>> state, step = tj.init_state(config, mesh), tj.make_train_step(config, mesh)
+        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
+        >>> batch = next(tj.make_batches(corpus, packed, config.data, seed=0))
+        >>> state, metrics = step(state, tj.make_global(batch, mesh))
+        >>> int(state.step), float(metrics["skipped"])
+        (1, 0.0)
+
     Paper: sections 5.3 and 5.4.
     """
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))

@@ -22,13 +22,27 @@ def check_arguments(
         raise InputError(
             f"sentences={sentences!r:.40} is one string: give a list of sentences."
         )
-    if not 1 <= n <= settings.beam_size:
-        raise InputError(
-            f"n_best={n} must be between 1 and beam_size={settings.beam_size}: "
-            "the beam holds no more hypotheses."
-        )
+    check_number("n", n, settings)
     if prefixes is not None and len(prefixes) != len(sentences):
         raise InputError(
             f"{len(prefixes)} prefixes for {len(sentences)} sentences: give one "
             'for each, "" where there is none.'
+        )
+
+
+def check_number(name: str, number: int, settings: DecodingConfig) -> None:
+    """Checks that a search can return this number of translations of a sentence.
+
+    Args:
+        name: of the caller's argument.
+
+    Raises:
+        InputError: the number is less than 1, or larger than the beam.
+    """
+    if number < 1:
+        raise InputError(f"{name}={number} must be at least 1.")
+    if number > settings.beam_size and not settings.sampling:
+        raise InputError(
+            f"{name}={number} must be at most beam_size={settings.beam_size}: the beam "
+            "holds no more hypotheses."
         )
