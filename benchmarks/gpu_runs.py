@@ -31,7 +31,7 @@ from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import RowOrder, pack_corpus
 from transformer_jax.data.prepare import prepare
-from transformer_jax.data.source import from_files
+from transformer_jax.data.sentence_pairs import from_files
 from transformer_jax.devices.chips import Dtype
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.sharding import make_global

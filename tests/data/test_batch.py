@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from transformer_jax.data.batch import Batch, make_batch, unpacked_batch
+from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus, make_corpus
-from transformer_jax.data.packing import PackedRows, pack_pairs
-from transformer_jax.errors import InputError
+from transformer_jax.data.packing import PackedRows, one_pair_a_row, pack_pairs
 
 PAD, BOS, EOS = 7, 8, 9  # Not 0, 1, 2: nothing may assume those.
 EMPTY = np.zeros(0, np.int64)
@@ -112,10 +111,8 @@ def test_no_rows_are_all_padding():
 
 def test_unpacked_has_one_pair_a_row():
     sources, targets = [[11, EOS], [12, 13, EOS]], [[21, 22, EOS], [EOS]]
-    batch = unpacked_batch(
-        sources, targets, source_length=4, target_length=3, num_rows=3,
-        bos_id=BOS, pad_id=PAD,
-    )  # fmt: skip
+    corpus = make_corpus(sources, targets, bos_id=BOS, pad_id=PAD)
+    batch = make_batch(corpus, one_pair_a_row(2, 4, 3), np.arange(2), num_rows=3)
     assert batch.source.tolist() == [
         [11, EOS, PAD, PAD], [12, 13, EOS, PAD], [PAD] * 4,
     ]  # fmt: skip
@@ -123,16 +120,3 @@ def test_unpacked_has_one_pair_a_row():
         [BOS, 21, 22], [BOS, PAD, PAD], [PAD] * 3,
     ]  # fmt: skip
     assert batch.target_segments.tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
-
-
-def test_unpacked_refuses_what_does_not_fit():
-    def build(**changes):
-        shape = {"source_length": 3, "target_length": 3, **changes}
-        pair = [[11, 12, EOS]]
-        return unpacked_batch(pair * 2, pair * 2, bos_id=BOS, pad_id=PAD, **shape)
-
-    assert build().source.shape == (2, 3)
-    with pytest.raises(InputError, match="3 source and 3 target tokens, more than"):
-        build(target_length=2)
-    with pytest.raises(InputError, match="2 pairs do not fit 1 rows"):
-        build(num_rows=1)

@@ -14,7 +14,7 @@ from transformer_jax.data.packing import (
     one_pair_a_row,
     pack_pairs,
 )
-from transformer_jax.data.source import from_files
+from transformer_jax.data.sentence_pairs import from_files
 from transformer_jax.storage.text_lines import TextLines
 from transformer_jax.tokenizer.tokenizer import train_tokenizer
 

@@ -108,7 +108,7 @@ def test_starting_late_builds_and_draws_no_more_than_starting_at_0(corpus):
     packed = pack_corpus(corpus, config(), seed=0)
     for start in (0, 10**6):
         built = []
-        batches = pipeline._prefetched(
+        batches = pipeline._prefetch(
             lambda k, built=built: built.append(k) or k, start, sys.maxsize, 3
         )
         assert next(batches) == start

@@ -52,7 +52,7 @@ def test_other_pairs_make_another_corpus_of_the_same_tokenizer(tmp_path, caplog)
         second = prepare(tiny_config(), tmp_path, train_pairs=OTHERS)
     assert text_of(second) == OTHERS
     assert second.tokenizer == first.tokenizer
-    assert "is of another text or tokenizer: made again" in caplog.text
+    assert "belongs to another text or tokenizer: making it again" in caplog.text
     changed = [*PAIRS[:59], ("ba ba ba", "be be be")]
     assert text_of(prepare(tiny_config(), tmp_path, train_pairs=changed)) == changed
 
@@ -119,5 +119,5 @@ def test_without_training_data_nothing_is_made(tmp_path):
     with pytest.raises(InputError, match=r"data\.dataset and data\.train_source_path"):
         prepare(tiny_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="train pairs are none"):
+    with pytest.raises(InputError, match="train pairs are empty"):
         prepare(tiny_config(), tmp_path / "run", train_pairs=[])

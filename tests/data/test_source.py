@@ -9,7 +9,9 @@ import tensorflow_datasets as tfds
 
 from transformer_jax.cldr_corpus import builder as cldr
 from transformer_jax.config.experiment import DataConfig
-from transformer_jax.data.source import from_files, from_list, from_tfds, load_pairs
+from transformer_jax.data.sentence_pairs import from_files, from_list
+from transformer_jax.data.source import load_pairs
+from transformer_jax.data.tfds_pairs import from_tfds
 from transformer_jax.errors import InputError
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -77,7 +79,7 @@ def test_pairs_read_alike_by_index_range_and_iteration(kind, files):
 
 
 def test_iteration_crosses_blocks(monkeypatch):
-    monkeypatch.setattr("transformer_jax.data.source._PAIRS_PER_READ", 3)
+    monkeypatch.setattr("transformer_jax.data.sentence_pairs._PAIRS_PER_READ", 3)
     assert list(from_list(PAIRS)) == PAIRS
 
 

@@ -134,7 +134,7 @@ def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_
 
 @pytest.mark.parametrize(
     ("pairs", "message"),
-    [(None, r"has no test data: set data\.test_source_path"), ([], "none")],
+    [(None, r"has no test data: set data\.test_source_path"), ([], "pairs are empty")],
 )
 def test_nothing_to_evaluate_is_an_error(pairs, message):
     with pytest.raises(InputError, match=message):

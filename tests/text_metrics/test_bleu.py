@@ -7,11 +7,14 @@ from transformer_jax.errors import InputError
 from transformer_jax.text_metrics.bleu import (
     bleu,
     corpus_bleu,
-    multi_bleu,
     paper_bleu,
     tokenized_bleu,
 )
-from transformer_jax.text_metrics.protocols import Protocol
+from transformer_jax.text_metrics.protocols import Protocol, make_protocol
+
+
+def multi_bleu(hypotheses, references):
+    return bleu(hypotheses, [references], make_protocol("multi-bleu"))
 
 
 @pytest.fixture(params=SYSTEMS)

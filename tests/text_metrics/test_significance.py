@@ -9,7 +9,7 @@ from sacrebleu.significance import PairedTest
 from wmt17 import LMU, UEDIN, needs_wmt17, read_system
 
 from transformer_jax.errors import InputError
-from transformer_jax.text_metrics.protocols import make_protocol, prepare
+from transformer_jax.text_metrics.protocols import make_protocol, prepare_text
 from transformer_jax.text_metrics.quality import translation_quality
 from transformer_jax.text_metrics.significance import paired_bootstrap
 
@@ -60,7 +60,7 @@ def counts_of(hypothesis, reference):
 @needs_wmt17
 def test_comparison_by_the_paper_protocol_counted_anew(texts):
     protocol = make_protocol("paper-en-de")
-    system, baseline, reference = (prepare(side, protocol) for side in texts)
+    system, baseline, reference = (prepare_text(side, protocol) for side in texts)
     counts = np.array(
         [
             [counts_of(*pair) for pair in zip(side, reference, strict=True)]

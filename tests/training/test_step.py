@@ -7,9 +7,9 @@ import pytest
 from tiny_runs import VOCAB_SIZE, tiny_config
 
 from transformer_jax.config.experiment import MeshConfig
-from transformer_jax.data.batch import Batch, make_batch, unpacked_batch
+from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import make_corpus
-from transformer_jax.data.packing import pack_pairs
+from transformer_jax.data.packing import one_pair_a_row, pack_pairs
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.loss.batch_loss import batch_loss
@@ -38,15 +38,9 @@ def pairs_of_ids(
 
 
 def unpacked(sources, targets, rows: int = 16, length: int = 12) -> Batch:
-    return unpacked_batch(
-        sources,
-        targets,
-        source_length=length,
-        target_length=length,
-        bos_id=BOS,
-        pad_id=PAD,
-        num_rows=rows,
-    )
+    corpus = make_corpus(sources, targets, bos_id=BOS, pad_id=PAD)
+    packed = one_pair_a_row(corpus.num_pairs, length, length)
+    return make_batch(corpus, packed, np.arange(corpus.num_pairs), num_rows=rows)
 
 
 def batch_of(seed: int, **settings) -> Batch:

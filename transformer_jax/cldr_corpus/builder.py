@@ -1,7 +1,6 @@
 """The built-in corpus: a TFDS data set of phrases generated from Unicode CLDR.
 
-It needs no network and takes the same path as WMT: TFDS prepares it as ArrayRecord,
-and it is read by index.
+It needs no network, and is prepared and read in the same way as WMT.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from transformer_jax.cldr_corpus.vocabulary import Pair
 
 NUM_PHRASES = 103_000
 NUM_HELD_OUT = 1_500
-"""Of the phrases: as many for validation, as many for testing."""
+"""Phrases for validation; the same number are for testing."""
 
 
 def make_splits(
@@ -28,16 +27,16 @@ def make_splits(
 ) -> dict[str, list[Pair]]:
     """Returns the pairs of train, validation and test.
 
-    Within all three together a sentence of either language occurs once. So no test
+    Each sentence of either language occurs once in all three together. So no test
     sentence is seen in training, and each sentence has one translation, in both
-    directions. Training begins with the lexicon, so that it has every word. The
-    result depends on the arguments and on the CLDR data of the installed Babel only.
+    directions. The training pairs begin with the lexicon and so contain every word. The
+    result depends only on the arguments and on the CLDR data of the installed Babel.
     """
     book = Phrasebook(source, target, seed)
     words = list(_distinct(book.lexicon()))
     pairs = _distinct(chain(words, book.phrases()))
     phrases = list(islice(pairs, len(words), len(words) + num_phrases))
-    # Evenly spaced: pairs drawn late are of the kinds that are not yet exhausted.
+    # At even distances: pairs drawn late are of the kinds that are not exhausted yet.
     stride = num_phrases // num_held_out
     end = num_held_out * stride
     validation, test = phrases[0:end:stride], phrases[1:end:stride]
@@ -78,7 +77,9 @@ class CldrTranslate(tfds.core.GeneratorBasedBuilder):
             split: self._generate_examples(pairs) for split, pairs in splits.items()
         }
 
-    def _generate_examples(self, pairs: list[Pair]) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(
+        self, pairs: list[Pair]
+    ) -> Iterator[tuple[int, dict[str, str]]]:
         source, target = self.builder_config.name.split("_")
         for index, pair in enumerate(pairs):
             yield index, {source: pair[0], target: pair[1]}

@@ -1,10 +1,10 @@
 """Phrases in two languages, generated from Unicode CLDR through Babel.
 
-CLDR says how each language writes dates, times, amounts, prices, names of countries
-and languages, and how it joins them in a list. A phrase is drawn as a meaning (a
-date, a number of kilometers, three countries) and said in both languages, so each
-pair is a correct translation, and what differs are rules that a model can learn:
-word order, plurals, 12-hour and 24-hour clocks, decimal signs, abbreviations.
+CLDR holds how each language writes dates, times, amounts, prices, names of countries
+and languages, and lists of them. First a meaning is drawn (a date, a number of
+kilometers, three countries), then it is written in both languages. So each pair is a
+correct translation, and a model can learn the rules: word order, plurals, 12-hour and
+24-hour clocks, decimal signs, abbreviations.
 """
 
 import datetime
@@ -53,7 +53,7 @@ _AND_OR: tuple[_ListStyle, ...] = ("standard", "or")
 _TIMES = [
     datetime.time(hour, minute) for hour in range(24) for minute in range(0, 60, 5)
 ]
-# Of each unit of time: its seconds, and how many make sense below a larger unit.
+# For each unit of time: its seconds, and the largest number below the next unit.
 _TIME_UNITS: dict[_TimeUnit, tuple[int, int]] = {
     "second": (1, 59), "minute": (60, 59), "hour": (3_600, 23), "day": (86_400, 6),
     "week": (7 * 86_400, 4), "month": (30 * 86_400, 11), "year": (365 * 86_400, 60),
@@ -61,20 +61,20 @@ _TIME_UNITS: dict[_TimeUnit, tuple[int, int]] = {
 
 
 class Phrasebook:
-    """Draws meanings at random and says each in two languages.
+    """Draws meanings at random and writes each in two languages.
 
-    A method named after a kind of phrase returns one random pair of that kind.
+    Methods named after a kind of phrase return one random pair of that kind.
     """
 
     def __init__(self, source: str, target: str, seed: int):
         self._locales = (Locale.parse(source), Locale.parse(target))
-        # Seeded by a text, which Random hashes alike in every process.
+        # Random hashes a text to the same seed in every process.
         self._random = random.Random(f"{source} {target} {seed}")
         self.countries, self.languages = make_names(*self._locales)
         self._short_months = make_short_months(*self._locales)
 
     def phrases(self) -> Iterator[Pair]:
-        """Yields pairs of all kinds without end, repetitions included."""
+        """Yields pairs of all kinds without end, some of them repeated."""
         weights: dict[Callable[[], Pair], int] = {
             self.date: 12, self.moment: 8, self.date_interval: 6, self.time: 2,
             self.time_interval: 5, self.relative_time: 5, self.quantity: 8,
@@ -87,7 +87,7 @@ class Phrasebook:
             yield kind()
 
     def lexicon(self) -> list[Pair]:
-        """Every country, language, unit and currency, by itself."""
+        """Returns every country, language, unit and currency, each by itself."""
         units = [*UNITS, *(f"duration-{unit}" for unit in _TIME_UNITS)]
         return [
             *self.countries,

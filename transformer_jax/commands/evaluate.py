@@ -52,7 +52,7 @@ def evaluate(
     show_log(progress)
     translate_on_all_cores()
     processes.start()
-    from transformer_jax.data.source import from_files
+    from transformer_jax.data.sentence_pairs import from_files
     from transformer_jax.evaluation.evaluate import evaluate
 
     if (source is None) != (target is None):

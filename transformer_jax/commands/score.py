@@ -17,7 +17,7 @@ from transformer_jax.config.decoding import DecodingSettings
 from transformer_jax.storage.text_streams import open_output
 
 if TYPE_CHECKING:
-    from transformer_jax.data.source import SentencePairs
+    from transformer_jax.data.sentence_pairs import SentencePairs
     from transformer_jax.translation.translator import Translator
 
 # Pairs scored together: enough to sort by length, few enough to hold.
@@ -58,7 +58,7 @@ def score(
         progress: show progress on standard error.
     """
     processes.start()
-    from transformer_jax.data.source import from_files
+    from transformer_jax.data.sentence_pairs import from_files
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.progress import Progress
 

@@ -1,13 +1,11 @@
-"""The batch, and how packed or unpacked rows become one."""
+"""The batch, made of packed rows."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from transformer_jax.data.corpus import Corpus, Sentences, make_corpus
-from transformer_jax.data.packing import PackedRows, one_pair_a_row
-from transformer_jax.errors import InputError
+from transformer_jax.data.corpus import Corpus, Sentences
+from transformer_jax.data.packing import PackedRows
 
 Tokens: TypeAlias = Any
 """int32 [rows, length]: NumPy on the host, jax.Array once on the devices."""
@@ -18,8 +16,8 @@ class Batch(NamedTuple):
 
     A segment is one sentence pair within its row, counted from 1; 0 is padding. Where
     a row has the segments 1 1 1 2 2 0, its positions are 0 1 2 0 1 0. Labels count
-    where `target_segments` is not 0. The target is shifted here and nowhere else: the
-    decoder reads beginning-of-sentence in place of the label before the first.
+    where `target_segments` is not 0. The target is shifted here and nowhere else: each
+    input is the label before it, and the first is beginning-of-sentence.
 
     Example:
         >>> import numpy as np
@@ -44,15 +42,16 @@ def make_batch(
     *,
     num_rows: int | None = None,
 ) -> Batch:
-    """The batch of the given packed rows, in their order.
+    """Returns the batch of these packed rows, in their order.
 
     Args:
         rows: indices into the packed rows.
-        num_rows: rows of the batch, those beyond `rows` being padding; None = no more.
+        num_rows: number of rows of the batch, at least that of `rows`; the last ones
+            are padding. None = that of `rows`.
     """
     rows = np.asarray(rows)
     counts = packed.offsets[rows + 1] - packed.offsets[rows]
-    pairs = packed.pairs[_ranges(packed.offsets[rows], counts)]
+    pairs = packed.pairs[_join_ranges(packed.offsets[rows], counts)]
     height = len(rows) if num_rows is None else num_rows
     pair_rows = np.repeat(np.arange(len(rows)), counts)
     first_of_row = np.repeat(np.cumsum(counts) - counts, counts)
@@ -71,47 +70,6 @@ def make_batch(
     return Batch(*source, inputs, labels, positions, numbers)
 
 
-def unpacked_batch(
-    sources: Sequence[Sequence[int]],
-    targets: Sequence[Sequence[int]],
-    *,
-    source_length: int,
-    target_length: int,
-    bos_id: int,
-    pad_id: int,
-    num_rows: int | None = None,
-) -> Batch:
-    """The batch with one pair of token sequences in each row.
-
-    Args:
-        sources: token ids that end with end-of-sentence.
-        targets: likewise.
-        source_length: of a row.
-        target_length: of a row.
-        num_rows: rows of the batch, those beyond the pairs being padding.
-
-    Raises:
-        InputError: a sequence is longer than its row, or there are too few rows.
-    """
-    corpus = make_corpus(sources, targets, bos_id=bos_id, pad_id=pad_id)
-    packed = one_pair_a_row(corpus.num_pairs, source_length, target_length)
-    longest = (
-        corpus.source_lengths.max(initial=0),
-        corpus.target_lengths.max(initial=0),
-    )
-    if longest[0] > source_length or longest[1] > target_length:
-        raise InputError(
-            f"the longest of the sentences has {longest[0]} source and {longest[1]} "
-            f"target tokens, more than the {source_length} and {target_length} of a "
-            "row: give longer rows."
-        )
-    if num_rows is not None and num_rows < corpus.num_pairs:
-        raise InputError(
-            f"{corpus.num_pairs} pairs do not fit {num_rows} rows: give more rows."
-        )
-    return make_batch(corpus, packed, np.arange(corpus.num_pairs), num_rows=num_rows)
-
-
 def _lay_out(
     side: Sentences,
     pairs: np.ndarray,
@@ -120,12 +78,12 @@ def _lay_out(
     shape: tuple[int, int],
     pad_id: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, positions and segments of one side: sentences of a row end to end."""
+    """Returns tokens, positions and segments of one side of the batch."""
     starts = side.offsets[pairs]
     lengths = side.offsets[pairs + 1] - starts
     before = np.cumsum(lengths) - lengths
     is_first = segments == 1
-    # Sentences come row by row, so a row begins at the column its first one has.
+    # Sentences are in the order of the rows: a row begins with its first segment.
     row_starts = before[is_first][np.cumsum(is_first) - 1]
     positions = np.arange(int(lengths.sum())) - np.repeat(before, lengths)
     places = np.repeat(pair_rows * shape[1] + before - row_starts, lengths) + positions
@@ -136,13 +94,13 @@ def _lay_out(
         return filled
 
     return (
-        grid(pad_id, side.tokens[_ranges(starts, lengths)]),
+        grid(pad_id, side.tokens[_join_ranges(starts, lengths)]),
         grid(0, positions),
         grid(0, np.repeat(segments, lengths)),
     )
 
 
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """starts[0], starts[0] + 1, ... counts[0] of them, then those of starts[1], ..."""
+def _join_ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns starts[0], starts[0] + 1, ..., counts[0] numbers; then from starts[1]."""
     before = np.cumsum(counts) - counts
     return np.repeat(starts - before, counts) + np.arange(int(counts.sum()))

@@ -1,14 +1,14 @@
-"""Bin packing in two dimensions: items of two lengths into rows with room for both.
+"""Bin packing in two dimensions: items with two lengths into rows with two lengths.
 
-As many rows are opened as the fuller side needs at the least; then the items are
-placed, the largest first. The large ones are spread: each goes where most room of its
-own shape is left, so that rows fill alike, and alike on both sides. The small ones fit
-what is left best: each goes where least room is left that still takes it. Where none
-is left, rows are opened. Which items count as large is found by trial.
+First the least possible number of rows is opened; then the items are placed, the
+largest first. A large item goes into the row with most room of its own shape, so that
+rows fill evenly, on both sides. A small item goes into the row with the least room that
+still takes it. If no row takes it, more rows are opened. Several limits between large
+and small are tried.
 
-That is done for kinds of items and kinds of rows, not for single ones: items of equal
-lengths are alike, and so are rows with equal room. Of each there are at most as many
-as a row has places on one side times those on the other, however many items.
+All this is done for kinds, not for single items and rows: items with equal lengths are
+one kind, and rows with equal room are one. The number of kinds is at most the product
+of the two lengths of a row, for any number of items.
 """
 
 import math
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _SPREAD_SHARES = (0.9, 0.8, 0.7, 0.5, 0.3, 0.0)
-"""Shares of the text, in the largest items, that are spread: those tried."""
+"""The limits to try: the share of the text that counts as large items."""
 _GOOD_ENOUGH = 1.003
-"""Rows, over the least that are possible, with which no other share is tried."""
+"""With at most this many times the least possible rows, no other limit is tried."""
 _MOST_TRIED = 100_000
-"""Kinds placed in all trials, but for the first: long rows have many, and fill well."""
+"""Most kinds placed after the first trial. Long rows have more kinds, and fill well."""
 
 
 class Kinds(NamedTuple):
@@ -33,17 +33,17 @@ class Kinds(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Which row each item is in."""
+    """The row of each item."""
 
     num_rows: int
     order: np.ndarray
     """int64 [kinds], the order in which kinds were placed."""
     rows: np.ndarray
-    """int64 [items], the row of each, kind after kind in that order."""
+    """int64 [items], the row of each item, kind after kind in that order."""
 
 
 class _Costs(NamedTuple):
-    """The size of tokens; those of the side in greater demand count more."""
+    """Cost of a token of each side, higher for the side that fills more rows."""
 
     source: float
     target: float
@@ -53,7 +53,7 @@ class _Costs(NamedTuple):
 
 
 class _Move(NamedTuple):
-    """Items of one kind go into rows with these rooms, one into each row."""
+    """Items of one kind that go into rows with these rooms, one into each row."""
 
     item: int
     """Code of the item's lengths, see `_Rooms`."""
@@ -64,11 +64,11 @@ class _Move(NamedTuple):
 
 
 def place(kinds: Kinds, full: tuple[int, int]) -> Placement:
-    """The fewest rows found that hold all items, none longer than a row.
+    """Returns the fewest rows found that hold all items.
 
     Args:
-        kinds: items, each with a length of at least 1 on one side.
-        full: the lengths of an empty row.
+        kinds: items, none longer than a row, each with a length of at least 1.
+        full: the two lengths of a row.
     """
     demand = [
         float(side @ kinds.copies) / room
@@ -85,7 +85,7 @@ def place(kinds: Kinds, full: tuple[int, int]) -> Placement:
 def _fewest_rows(
     kinds: Kinds, full: tuple[int, int], costs: _Costs, least: int
 ) -> tuple[int, list[_Move]]:
-    """Number of rows of the best trial, and how it filled them."""
+    """Returns the number of rows of the best trial, and its moves."""
     tokens = np.cumsum(costs.of(kinds.source, kinds.target) * kinds.copies)
     items = list(zip(*(field.tolist() for field in kinds), strict=True))
     trials: list[tuple[int, list[_Move]]] = []
@@ -102,7 +102,7 @@ def _fewest_rows(
 
 
 def _rows_of(moves: list[_Move], num_rows: int, full: tuple[int, int]) -> np.ndarray:
-    """The row of each item, in the order of the moves."""
+    """Returns the row of each item, in the order of the moves."""
     rows = {_code(*full, full): list(range(num_rows))}
     placed: list[int] = []
     for item, rooms, counts in moves:
@@ -116,19 +116,19 @@ def _rows_of(moves: list[_Move], num_rows: int, full: tuple[int, int]) -> np.nda
 
 
 def _code(source: Any, target: Any, full: tuple[int, int]) -> Any:
-    """One number for two lengths; that of a difference is the difference of those."""
+    """Returns one number for two lengths; differences of codes are those of lengths."""
     return source * (full[1] + 1) + target
 
 
 class _Rooms:
-    """How many rows have which room left on both sides."""
+    """The numbers of rows by the room they have left on both sides."""
 
     def __init__(self, full: tuple[int, int], costs: _Costs, num_rows: int) -> None:
         self.num_rows = 0
         self._full = full
         self._costs = costs
         self._index = np.full(_code(*full, full) + 1, -1, np.int64)
-        # By index, which counts rooms in the order in which they first came up.
+        # By index; an index is given to a room when it first occurs.
         self._num_rooms = 0
         self._source = np.zeros(1_024, np.int64)
         self._target = np.zeros(1_024, np.int64)
@@ -136,7 +136,7 @@ class _Rooms:
         self._open(num_rows)
 
     def place(self, source: int, target: int, number: int, spread: bool) -> list[_Move]:
-        """Puts `number` items of these lengths into rows."""
+        """Places `number` items of these lengths; returns the moves."""
         item = _code(source, target, self._full)
         moves = []
         while number:
@@ -158,7 +158,7 @@ class _Rooms:
         return moves
 
     def _best(self, source: int, target: int, most: int, spread: bool) -> np.ndarray:
-        """Indices of the rooms that take an item, the best first, as many as needed."""
+        """Returns the indices of enough rooms that take an item, the best first."""
         used = slice(self._num_rooms)
         fitting = np.flatnonzero(
             (self._source[used] >= source)
@@ -167,12 +167,12 @@ class _Rooms:
         )
         rooms = self._source[fitting], self._target[fitting]
         if spread:
-            # The scalar product: large where room and item have the same shape.
+            # The scalar product is large if room and item have the same shape.
             badness = -self._costs.of(rooms[0] * source, rooms[1] * target)
         else:
             badness = self._costs.of(*rooms)
         if len(fitting) > most:
-            # Not argpartition, whose choice among equals depends on the processor.
+            # Not argpartition: its choice among equals depends on the processor.
             last = np.partition(badness, most - 1)[most - 1]
             good = badness <= last
             fitting, badness = fitting[good], badness[good]
@@ -183,7 +183,7 @@ class _Rooms:
         self.num_rows += number
 
     def _add(self, codes: np.ndarray, counts: np.ndarray) -> None:
-        """Counts rows with rooms of these codes, all different, some perhaps new."""
+        """Adds rows with rooms of these codes, all different, some of them new."""
         new = codes[self._index[codes] < 0]
         if self._num_rooms + len(new) > len(self._count):
             self._make_space(len(codes))
@@ -195,7 +195,7 @@ class _Rooms:
         self._count[self._index[codes]] += counts
 
     def _make_space(self, number: int) -> None:
-        """Forgets the rooms that no row has, so that so many more can be counted."""
+        """Removes rooms that no row has, and makes space for `number` more."""
         kept = np.flatnonzero(self._count[: self._num_rooms])
         self._num_rooms = len(kept)
         size = max(len(self._count), 2 * (len(kept) + number))

@@ -1,8 +1,8 @@
 """A tokenised corpus in an object store, and this host's copy of it on disk.
 
-Memory can only be mapped from a disk. So the corpus is made on the disk of the first
-host, stored in the work directory, and copied from there by every other host, and
-by hosts that take a run over later.
+Only a file on a disk can be mapped into memory. So the first host makes the corpus on
+its disk and stores it in the work directory; every other host, and every host of a
+later run, copies it from there.
 """
 
 import os
@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from transformer_jax.data.corpus import MANIFEST
+from transformer_jax.data.corpus_files import MANIFEST
 from transformer_jax.storage.work_directory import StoredPath
 
 _BUFFER_BYTES = 1 << 24
@@ -19,12 +19,12 @@ _BUFFER_BYTES = 1 << 24
 def store_corpus(local: Path, remote: StoredPath) -> None:
     """Copies a corpus from disk into an object store, the manifest last."""
     remote.mkdir(parents=True, exist_ok=True)
-    # Until the new one is complete there is none.
+    # While the new one is incomplete, there must be no manifest.
     (remote / MANIFEST).unlink(missing_ok=True)
     names = sorted(path.name for path in local.iterdir() if path.name != MANIFEST)
     for name in [*names, MANIFEST]:
         with (local / name).open("rb") as source, (remote / name).open("wb") as target:
-            shutil.copyfileobj(source, target, _BUFFER_BYTES)  # type: ignore[misc]
+            shutil.copyfileobj(source, target, _BUFFER_BYTES)
 
 
 def fetch_corpus(remote: StoredPath, local: Path) -> None:
@@ -45,7 +45,7 @@ def fetch_corpus(remote: StoredPath, local: Path) -> None:
             except OSError:
                 if not local.is_dir():
                     raise
-                # Who has mapped the old one keeps it.
+                # Processes that have mapped the old one keep its memory.
                 shutil.rmtree(local, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A corpus of no language, to measure with where there is no text."""
+"""A corpus of random tokens, for measurements without text."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from transformer_jax.data.corpus import Corpus, Sentences
 def made_up_corpus(model: ModelConfig, data: DataConfig) -> Corpus:
     """Returns sentence pairs of random tokens, enough for some batches.
 
-    Lengths are spread as those of sentences are: 28 tokens in the middle, a third of
-    them shorter than 20, a long tail.
+    Lengths have the distribution of sentences: a median of 28 tokens, a third shorter
+    than 20, a long tail.
     """
     rng = np.random.default_rng(0)
     num_pairs = max(64, 8 * data.rows * data.target_length // 24)

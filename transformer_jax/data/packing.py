@@ -1,14 +1,13 @@
-"""Which sentence pairs share a row, so that little of a batch is padding.
+"""Packing: several sentence pairs share a row, so that a batch has little padding.
 
-A pair takes room in two rows at once, its source in a source row and its target in a
-target row: bin packing in two dimensions, which `bin_packing` does. Of the places of a
-batch 1 to 3 percent stay padding where the two lengths of a row are in the proportion
-of the text. Where they are not, the side with less text cannot be full, however well it
-is packed; `balanced_lengths` gives lengths with which it can.
+A pair takes a part of two rows, one for its source and one for its target: that is bin
+packing in two dimensions, see `bin_packing`. If the two lengths of a row have the
+proportion of the text, 1 to 3 percent of the places are padding. If not, the side with
+less text cannot be full; `balanced_lengths` returns lengths with which it can.
 
 Paper: section 5.1 batches pairs by approximate length.
-Differs from the paper: pairs are packed, and every batch mixes all lengths. It has as
-many tokens.
+Differs from the paper: pairs are packed, and every batch has sentences of all lengths.
+The number of tokens of a batch is the same.
 """
 
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from transformer_jax.data import bin_packing
 
 @dataclass(frozen=True, eq=False)
 class PackedRows:
-    """Row r holds the pairs `pairs[offsets[r]:offsets[r + 1]]`, in that order."""
+    """Packed rows: row r has the pairs `pairs[offsets[r]:offsets[r + 1]]`."""
 
     pairs: np.ndarray
     """int64 indices of pairs, each at most once."""
     offsets: np.ndarray
     """int64, one more than there are rows."""
     source_length: int
-    """Source tokens that a row has room for."""
+    """Source tokens of a row, padding included."""
     target_length: int
     too_long: np.ndarray
     """int64 indices, ascending, of the pairs that are longer than a row."""
@@ -40,18 +39,18 @@ class PackedRows:
 
 
 class Fill(NamedTuple):
-    """Which part of the places of all rows holds tokens, from 0 to 1."""
+    """The part of all places that hold tokens, from 0 to 1."""
 
     source: float
     target: float
     both: float
-    """Of the places of both sides together."""
+    """For both sides together."""
 
 
 def one_pair_a_row(
     num_pairs: int, source_length: int, target_length: int
 ) -> PackedRows:
-    """Rows with pair 0, pair 1, ...: nothing packed."""
+    """Returns rows of one pair each, in their order."""
     return PackedRows(
         pairs=np.arange(num_pairs),
         offsets=np.arange(num_pairs + 1),
@@ -69,14 +68,14 @@ def pack_pairs(
     *,
     seed: int = 0,
 ) -> PackedRows:
-    """Rows that together hold every pair exactly once, but for those too long.
+    """Returns rows that hold every pair once, except those that are too long.
 
     Args:
         source_lengths: tokens of each source sentence, end-of-sentence included.
         target_lengths: tokens of each target sentence.
-        source_length: source tokens that a row has room for.
-        target_length: target tokens that a row has room for.
-        seed: which of the pairs with equal lengths comes into which row.
+        source_length: source tokens of a row.
+        target_length: target tokens of a row.
+        seed: draws the order of pairs with equal lengths.
     """
     sources = np.asarray(source_lengths, np.int64)
     targets = np.asarray(target_lengths, np.int64)
@@ -105,7 +104,7 @@ def pack_pairs(
 def fill_of(
     packed: PackedRows, source_lengths: np.ndarray, target_lengths: np.ndarray
 ) -> Fill:
-    """How full the rows are with the pairs of these lengths."""
+    """Returns how full the rows are; the arguments are those of `pack_pairs`."""
     source = int(np.asarray(source_lengths)[packed.pairs].sum())
     target = int(np.asarray(target_lengths)[packed.pairs].sum())
     source_places = max(packed.num_rows, 1) * packed.source_length
@@ -123,7 +122,7 @@ def highest_fill(
     source_length: int,
     target_length: int,
 ) -> float:
-    """What no packing can exceed: the fill of both sides when the fuller one is full.
+    """Returns an upper bound of the fill: one side is full.
 
     Arguments are those of `pack_pairs`.
     """
@@ -139,9 +138,9 @@ def balanced_lengths(
     *,
     multiple: int = 8,
 ) -> tuple[int, int]:
-    """Source and target lengths of a row with which both sides can be full.
+    """Returns source and target lengths of a row with which both sides can be full.
 
-    They are in the proportion of all source to all target tokens.
+    They have the proportion of all source to all target tokens.
 
     Args:
         source_lengths: tokens of each source sentence, end-of-sentence included.

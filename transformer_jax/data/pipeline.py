@@ -1,9 +1,9 @@
-"""From packed rows to this host's part of global batch k, through Grain.
+"""The input pipeline: from packed rows to this host's part of each global batch.
 
-Global update k uses rows k * R to k * R + R - 1 of an endless sequence: epoch after
-epoch, each a permutation of all rows of its own, drawn from (seed, epoch). Nothing is
-left over at the end of an epoch: a batch may span two. So the rows of update k are a
-pure function of (corpus, seed, k), and any k can be the first.
+Global update k uses rows k * R to k * R + R - 1 of an endless sequence of epochs. Each
+epoch is a permutation of all rows, drawn from (seed, epoch). A batch may span two
+epochs, so that no row is left over. So the rows of update k are a pure function of
+(corpus, seed, k), and a run can begin at any k.
 """
 
 import dataclasses
@@ -28,7 +28,8 @@ from transformer_jax.data.packing import (
 )
 from transformer_jax.errors import InputError
 
-# Given the rows of a global batch, the numbers of those this host reads, ascending.
+# Returns the numbers of the rows this host reads, ascending, given how many a global
+# batch has.
 RowsOfHost = Callable[[int], np.ndarray]
 
 _THREADS = 4
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RowOrder:
-    """Which packed rows each global update uses."""
+    """The packed rows of each global update."""
 
     num_rows: int
     """Rows of the corpus, each used once an epoch."""
@@ -48,7 +49,7 @@ class RowOrder:
     seed: int
 
     def rows_of(self, step: int) -> np.ndarray:
-        """The packed rows of global update `step`, counted from 0, in order."""
+        """Returns the packed rows of global update `step`, counted from 0, in order."""
         places = np.arange(step * self.rows_per_step, (step + 1) * self.rows_per_step)
         epochs, within = np.divmod(places, self.num_rows)
         rows = np.empty_like(places)
@@ -58,7 +59,7 @@ class RowOrder:
         return rows
 
     def epoch_of(self, step: int) -> float:
-        """Epochs done when global update `step` begins."""
+        """Returns the epochs that are complete when global update `step` begins."""
         return step * self.rows_per_step / self.num_rows
 
 
@@ -97,15 +98,15 @@ def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
 
 
 def _report_fill(corpus: Corpus, packed: PackedRows) -> None:
-    """Logs how full the rows are, and which lengths suit the text if these do not."""
+    """Logs how full the rows are, and better lengths if there are any."""
     lengths = corpus.source_lengths, corpus.target_lengths
     room = packed.source_length, packed.target_length
     advice = ""
     if highest_fill(*lengths, *room) < _HIGH_FILL:
         source, target = balanced_lengths(*lengths, max(room))
         advice = (
-            f"; in proportion to the text are data.source_length={source}, "
-            f"data.target_length={target}"
+            f"; data.source_length={source}, data.target_length={target} would fit the "
+            "text better"
         )
     fill = fill_of(packed, *lengths).both
     logger.info("%.1f%% of source and target rows is text%s", 100 * fill, advice)
@@ -147,7 +148,7 @@ def make_batches(
     def batch_of(step: int) -> Batch:
         return make_batch(corpus, packed, order.rows_of(step)[places])
 
-    return _prefetched(batch_of, start_step, sys.maxsize, config.prefetch_batches)
+    return _prefetch(batch_of, start_step, sys.maxsize, config.prefetch_batches)
 
 
 def evaluation_batches(
@@ -157,11 +158,11 @@ def evaluation_batches(
     rows_of_host: RowsOfHost = np.arange,
     row_multiple: int = 1,
 ) -> Iterator[Batch]:
-    """This host's part of batches that hold every pair exactly once, always the same.
+    """Yields this host's part of batches that hold every pair once, always the same.
 
-    Most pairs are packed into batches of the shape used in training. Those longer than
-    a row are not left out, as training does: rows twice as long, half as many of them,
-    take those that fit, and so on. The last batch of each shape ends in empty rows.
+    Most pairs are packed into batches of the shape of training. Pairs that are longer
+    than a row, which training leaves out, come in batches with rows twice as long and
+    half their number, and so on. The last batch of each shape ends with empty rows.
 
     Args:
         corpus: any number of pairs.
@@ -187,10 +188,10 @@ def evaluation_batches(
         height = row_multiple * math.ceil(max(1, height // 2) / row_multiple)
 
 
-def _prefetched(
+def _prefetch(
     batch_of: Callable[[int], Batch], start: int, stop: int, num_ahead: int
 ) -> Iterator[Batch]:
-    """`batch_of(start)`, `batch_of(start + 1)`, ..., computed ahead in threads."""
+    """Yields `batch_of(start)`, `batch_of(start + 1)`, ..., prepared by threads."""
     import grain  # Slow to import, and not needed to translate.
 
     options = grain.ReadOptions(

@@ -1,4 +1,4 @@
-"""A work directory's data: tokenizer and tokenised corpora, made once, then loaded."""
+"""The data of a work directory: tokenizer and corpora, made once, then loaded."""
 
 import hashlib
 import logging
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
-from transformer_jax.data.corpus import MANIFEST, Corpus, load_corpus, write_corpus
+from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
-from transformer_jax.data.source import SentencePairs, from_list, load_pairs
+from transformer_jax.data.corpus_files import MANIFEST, load_corpus, write_corpus
+from transformer_jax.data.sentence_pairs import SentencePairs, from_list
+from transformer_jax.data.source import load_pairs
 from transformer_jax.storage.work_directory import (
     StoredPath,
     is_remote,
@@ -34,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What training reads."""
+    """The data of a run."""
 
     tokenizer: Tokenizer
     train: Corpus
@@ -67,27 +69,27 @@ def prepare(
         (True, None)
     """
     folder = work_directory(workdir)
-    train = _pairs(config.data, "train", train_pairs)
+    train = _choose_pairs(config.data, "train", train_pairs)
     assert train is not None  # load_pairs refuses a configuration without any
     from_python = train_pairs is not None
     validation = (
         None
         if from_python and validation_pairs is None
-        else _pairs(config.data, "validation", validation_pairs)
+        else _choose_pairs(config.data, "validation", validation_pairs)
     )
-    tokenizer = _tokenizer(config, folder, train)
+    tokenizer = _load_or_train_tokenizer(config, folder, train)
     corpus_dir = folder / "corpus"
     return PreparedData(
         tokenizer=tokenizer,
-        train=_corpus(train, tokenizer, corpus_dir / "train"),
+        train=_load_or_write_corpus(train, tokenizer, corpus_dir / "train"),
         validation=None
         if validation is None
-        else _corpus(validation, tokenizer, corpus_dir / "validation"),
+        else _load_or_write_corpus(validation, tokenizer, corpus_dir / "validation"),
         validation_pairs=validation,
     )
 
 
-def _pairs(
+def _choose_pairs(
     config: DataConfig, split: Split, given: Sequence[tuple[str, str]] | None
 ) -> SentencePairs | None:
     if given is not None:
@@ -95,7 +97,7 @@ def _pairs(
     return load_pairs(config, split)
 
 
-def _tokenizer(
+def _load_or_train_tokenizer(
     config: ExperimentConfig, workdir: StoredPath, pairs: SentencePairs
 ) -> Tokenizer:
     if any((workdir / name).exists() for name in (SHARED_FILE, SOURCE_FILE)):
@@ -110,19 +112,19 @@ def _tokenizer(
     return tokenizer
 
 
-def _corpus(
+def _load_or_write_corpus(
     pairs: SentencePairs, tokenizer: Tokenizer, directory: StoredPath
 ) -> Corpus:
-    """Returns the corpus in a directory, which is made if it is not of this text."""
+    """Returns the corpus in a directory; makes it if there is none of this text."""
     fingerprint = _fingerprint(pairs)
     made_of = tokenizer.digest, fingerprint
     local = local_cache(directory) if is_remote(directory) else Path(directory)
-    corpus = _existing(local, made_of)
+    corpus = _load_existing(local, made_of)
     is_stored = not is_remote(directory) or (directory / MANIFEST).exists()
     if corpus is None and is_remote(directory) and is_stored:
         logger.info("copying %s to %s", directory, local)
         fetch_corpus(directory, local)
-        corpus = _existing(local, made_of)
+        corpus = _load_existing(local, made_of)
     if corpus is None:
         logger.info("encoding %d pairs of %s", len(pairs), pairs.name)
         corpus = write_corpus(pairs, tokenizer, local, fingerprint=fingerprint)
@@ -138,19 +140,19 @@ def _corpus(
     return corpus
 
 
-def _existing(directory: Path, made_of: tuple[str, str]) -> Corpus | None:
-    """Returns the corpus in a directory if it was made of that tokenizer and text."""
+def _load_existing(directory: Path, made_of: tuple[str, str]) -> Corpus | None:
+    """Returns the corpus in a directory, None if its tokenizer or text is another."""
     if not (directory / MANIFEST).exists():
         return None
     corpus = load_corpus(directory)
     if (corpus.tokenizer_digest, corpus.fingerprint) == made_of:
         return corpus
-    logger.info("%s is of another text or tokenizer: made again", directory)
+    logger.info("%s belongs to another text or tokenizer: making it again", directory)
     return None
 
 
 def _fingerprint(pairs: SentencePairs) -> str:
-    """Names the text: its size and a thousand of its lines, evenly spaced."""
+    """Returns a digest of the size of the text and a thousand of its lines."""
     step = max(1, len(pairs) // 1000)
     hashed = hashlib.sha256(str(len(pairs)).encode())
     for index in range(0, len(pairs), step):

@@ -23,7 +23,8 @@ from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
-from transformer_jax.data.source import from_list, load_pairs
+from transformer_jax.data.sentence_pairs import from_list
+from transformer_jax.data.source import load_pairs
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.mesh import num_row_groups

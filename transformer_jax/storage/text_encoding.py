@@ -1,8 +1,8 @@
-r"""What a line of text is, and the errors of text that cannot be read.
+r"""Rules for reading text: encoding, ends of lines, errors.
 
-Text is UTF-8, plain or .gz, perhaps after a byte order mark. Only \n and \r\n end a
-line: U+2028, form feeds and their like are text. Both readers follow these rules:
-`text_lines` (any line, by number) and `text_streams` (one line after the other).
+Text is UTF-8, plain or .gz, with or without a byte order mark. Only \n and \r\n end a
+line; U+2028, form feeds and so on are text. Both readers follow these rules:
+`text_lines` (lines by number) and `text_streams` (one line after the other).
 """
 
 import gzip
@@ -15,14 +15,14 @@ from transformer_jax.errors import InputError
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
-"""What reading an open file may raise, a damaged .gz file included."""
+"""Exceptions of reading an open file, which may be a damaged .gz file."""
 
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Opens a file for reading, unpacked if its name ends in .gz.
 
     Raises:
-        InputError: there is no such file, or it cannot be opened.
+        InputError: the file does not exist, or cannot be opened.
     """
     try:
         if path.suffix == ".gz":
@@ -35,10 +35,10 @@ def open_bytes(path: Path) -> IO[bytes]:
 def read_error(
     name: str | Path, error: Exception, line: int | None = None
 ) -> InputError:
-    """Returns the error of a file that cannot be read, and what to do.
+    """Returns the error for a file that cannot be read.
 
     Args:
-        line: the last line that could be read, where lines are read one by one.
+        line: the last line that was read, if lines are read one by one.
     """
     after = "" if line is None else f" after line {line}"
     if isinstance(error, FileNotFoundError):
@@ -59,7 +59,7 @@ def read_error(
 def encoding_error(
     name: str | Path, line: int, error: UnicodeDecodeError
 ) -> InputError:
-    """Returns the error of a line, counted from 1, that is not UTF-8."""
+    """Returns the error for a line, counted from 1, that is not UTF-8."""
     byte = error.object[error.start]
     return InputError(
         f"{name}, line {line}: not UTF-8 (byte 0x{byte:02x}, {error.reason}); convert "

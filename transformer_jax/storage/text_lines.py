@@ -21,11 +21,11 @@ _CHUNK_LINES = 1 << 16
 class TextLines:
     """Lines of a text file, without their ends, in random access.
 
-    A plain file is mapped into memory, a .gz file is unpacked there. Beside that, a
-    line costs 8 bytes.
+    A plain file is mapped into memory, a .gz file is unpacked into it. Each line takes
+    8 bytes more.
 
     Raises:
-        InputError: If the file cannot be read or is not UTF-8 throughout.
+        InputError: the file cannot be read, or a part of it is not UTF-8.
     """
 
     def __init__(self, path: str | Path):
@@ -75,7 +75,7 @@ def _load_bytes(path: Path) -> np.ndarray:
 
 
 def _find_starts(text: np.ndarray) -> np.ndarray:
-    """int64, where each line begins, and the end of the text."""
+    """Returns the places where lines begin, and the end of the text; int64."""
     first = len(BYTE_ORDER_MARK) if text[:3].tobytes() == BYTE_ORDER_MARK else 0
     ends = [
         np.flatnonzero(text[begin : begin + _CHUNK_BYTES] == _NEWLINE) + (begin + 1)

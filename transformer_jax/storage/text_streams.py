@@ -1,4 +1,4 @@
-"""Lines in and lines out: files, standard input and standard output."""
+"""Streams of lines: files, standard input and standard output."""
 
 import contextlib
 import os
@@ -23,19 +23,19 @@ def open_lines(path: Path | None) -> Iterator[Iterator[str]]:
     """Opens a file, or standard input, and yields its lines one by one.
 
     Raises:
-        InputError: it cannot be read, or at the first line that is not UTF-8.
+        InputError: it cannot be read, or a line is not UTF-8.
     """
     name = "standard input" if path is None else str(path)
     file = sys.stdin.buffer if path is None else open_bytes(path)
     with contextlib.nullcontext() if path is None else file:
-        yield _lines(file, name)
+        yield _read_lines(file, name)
 
 
 def count_lines(path: Path) -> int | None:
-    """Returns how many lines a file has, None where reading it would use it up.
+    """Returns the number of lines of a file; None if it can be read only once.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8 throughout.
+        InputError: it cannot be read, or a line is not UTF-8.
     """
     if path.exists() and not path.is_file():
         return None
@@ -43,7 +43,7 @@ def count_lines(path: Path) -> int | None:
         return sum(1 for _ in lines)
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
+def _read_lines(file: IO[bytes], name: str) -> Iterator[str]:
     number = 0
     try:
         for number, line in enumerate(file, start=1):
@@ -57,7 +57,7 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_output(path: Path | None) -> Iterator[IO[str]]:
-    """Opens standard output, or a file that appears when all of it is written."""
+    """Opens standard output, or a file that appears when it is complete."""
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout

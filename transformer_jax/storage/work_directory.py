@@ -1,9 +1,8 @@
-"""A run's directory: on disk, or in an object store as `gs://bucket/run`.
+"""The directory of a run: on disk, or in an object store as `gs://bucket/run`.
 
-In an object store a file is written whole or not at all, nothing can be appended to it
-or mapped into memory, and directories are only the beginnings of names. So there
-`metrics.jsonl` is written anew from time to time, and every host maps a copy of the
-tokenised corpus that it keeps on its own disk, see `local_cache`.
+A file in an object store is written as a whole; nothing can be appended to it or mapped
+into memory. So `metrics.jsonl` is written anew from time to time there, and every host
+keeps a copy of the tokenised corpus on its own disk, see `local_cache`.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ PathLike = str | os.PathLike[str]
 StoredPath: TypeAlias = "epath.Path"
 """A path on disk or in an object store, with the methods of `pathlib.Path`."""
 
-# Where copies of what lies in object stores are kept.
+# Directory for copies of data in object stores.
 CACHE_VARIABLE = "TRANSFORMER_JAX_CACHE"
 
 
@@ -29,8 +28,8 @@ def work_directory(path: PathLike) -> StoredPath:
     """Returns the path, absolute where it is on disk, with the methods of `pathlib`.
 
     Raises:
-        InputError: it is in a kind of store that is not supported, or whose client is
-            not installed.
+        InputError: this kind of store is not supported, or its client is not
+            installed.
     """
     from etils import epath  # Not needed for --help.
 
@@ -39,7 +38,7 @@ def work_directory(path: PathLike) -> StoredPath:
         if re.match(r"(gs|s3):/", name):
             raise InputError(f"{name} has lost a slash: give gs://... as a string.")
         return epath.Path(name).absolute()
-    # Where TensorFlow happens to be installed, etils would start it as the client.
+    # Otherwise etils uses TensorFlow as the client, if it is installed.
     os.environ.setdefault("EPATH_USE_TF", "false")
     try:
         found = epath.Path(name)
@@ -61,7 +60,7 @@ def is_remote(path: PathLike) -> bool:
 
 
 def write_whole(path: StoredPath, contents: bytes) -> None:
-    """Writes a file at once, so that nobody ever reads half of it."""
+    """Writes a file such that no reader sees a part of it."""
     if is_remote(path):
         path.write_bytes(contents)
         return

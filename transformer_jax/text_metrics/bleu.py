@@ -1,7 +1,7 @@
-"""BLEU: sacreBLEU with its signature, and the older tokenised BLEU of the paper.
+"""BLEU: sacreBLEU, and the older tokenised BLEU of the paper.
 
-The numbers of the two are not comparable, and neither are those of two tokenisations:
-every score carries a signature that says how it was made.
+Scores may be compared only if they were computed in the same way, with the same
+tokenisation: every score has a signature that says how.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transformer_jax.errors import InputError
 from transformer_jax.text_metrics.moses import MosesRules
-from transformer_jax.text_metrics.protocols import PAPER_EN_DE, Protocol, prepare
+from transformer_jax.text_metrics.protocols import PAPER_EN_DE, Protocol, prepare_text
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class BleuScore:
-    """BLEU of a set of translations, in percent, and what it is made of."""
+    """BLEU of a set of translations, in percent, and its parts."""
 
     bleu: float
     signature: str
-    """How the score was made; only scores of one signature may be compared."""
+    """How it was computed; only scores with equal signatures may be compared."""
     precisions: tuple[float, ...]
     """Of n-grams of 1 to 4 tokens, in percent."""
     brevity_penalty: float
     hypothesis_length: int
-    """Tokens, as the ones below."""
+    """In tokens."""
     reference_length: int
     chrf: float | None = None
     """Character n-gram F score in percent; None for tokenised BLEU."""
@@ -46,12 +46,12 @@ class BleuScore:
 def corpus_bleu(
     hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
 ) -> BleuScore:
-    """Returns sacreBLEU and chrF of detokenised text, one reference a hypothesis.
+    """Returns sacreBLEU and chrF of detokenised text, with one reference each.
 
-    Tokenised by mteval-v13a's rules, so that anyone who has the text gets the number.
+    Text is tokenised by the rules of mteval-v13a, so that others can repeat the score.
 
     Raises:
-        InputError: where the counts differ or there is nothing to score.
+        InputError: the numbers of sentences differ, or are 0.
 
     Example:
         >>> score = tj.corpus_bleu(["Ein Hund schläft."], ["Ein Hund schläft."])
@@ -68,12 +68,12 @@ def corpus_bleu(
 def paper_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScore:
     """Returns the English-German BLEU of the paper, of detokenised German text.
 
-    Unicode punctuation is normalised, the text tokenised by Moses, and compounds are
-    split at hyphens, in hypothesis and reference alike. The split alone is worth 0.4
-    to 1.0 BLEU: the number may be compared with no other kind.
+    In both hypothesis and reference, Unicode punctuation is normalised, Moses tokenises
+    the text, and compounds are split at hyphens. The split alone raises BLEU by 0.4 to
+    1.0: do not compare the score with another kind of BLEU.
 
     Raises:
-        InputError: where the counts differ or there is nothing to score.
+        InputError: the numbers of sentences differ, or are 0.
 
     Example:
         >>> round(tj.paper_bleu(["Ein Hund schläft."], ["Ein Hund schläft."]).bleu)
@@ -93,14 +93,19 @@ def tokenized_bleu(
     lowercase: bool = False,
     split_compounds: bool = False,
 ) -> BleuScore:
-    """Returns multi-bleu of detokenised text, after Moses tokenised both sides.
+    """Returns the multi-bleu score of detokenised text, tokenised by Moses.
 
-    With `lowercase` it is the protocol of published Multi30k scores; with
-    `punctuation="unicode"` and `split_compounds` that of the paper. The arguments are
-    those of `MosesRules`.
+    `lowercase=True` gives the protocol of published Multi30k scores;
+    `punctuation="unicode"` and `split_compounds=True` give that of the paper.
+
+    Args:
+        language: two-letter code, for abbreviations and apostrophes.
+        punctuation: "unicode" replaces full-width and typographic marks; "moses"
+            normalises quotes, spaces and numbers; None changes nothing.
+        split_compounds: split words at hyphens.
 
     Raises:
-        InputError: where the counts differ or there is nothing to score.
+        InputError: the numbers of sentences differ, or are 0.
 
     Example:
         >>> texts = ["Ein Hund schläft."]
@@ -114,27 +119,19 @@ def tokenized_bleu(
     return bleu(hypotheses, [references], protocol)
 
 
-def multi_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScore:
-    """Returns BLEU of text that is tokenised already: what multi-bleu prints.
-
-    Raises:
-        InputError: where the counts differ or there is nothing to score.
-    """
-    return bleu(hypotheses, [references], Protocol(tokenizer=None))
-
-
 def bleu(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], protocol: Protocol
 ) -> BleuScore:
     """Returns BLEU by a protocol, against one or several sets of references.
 
     Raises:
-        InputError: where the counts differ or there is nothing to score.
+        InputError: the numbers of sentences differ, or are 0.
     """
     check_counts(hypotheses, references)
     metric = bleu_metric(protocol)
     score: Any = metric.corpus_score(
-        prepare(hypotheses, protocol), [prepare(side, protocol) for side in references]
+        prepare_text(hypotheses, protocol),
+        [prepare_text(side, protocol) for side in references],
     )
     signature = str(metric.get_signature())
     if protocol.moses is not None:
@@ -150,12 +147,12 @@ def bleu(
 
 
 def bleu_metric(protocol: Protocol) -> "BLEU":
-    """Returns sacreBLEU's metric, for text that went through `prepare`."""
+    """Returns sacreBLEU's metric, for text that went through `prepare_text`."""
     from sacrebleu.metrics import BLEU
 
     if protocol.tokenizer is not None:
         return BLEU(lowercase=protocol.lowercase, tokenize=protocol.tokenizer)
-    # force: the warning about tokenised text is meant for others.
+    # force: no warning about tokenised text, which is what this protocol needs.
     return BLEU(
         lowercase=protocol.lowercase, tokenize="none", smooth_method="none", force=True
     )
@@ -164,10 +161,10 @@ def bleu_metric(protocol: Protocol) -> "BLEU":
 def check_counts(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]]
 ) -> None:
-    """Checks that every hypothesis has its references, and that there is one.
+    """Checks that every hypothesis has its references, and that there is at least one.
 
     Raises:
-        InputError: with the counts.
+        InputError: with the numbers.
     """
     if isinstance(hypotheses, str) or any(isinstance(side, str) for side in references):
         raise InputError(

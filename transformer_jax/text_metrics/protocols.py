@@ -1,4 +1,4 @@
-"""Protocols: what is done to text, and how it is counted, on the way to BLEU."""
+"""Protocols of BLEU: how text is tokenised and how n-grams are counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from transformer_jax.text_metrics.moses import MosesRules, moses_tokenize
 
 ProtocolName: TypeAlias = Literal["sacrebleu", "paper-en-de", "multi30k", "multi-bleu"]
 SacrebleuTokenizer: TypeAlias = Literal["13a", "intl", "char", "zh", "none"]
-"""Those of sacreBLEU that need nothing else to be installed or fetched."""
+"""The tokenizers of sacreBLEU that need no further package or download."""
 
-# What else may be said of each protocol.
+# The options of each protocol.
 _OPTIONS = {
     "sacrebleu": ("tokenizer", "lowercase"),
     "paper-en-de": (),
@@ -19,9 +19,9 @@ _OPTIONS = {
     "multi-bleu": ("lowercase",),
 }
 
-# multi-bleu reads bytes, to which only ASCII white space separates tokens. Python, and
-# so sacreBLEU, also splits at the others, the no-break space above all. They become
-# code points that Unicode reserves for a program's own use.
+# multi-bleu reads bytes and splits at ASCII white space only. Python, and so sacreBLEU,
+# splits at all white space, such as the no-break space. The latter are replaced by code
+# points that Unicode reserves for a program's own use.
 _OTHER_SPACES = [
     code
     for code in range(0x3001)
@@ -34,15 +34,15 @@ _KEEP_INSIDE_TOKENS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How text becomes a BLEU score: sacreBLEU's way, or multi-bleu's."""
+    """How a BLEU score is computed: as by sacreBLEU, or as by multi-bleu."""
 
     tokenizer: SacrebleuTokenizer | None = "13a"
-    """Of sacreBLEU. None: tokens are what white space separates, and there is no
-    smoothing, so that without a matching 4-gram the score is 0; that is multi-bleu."""
+    """Tokenizer of sacreBLEU. None = multi-bleu: white space separates tokens, and
+    nothing is smoothed, so that the score is 0 without a matching 4-gram."""
     lowercase: bool = False
-    """Before all else."""
+    """Lowercase the text first."""
     moses: MosesRules | None = None
-    """How multi-bleu's tokens are made; None for text that is tokenised already."""
+    """How Moses tokenises for multi-bleu; None for text that is tokenised already."""
 
 
 PAPER_EN_DE = Protocol(
@@ -62,16 +62,16 @@ def make_protocol(
     """Returns a protocol by its name.
 
     Args:
-        name: `sacrebleu`, what is published today; `paper-en-de`, the paper's for
-            English-German; `multi30k`, that of published Multi30k scores (lowercased,
-            punctuation normalised, Moses tokens); `multi-bleu`, for text that is
-            tokenised already.
-        tokenizer: of sacreBLEU; None is its default, 13a.
+        name: `sacrebleu`, which is published today; `paper-en-de`, that of the paper
+            for English-German; `multi30k`, that of published Multi30k scores
+            (lowercased, punctuation normalised, Moses tokens); `multi-bleu`, for text
+            that is tokenised already.
+        tokenizer: of sacreBLEU; None = 13a.
         lowercase: for sacreBLEU and multi-bleu.
         language: of the translations, for Moses in `multi30k`.
 
     Raises:
-        InputError: no such protocol, or it takes no such option.
+        InputError: there is no such protocol, or the option does not belong to it.
     """
     if name not in get_args(ProtocolName):
         raise InputError(f"protocol={name} must be one of {', '.join(_OPTIONS)}.")
@@ -93,8 +93,8 @@ def make_protocol(
     return Protocol(tokenizer=None, lowercase=True, moses=MosesRules(language=language))
 
 
-def prepare(lines: Sequence[str], protocol: Protocol) -> list[str]:
-    """Returns what a protocol hands to sacreBLEU's metric."""
+def prepare_text(lines: Sequence[str], protocol: Protocol) -> list[str]:
+    """Returns the text for sacreBLEU's metric, prepared as the protocol says."""
     if protocol.tokenizer is not None:
         return list(lines)
     if protocol.lowercase:

@@ -1,4 +1,4 @@
-"""How good translations are: BLEU by a protocol, chrF, TER, and against a baseline."""
+"""Quality of translations: BLEU by a protocol, chrF and TER, beside a baseline."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from transformer_jax.text_metrics.protocols import (
     Protocol,
     ProtocolName,
     make_protocol,
-    prepare,
+    prepare_text,
 )
 from transformer_jax.text_metrics.significance import Comparison, paired_bootstrap
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Quality(BleuScore):
     """Scores of a set of translations, in percent.
 
-    chrF, chrF++ and TER are of the text as it was given, whatever is done to it for
-    BLEU. Of TER less is better, and it may be more than 100.
+    chrF, chrF++ and TER are those of the original text; only BLEU depends on the
+    protocol. TER is better when it is lower, and may be more than 100.
     """
 
     protocol: str
@@ -34,9 +34,9 @@ class Quality(BleuScore):
     ter_signature: str
     num_sentences: int
     num_references: int
-    """Of each sentence."""
+    """References of each sentence."""
     comparison: dict[str, Comparison] | None = None
-    """With the baseline, by each metric."""
+    """With the baseline, by metric."""
     resamples: int | None = None
     seed: int | None = None
 
@@ -55,15 +55,15 @@ def translation_quality(
 
     Args:
         references: one or several sets, each with a sentence for every hypothesis.
-        baseline: translations of the same sentences by another system, to compare
-            with by `paired_bootstrap`.
-        resamples: of the sentences, for that comparison.
+        baseline: translations of the same sentences by another system, for a paired
+            bootstrap test.
+        resamples: number of resamples of that test.
         seed: of the resamples.
-        options: those of `make_protocol`.
+        options: options of the protocol: `tokenizer`, `lowercase`, `language`.
 
     Raises:
-        InputError: where the counts differ, there is nothing to score, or the
-            protocol does not take an option.
+        InputError: the numbers of sentences differ or are 0, or an option does not
+            belong to the protocol.
 
     Example:
         >>> texts = ["Ein Hund schläft auf der Straße."]
@@ -81,7 +81,7 @@ def translation_quality(
         check_counts(baseline, references)
         settings = {"resamples": resamples, "seed": seed}
         scores |= settings
-        scores["comparison"] = _comparison(
+        scores["comparison"] = _compare(
             hypotheses, baseline, references, made, **settings
         )
     return Quality(
@@ -93,29 +93,30 @@ def translation_quality(
 
 
 def _metrics_of_text(protocol: Protocol) -> dict[str, "Metric"]:
-    """Returns the metrics that see the text as it is, not the tokens of BLEU."""
+    """Returns the metrics that read the original text, not the tokens of BLEU."""
     from sacrebleu.metrics import CHRF, TER
 
     return {
         "chrf": CHRF(lowercase=protocol.lowercase),
         "chrf_plus_plus": CHRF(lowercase=protocol.lowercase, word_order=2),
-        "ter": TER(),  # Tercom's way: in lower case, tokens as they stand.
+        "ter": TER(),  # As Tercom: in lower case, tokens separated by spaces.
     }
 
 
-def _comparison(
+def _compare(
     hypotheses: Sequence[str],
     baseline: Sequence[str],
     references: Sequence[Sequence[str]],
     protocol: Protocol,
     **settings: Any,
 ) -> dict[str, Comparison]:
+    """Returns the comparison with the baseline by each metric."""
     compared = {
         "bleu": paired_bootstrap(
             bleu_metric(protocol),
-            prepare(hypotheses, protocol),
-            prepare(baseline, protocol),
-            [prepare(side, protocol) for side in references],
+            prepare_text(hypotheses, protocol),
+            prepare_text(baseline, protocol),
+            [prepare_text(side, protocol) for side in references],
             **settings,
         )
     }

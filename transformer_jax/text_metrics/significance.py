@@ -1,4 +1,4 @@
-"""Whether one system is better than another, or only luckier in its sentences."""
+"""Significance of a difference between two systems, by paired bootstrap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A system and a baseline by one metric, with what resampling says of them."""
+    """A system and a baseline by one metric, compared on resamples."""
 
     score: float
     baseline: float
     difference: float
-    """The system's score less the baseline's."""
+    """The system's score minus the baseline's."""
     interval: tuple[float, float]
-    """Of the difference: 95 in 100 resamples of the sentences have it in here."""
+    """95 % confidence interval of the difference."""
     p_value: float
-    """How often chance would make a difference as large of two equal systems."""
+    """Probability of a difference this large between two equal systems."""
 
 
 def paired_bootstrap(
@@ -35,20 +35,19 @@ def paired_bootstrap(
     resamples: int = 1_000,
     seed: int = 12_345,
 ) -> Comparison:
-    """Returns the comparison of two systems on resamples of their sentences.
+    """Compares two systems on resamples of their sentences.
 
-    Each resample draws as many sentences as there are, with replacement, the same for
-    both systems (Koehn, 2004). Samples and p-value are those of sacreBLEU's own paired
-    bootstrap under the same seed; that one has no interval of the difference.
+    Each resample draws the number of sentences of the set with replacement, the same
+    for both systems (Koehn, 2004). Samples and p-value are those of sacreBLEU's paired
+    bootstrap with the same seed, which has no interval of the difference.
 
     Raises:
-        InputError: fewer than one resample.
+        InputError: `resamples` is less than 1.
     """
     if resamples < 1:
         raise InputError(f"resamples={resamples} must be at least 1.")
-    # The counts of each sentence, which add up to those of any set of sentences. That
-    # they are not public does no harm: sacreBLEU's own test of significance stands on
-    # the same two methods.
+    # Counts of each sentence: the counts of a set are their sum. The methods are not
+    # public, but sacreBLEU's own test of significance depends on the same two.
     system, other = (
         np.asarray(metric._extract_corpus_statistics(side, references), np.float64)
         for side in (hypotheses, baseline)
@@ -56,14 +55,14 @@ def paired_bootstrap(
 
     def score(counts: np.ndarray) -> float:
         found: Any = metric._compute_score_from_stats(counts.sum(axis=0).tolist())
-        return found.score
+        return float(found.score)
 
     rng = np.random.default_rng(seed)
     drawn = (rng.integers(len(system), size=len(system)) for _ in range(resamples))
     differences = np.array([score(system[rows]) - score(other[rows]) for rows in drawn])
     difference = score(system) - score(other)
     sizes = np.abs(differences)
-    # At least: two equal systems have p = 1, which sacreBLEU gives its least.
+    # Not `>`, as in sacreBLEU: it would give two equal systems the least p, not 1.
     reached = np.count_nonzero(sizes - sizes.mean() >= abs(difference))
     lower, upper = np.quantile(differences, [0.025, 0.975])
     return Comparison(

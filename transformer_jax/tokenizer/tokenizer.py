@@ -1,7 +1,7 @@
 """Subword tokenizers: trained on the training text, saved, loaded, applied.
 
-Whatever the tokenizer does to text is inside its SentencePiece model file, lowercasing
-included, so the file beside a checkpoint is all that translation needs.
+A SentencePiece model file holds all that a tokenizer does to text, lowercasing
+included, so that translation needs no other file beside a checkpoint.
 
 Paper: section 5.1, a shared byte-pair vocabulary of about 37,000 (English-German).
 """
@@ -32,9 +32,9 @@ TARGET_FILE = "tokenizer.target.model"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Sentences to token ids and back, for both languages.
+    """Turns sentences into token ids and back, for both languages.
 
-    The ids of the special tokens are those of the models, and the same on both sides.
+    The special tokens have the same ids in both languages.
 
     Example:
         >>> tokenizer = tj.Translator.from_checkpoint(workdir).tokenizer
@@ -48,7 +48,7 @@ class Tokenizer:
     source_model: bytes
     """A serialised SentencePiece model."""
     target_model: bytes
-    """The same bytes where the two languages share a vocabulary."""
+    """Equal to `source_model` if the two languages share a vocabulary."""
 
     def __post_init__(self) -> None:
         ids = [_special_ids(processor) for processor in (self._source, self._target)]
@@ -86,51 +86,51 @@ class Tokenizer:
 
     @property
     def pad_id(self) -> int:
-        """Fills what no token occupies."""
+        """Id of padding."""
         return self._target.pad_id()
 
     @property
     def bos_id(self) -> int:
-        """What the decoder reads before the first target token."""
+        """Id of beginning-of-sentence, the first input of the decoder."""
         return self._target.bos_id()
 
     @property
     def eos_id(self) -> int:
-        """Ends every encoded sentence, of either language."""
+        """Id of end-of-sentence, the last of every encoded sentence."""
         return self._target.eos_id()
 
     @property
     def unk_id(self) -> int:
-        """Stands for unknown characters; never seen with byte fallback."""
+        """Id of unknown characters; with byte fallback it does not occur."""
         return self._target.unk_id()
 
     @cached_property
     def digest(self) -> str:
-        """Identifies the contents: equal digests encode every sentence alike."""
+        """Identifies the contents: tokenizers with equal digests are the same."""
         hashed = hashlib.sha256(self.source_model)
         hashed.update(self.target_model)
         return hashed.hexdigest()[:16]
 
     def encode_source(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Token ids of each source sentence, end-of-sentence last."""
+        """Returns the token ids of each source sentence, end-of-sentence last."""
         return _encode(self._source, sentences)
 
     def encode_target(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Token ids of each target sentence, end-of-sentence last."""
+        """Returns the token ids of each target sentence, end-of-sentence last."""
         return _encode(self._target, sentences)
 
     def decode_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
-        """The text of each sequence of target ids, up to its first end-of-sentence."""
+        """Returns the text of each sequence, up to its first end-of-sentence."""
         special = {self.pad_id, self.bos_id}
-        cut = [_until(sequence, self.eos_id, special) for sequence in ids]
+        cut = [_cut_at(sequence, self.eos_id, special) for sequence in ids]
         return self._target.decode(cut) if cut else []
 
     def source_pieces(self, ids: Iterable[int]) -> list[str]:
-        """The subwords behind source ids, one each, ▁ standing for a space."""
+        """Returns the subword of each source id; ▁ stands for a space."""
         return [self._source.id_to_piece(int(i)) for i in ids]
 
     def target_pieces(self, ids: Iterable[int]) -> list[str]:
-        """The subwords behind target ids, one each, ▁ standing for a space."""
+        """Returns the subword of each target id; ▁ stands for a space."""
         return [self._target.id_to_piece(int(i)) for i in ids]
 
     def save(self, directory: str | os.PathLike[str]) -> None:
@@ -149,18 +149,18 @@ class Tokenizer:
 def train_tokenizer(
     pairs: Iterable[tuple[str, str]], config: TokenizerConfig, model: ModelConfig
 ) -> Tokenizer:
-    """A tokenizer with the model's vocabulary sizes, learnt from the pairs.
+    """Returns a tokenizer with the model's vocabulary sizes, learnt from the pairs.
 
-    The same pairs and settings give the same bytes. `pairs` needs a length and is read
-    once, or once for each language where they do not share a vocabulary.
+    The same pairs and settings give the same bytes. `pairs` has a length and is read
+    once, or once for each language if they have separate vocabularies.
 
     Raises:
         InputError: the text does not support a vocabulary of that size.
     """
     num_pairs = len(pairs)  # type: ignore[arg-type]
     if config.shared:
-        chosen = _evenly_spaced(pairs, num_pairs, max(1, config.max_sentences // 2))
-        both = (side for pair in chosen for side in pair)
+        sample = _sample_evenly(pairs, num_pairs, max(1, config.max_sentences // 2))
+        both = (side for pair in sample for side in pair)
         shared = learn_vocabulary(both, config, model.vocab_size, "model.vocab_size")
         return Tokenizer(shared, shared)
     sizes = {
@@ -169,24 +169,24 @@ def train_tokenizer(
     }
     models = []
     for side, (setting, size) in enumerate(sizes.items()):
-        chosen = _evenly_spaced(pairs, num_pairs, config.max_sentences)
+        sample = _sample_evenly(pairs, num_pairs, config.max_sentences)
         models.append(
-            learn_vocabulary((pair[side] for pair in chosen), config, size, setting)
+            learn_vocabulary((pair[side] for pair in sample), config, size, setting)
         )
     return Tokenizer(*models)
 
 
 def has_tokenizer(directory: str | os.PathLike[str]) -> bool:
-    """Whether the directory holds a tokenizer, or a part of one."""
+    """Returns whether the directory holds a tokenizer, or a part of one."""
     names = (SHARED_FILE, SOURCE_FILE, TARGET_FILE)
     return any((work_directory(directory) / name).exists() for name in names)
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.save` wrote into the directory.
+    """Returns the tokenizer that `Tokenizer.save` wrote into the directory.
 
     Raises:
-        InputError: it is not there, or a file is not a SentencePiece model.
+        InputError: there is none, or a file is not a SentencePiece model.
     """
     folder = work_directory(directory)
     if (folder / SHARED_FILE).exists():
@@ -207,7 +207,7 @@ def check_vocabulary(tokenizer: Tokenizer, model: ModelConfig) -> None:
     """Checks that the model has one embedding row for each token id.
 
     Raises:
-        InputError: it has more or fewer.
+        InputError: the numbers differ.
     """
     expected = {
         "model.vocab_size": (model.vocab_size, tokenizer.source_vocab_size),
@@ -224,9 +224,10 @@ def check_vocabulary(tokenizer: Tokenizer, model: ModelConfig) -> None:
             )
 
 
-def _evenly_spaced(
+def _sample_evenly(
     pairs: Iterable[tuple[str, str]], num_pairs: int, most: int
 ) -> Iterator[tuple[str, str]]:
+    """Yields all pairs, or `most` of them at even distances."""
     if num_pairs <= most:
         yield from pairs
         return
@@ -247,21 +248,22 @@ def _encode(
     if not batch:
         return []
     try:
-        return processor.encode(batch, out_type=int, add_eos=True)
+        ids: list[list[int]] = processor.encode(batch, out_type=int, add_eos=True)
+        return ids
     except (RuntimeError, TypeError, UnicodeError):
         for sentence in batch:
             check_unicode(sentence)
         raise
 
 
-def _until(sequence: Iterable[int], end: int, dropped: set[int]) -> list[int]:
-    """The ids before the first `end`, without the dropped ones."""
+def _cut_at(sequence: Iterable[int], end: int, dropped: set[int]) -> list[int]:
+    """Returns the ids before the first `end`, without the dropped ones."""
     before = itertools.takewhile(lambda token: token != end, map(int, sequence))
     return [token for token in before if token not in dropped]
 
 
 def _read_model(path: StoredPath) -> bytes:
-    contents = path.read_bytes()
+    contents: bytes = path.read_bytes()
     try:
         sentencepiece.SentencePieceProcessor(model_proto=contents)
     except (RuntimeError, ValueError, TypeError):

@@ -1,10 +1,10 @@
-"""A vocabulary of subwords, learnt from sentences: text in, SentencePiece model out.
+"""A vocabulary of subwords, learnt from sentences by SentencePiece.
 
-Text is not NFKC-normalised, as SentencePiece does by default: that rewrites ½, ™ or
-full-width letters, and a reference translation is scored as it was written. Only white
-space is: each run of it becomes one space, none is kept at either end, and U+2581 (▁),
-SentencePiece's own sign for a space, counts as one. All else is decoded as it was
-encoded; with byte fallback that holds for any character at all.
+Text is not NFKC-normalised, as it is by default in SentencePiece: that would rewrite ½,
+™ or full-width letters, but a reference translation is scored as it was written. Only
+white space is normalised: each run of it becomes one space, none stays at either end,
+and U+2581 (▁), SentencePiece's sign for a space, is one too. Decoding gives back all
+other characters unchanged; with byte fallback this holds for every character.
 """
 
 import io
@@ -17,33 +17,34 @@ import sentencepiece
 from transformer_jax.config.experiment import TokenizerConfig
 from transformer_jax.errors import InputError
 
-# Part of the result (unigram sums its threads' counts), so not the number of cores.
+# Not the number of cores: the result depends on it, since unigram sums the counts of
+# its threads.
 _THREADS = 4
-_LONGEST_LINE_BYTES = 1 << 24  # SentencePiece leaves longer lines out without a word.
+_LONGEST_LINE_BYTES = 1 << 24  # SentencePiece ignores longer lines without a warning.
 _ERRORS_ONLY = 2
 
 
 def learn_vocabulary(
     sentences: Iterable[str], config: TokenizerConfig, vocab_size: int, setting: str
 ) -> bytes:
-    """A serialised model of exactly `vocab_size` pieces, the special ones included.
+    """Returns a serialised model of exactly `vocab_size` pieces, special ones included.
 
     The same sentences and settings give the same bytes.
 
     Args:
-        sentences: read once.
-        config: how to learn.
-        vocab_size: pieces.
-        setting: the name of `vocab_size` in messages.
+        sentences: are read once.
+        setting: name of `vocab_size` in messages.
 
     Raises:
         InputError: the text does not support a vocabulary of that size.
     """
-    sentencepiece.set_min_log_level(_ERRORS_ONLY)  # Progress fills standard error.
+    sentencepiece.set_min_log_level(
+        _ERRORS_ONLY
+    )  # Its progress would fill standard error.
     failures: list[Exception] = []
 
     def watched() -> Iterator[str]:
-        # SentencePiece turns what its input raises into a RuntimeError of its own.
+        # SentencePiece turns an error of its input into a RuntimeError of its own.
         try:
             for sentence in sentences:
                 check_unicode(sentence)
@@ -73,12 +74,12 @@ def learn_vocabulary(
     except RuntimeError as error:
         if failures:
             raise failures[0] from None
-        raise _explained(str(error), vocab_size, setting) from error
+        raise _explain(str(error), vocab_size, setting) from error
     return written.getvalue()
 
 
 def _normalizer(lowercase: bool) -> sentencepiece.SentencePieceNormalizer:
-    """Maps each kind of white space to a space and, if asked, capitals to small."""
+    """Returns rules that map all white space to spaces, and capitals if asked."""
     rules = []
     for code in range(sys.maxunicode + 1):
         character = chr(code)
@@ -95,8 +96,8 @@ def _normalizer(lowercase: bool) -> sentencepiece.SentencePieceNormalizer:
     )
 
 
-def _explained(message: str, vocab_size: int, setting: str) -> Exception:
-    """The InputError for a failed training, or a RuntimeError if it is not known."""
+def _explain(message: str, vocab_size: int, setting: str) -> Exception:
+    """Returns an InputError for a known failure, otherwise a RuntimeError."""
     if largest := re.search(r"too high .*<= (\d+)", message):
         return InputError(
             f"{setting}={vocab_size} is more than the training text supports: "
@@ -119,7 +120,7 @@ def check_unicode(sentence: str) -> None:
     """Checks that the sentence can be written as UTF-8.
 
     Raises:
-        InputError: it holds half of a surrogate pair.
+        InputError: it contains half of a surrogate pair.
     """
     try:
         sentence.encode()

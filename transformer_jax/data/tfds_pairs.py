@@ -1,0 +1,136 @@
+"""Sentence pairs by index, from a TFDS translation data set."""
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from transformer_jax.data.sentence_pairs import Pair, SentencePairs
+from transformer_jax.errors import InputError
+
+
+class TfdsPairs(SentencePairs):
+    """Records of a TFDS data source, read in one direction of its languages."""
+
+    def __init__(self, records: Any, name: str, languages: tuple[str, str]):
+        self.name = name
+        self._records = records
+        self._source, self._target = languages
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def read(self, start: int, stop: int) -> list[Pair]:
+        records = self._records.__getitems__(list(range(start, stop)))
+        return [(x[self._source].decode(), x[self._target].decode()) for x in records]
+
+
+def from_tfds(
+    dataset: str,
+    split: str,
+    *,
+    source_language: str,
+    target_language: str,
+    data_dir: str | None = None,
+) -> SentencePairs:
+    """Returns a split of a TFDS translation data set, in either direction.
+
+    If it is absent, the data set is downloaded and prepared as ArrayRecord, without
+    TensorFlow. `dataset` is its name with its configuration, as
+    wmt14_translate/de-en; `split` may be a part, as train[:99%].
+
+    Raises:
+        InputError: there is no such data set, configuration, language or split, or the
+            data set cannot be prepared.
+    """
+    builder = _make_builder(dataset, data_dir)
+    _check_languages(builder, dataset, source_language, target_language)
+    records = _open_records(builder, dataset, split)
+    name = f"{dataset} {split}, {source_language} to {target_language}"
+    return TfdsPairs(records, name, (source_language, target_language))
+
+
+def _make_builder(dataset: str, data_dir: str | None) -> Any:
+    import tensorflow_datasets as tfds
+    import tensorflow_datasets.translate
+
+    import transformer_jax.cldr_corpus.builder  # noqa: F401  (registers cldr_translate)
+
+    name, _, config = dataset.partition("/")
+    # Not tfds.list_builders(), which asks the network for data sets of the community.
+    known = tfds.core.registered.list_imported_builders()
+    if name not in known:
+        translations = [other for other in known if "translate" in other]
+        raise InputError(
+            f"dataset={dataset!r} is no TFDS data set."
+            f"{_offer(name, known, translations)}"
+        )
+    builder_class = tfds.core.registered.imported_builder_cls(name)
+    configs = list(builder_class.builder_configs)
+    if config not in (configs or [""]):
+        wrong = f"configuration {config!r} of" if config else "no configuration of"
+        raise InputError(
+            f"dataset={dataset!r} names {wrong} {name}.{_offer(config, configs)}"
+        )
+    return builder_class(config=config or None, data_dir=data_dir)
+
+
+def _check_languages(builder: Any, dataset: str, source: str, target: str) -> None:
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    if not isinstance(features, tfds.features.Translation):
+        raise InputError(
+            f"dataset={dataset!r} is not a translation data set: a record of it has "
+            f"{', '.join(features)}, not one sentence of each language."
+        )
+    for setting, language in (("source", source), ("target", target)):
+        if language not in features.languages:
+            raise InputError(
+                f"dataset={dataset!r} does not have {setting}_language={language!r}."
+                f"{_offer(language, features.languages)}"
+            )
+    if source == target:
+        raise InputError(
+            f"source_language={source!r} is target_language as well."
+            f"{_offer('', features.languages)}"
+        )
+
+
+def _open_records(builder: Any, dataset: str, split: str) -> Any:
+    if not builder.info.splits:
+        _prepare(builder, dataset)
+    try:
+        return builder.as_data_source(split=split)
+    except NotImplementedError as error:
+        raise InputError(
+            f"dataset={dataset!r} lies in {builder.data_dir} in a format which cannot "
+            "be read by index: remove it there, or choose another data_dir."
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"dataset={dataset!r} has no split {split!r}."
+            f"{_offer(split, builder.info.splits)} A part is written train[:99%]."
+        ) from error
+
+
+def _prepare(builder: Any, dataset: str) -> None:
+    try:
+        # TFDS reports on standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare(file_format="array_record")
+    except Exception as error:  # Of any type: network, disk, a parser of the data set.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"dataset={dataset!r} could not be downloaded and prepared in "
+            f"{builder.data_dir} ({reason:.300}); use text files where there is no "
+            "network."
+        ) from error
+
+
+def _offer(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """Returns the end of a message: the nearest of the known names, and the list."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return f"{guess} There is {', '.join(known if listed is None else listed)}."
