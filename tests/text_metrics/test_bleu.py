@@ -1,5 +1,7 @@
 """BLEU against mteval and multi-bleu themselves, on real system outputs."""
 
+import functools
+
 import pytest
 from wmt17 import SYSTEMS, needs_wmt17, read_expected, read_system
 
@@ -52,6 +54,38 @@ def test_tokenized_bleu_is_moses_then_multi_bleu(system, texts):
 def test_paper_bleu_is_the_authors_script(system, texts):
     expected = read_expected("expected_multi_bleu.tsv", system)
     assert str(paper_bleu(*texts)) == expected["multibleu_get_ende_atat"]
+
+
+@pytest.mark.parametrize(
+    ("score", "hypothesis", "reference", "lengths"),
+    [
+        # mteval-v13a leaves a hyphen inside a word, Moses too; the paper splits it.
+        (corpus_bleu, "Das U-Boot ist hier.", "Das U-Boot ist da.", (5, 5)),
+        (paper_bleu, "Das U-Boot ist hier.", "Das U-Boot ist da.", (7, 7)),
+        (
+            functools.partial(tokenized_bleu, language="de"),
+            "Das U-Boot, das hier ist, usw.",
+            "Das U-Boot ist hier.",
+            (8, 5),
+        ),
+    ],
+)
+def test_tokens_of_each_protocol_by_hand(score, hypothesis, reference, lengths):
+    found = score([hypothesis], [reference])
+    assert (found.hypothesis_length, found.reference_length) == lengths
+
+
+def test_scores_of_tokens_are_those_of_multi_bleu():
+    """Each protocol is a tokenisation, and then multi-bleu."""
+    hypothesis, reference = "das U-Boot ist hier am See.", "das U-Boot ist da am See."
+    moses = multi_bleu(["das U-Boot ist hier am See ."], ["das U-Boot ist da am See ."])
+    assert tokenized_bleu([hypothesis], [reference], language="de").bleu == moses.bleu
+    split = multi_bleu(
+        ["das U ##AT##-##AT## Boot ist hier am See ."],
+        ["das U ##AT##-##AT## Boot ist da am See ."],
+    )
+    assert paper_bleu([hypothesis], [reference]).bleu == split.bleu
+    assert split.bleu > moses.bleu
 
 
 def test_multi_bleu_by_hand():

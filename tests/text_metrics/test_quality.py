@@ -32,6 +32,20 @@ def test_scores_are_those_of_the_original_programs(system):
     assert (found.num_sentences, found.num_references) == (3004, 1)
 
 
+def test_ter_and_chrf_by_hand():
+    # One word of five is another: an edit; nothing else differs.
+    found = translation_quality(
+        ["das Haus ist sehr klein"], [["das Haus ist sehr rot"]]
+    )
+    assert found.ter == pytest.approx(20.0)
+    # The same but for the order: one shift.
+    found = translation_quality(["ist das Haus klein"], [["das Haus ist klein"]])
+    assert found.ter == pytest.approx(25.0)
+    # chrF of one n-gram order at a time: precision = recall = 1 for all of them.
+    same = translation_quality(["ein Haus"], [["ein Haus"]])
+    assert (same.chrf, same.chrf_plus_plus) == pytest.approx((100, 100))
+
+
 @pytest.mark.parametrize(
     ("protocol", "options", "expected"),
     [

@@ -80,6 +80,13 @@ def test_real_text_comes_back(kind, language):
     assert decoded == [" ".join(sentence.split()) for sentence in held_out]
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_text_comes_back(kind):
+    tokenizer = train(kind=kind)
+    held_out = ["Zwei Hunde spielen am Strand.", "Où est la gare ?", *NEVER_SEEN]
+    assert tokenizer.decode_target(tokenizer.encode_target(held_out)) == held_out
+
+
 def test_any_character_comes_back_without_unknowns(tokenizer):
     ids = tokenizer.encode_target(NEVER_SEEN)
     assert not any(tokenizer.unk_id in sentence for sentence in ids)
