@@ -14,7 +14,7 @@ import pytest
 from test_layering import PACKAGE, ROOMS, ROOT
 from tiny_runs import reversed_pairs
 
-from transformer_jax.cli import main
+from transformer_jax.cli import COMMANDS, main
 
 README = (ROOT / "README.md").read_text()
 PAGES = [
@@ -33,16 +33,25 @@ SMALL = {
 }  # fmt: skip
 
 
+DIRECT = {"--debug", "--version", "--help"}
+BENCHMARKS = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
+OF_BENCHMARKS = set(re.findall(r'"(--[a-z][a-z0-9-]*)"', BENCHMARKS))
+
+
 def blocks(text: str, language: str = "") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
+def inline_code(text: str) -> list[str]:
+    """The code between the lines, each piece on one line."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return [" ".join(piece.split()) for piece in re.findall(r"`([^`]*)`", prose)]
+
+
 def commands(text: str) -> list[str]:
     """Each call of the program in code, on one line."""
-    code = blocks(text) + re.findall(
-        r"`([^`]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    )
-    joined = [re.sub(r"\\?\n\s+", " ", piece) for piece in code]
+    joined = [re.sub(r"\\?\n\s+", " ", piece) for piece in blocks(text)]
+    joined += inline_code(text)
     return [
         match[1]
         for line in "\n".join(joined).splitlines()
@@ -86,6 +95,21 @@ def test_commands_have_the_options_they_are_shown_with(page):
         name, *arguments = command.split()
         shown = {word for word in arguments if word.startswith("--")}
         assert shown <= options(name), command
+
+
+@each_page
+def test_options_named_alone_are_those_of_a_command(page):
+    known = set().union(*map(options, COMMANDS), DIRECT, OF_BENCHMARKS)
+    for piece in inline_code(page.read_text()):
+        if "transformer-jax " not in piece:
+            named = re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*", piece)
+            assert set(named) <= known, piece
+
+
+def test_inline_code_may_go_on_in_the_next_line():
+    assert commands("Call `transformer-jax train\nX.toml --workdir\nrun` first.") == [
+        "train X.toml --workdir run "
+    ]
 
 
 @pytest.mark.slow
