@@ -132,14 +132,14 @@ def test_axes_without_a_rule_are_refused():
 def test_activations_are_laid_out_by_the_rules(names, spec):
     mesh = make_mesh(MeshConfig(fsdp=2, tensor=2))
     x = np.zeros((8, 4, 4, 4)[: len(names)], np.float32)
-    x = jax.device_put(x, sharding.replicated(mesh))
+    x = jax.device_put(x, sharding.replicated_sharding(mesh))
 
     def placed(x):
         return nn.with_logical_constraint(2 * x, names)
 
     @jax.jit
     def inside(x):
-        with sharding.laid_out(mesh):
+        with sharding.activation_layout(mesh):
             return jax.lax.scan(lambda c, _: (placed(c), None), x, length=2)[0]
 
     assert tuple(inside(x).sharding.spec) == spec
@@ -153,9 +153,9 @@ def test_a_kernel_finds_the_mesh_and_its_rows():
         assert x.shape == (2, 3, 2)
         return x + jax.lax.axis_index(("data", "fsdp", "tensor"))
 
-    @functools.partial(jax.jit, in_shardings=sharding.replicated(mesh))
+    @functools.partial(jax.jit, in_shardings=sharding.replicated_sharding(mesh))
     def run(x):
-        with sharding.laid_out(mesh):
+        with sharding.activation_layout(mesh):
             assert not jax.sharding.get_abstract_mesh().empty
             spec = nn.logical_to_mesh_axes(("batch", "length", "heads"))
             return jax.shard_map(kernel, in_specs=spec, out_specs=spec)(x)
@@ -193,7 +193,7 @@ def test_batches_are_spread_by_rows_over_data_and_fsdp():
     assert shards == {(0, 2), (2, 4), (4, 6), (6, 8)}
     # Both devices of a tensor-parallel pair hold the same rows.
     assert all(shard.data.shape == (2, 3) for shard in result.addressable_shards)
-    whole = jax.device_put(rows, sharding.replicated(mesh))
+    whole = jax.device_put(rows, sharding.replicated_sharding(mesh))
     assert all(shard.data.shape == (8, 3) for shard in whole.addressable_shards)
 
 
@@ -206,5 +206,5 @@ def test_every_logical_axis_has_a_rule():
 
 def test_unboxing_leaves_plain_arrays():
     boxed = {"a": nn.LogicallyPartitioned(jnp.ones(3), ("embed",)), "b": jnp.ones(2)}
-    plain = sharding.unboxed(boxed)
+    plain = sharding.unbox(boxed)
     assert jax.tree.map(jnp.shape, plain) == {"a": (3,), "b": (2,)}

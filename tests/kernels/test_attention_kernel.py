@@ -173,7 +173,7 @@ def test_devices_share_rows_and_heads(config):
     @jax.jit
     def run(query, key, value, gradient, *segments):
         def attend(*qkv):
-            with sharding.laid_out(mesh):
+            with sharding.activation_layout(mesh):
                 return attend_rows(
                     *qkv, *segments, num_heads=4, causal=False, window=None
                 )

@@ -137,10 +137,10 @@ def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v):
         lambda: module.init(jax.random.key(0), *arguments, deterministic=True)
     )
     made = jax.tree.map(jnp.shape, params)
-    assert jax.tree.map(jnp.shape, _unboxed(shapes["params"])) == made
+    assert jax.tree.map(jnp.shape, _unbox(shapes["params"])) == made
 
 
-def _unboxed(tree):
+def _unbox(tree):
     return jax.tree.map(
         lambda box: box.value, tree, is_leaf=lambda leaf: hasattr(leaf, "value")
     )

@@ -168,7 +168,7 @@ def test_scores_do_not_depend_on_the_devices(trained):
     together = totals(score(trained, SOURCES[:6], TARGETS[:6]))
     for axes, number in (({}, 1), ({"fsdp": 2, "tensor": 2}, 4)):
         mesh = make_mesh(MeshConfig(**axes), jax.devices()[:number])
-        params = jax.device_put(trained.params, sharding.replicated(mesh))
+        params = jax.device_put(trained.params, sharding.replicated_sharding(mesh))
         translator = Translator(trained.config, params, trained.tokenizer, mesh)
         found = totals(score(translator, SOURCES[:6], TARGETS[:6]))
         np.testing.assert_allclose(found, together, atol=1e-4)

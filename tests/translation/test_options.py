@@ -33,7 +33,9 @@ def ensemble(random_params, one_device) -> Translator:
     first = tiny_config()
     second = tiny_config(model__num_decoder_layers=1, model__d_ff=48)
     models = [
-        jax.device_put(random_params(config.model), sharding.replicated(one_device))
+        jax.device_put(
+            random_params(config.model), sharding.replicated_sharding(one_device)
+        )
         for config in (first, second)
     ]
     return Translator(
@@ -150,7 +152,7 @@ def check(translator, options, prefixes):
 @pytest.mark.slow
 def test_a_full_batch_of_all_lengths_translates_as_one_sentence_does(one_device):
     trained = trained_run().result.translator
-    params = jax.device_put(trained.params, sharding.replicated(one_device))
+    params = jax.device_put(trained.params, sharding.replicated_sharding(one_device))
     translator = Translator(trained.config, params, trained.tokenizer, one_device)
     sentences = [source for source, _ in reversed_pairs(24, seed=7, longest=44)]
     settings = {"max_source_tokens": 64, "batch_tokens": 4 * 32, "beam_size": 3}

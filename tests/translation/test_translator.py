@@ -68,7 +68,7 @@ def test_a_sentence_is_translated_alike_alone_and_among_others(trained):
 
 def test_translations_do_not_depend_on_the_devices(trained):
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
-    params = jax.device_put(trained.params, sharding.replicated(mesh))
+    params = jax.device_put(trained.params, sharding.replicated_sharding(mesh))
     one = Translator(trained.config, params, trained.tokenizer, mesh)
     assert one.translate(SHORT[:6]) == trained.translate(SHORT[:6])
 

@@ -46,7 +46,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of arrays that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
@@ -67,7 +67,7 @@ def shardings_of(boxed: PyTree, mesh: Mesh) -> PyTree:
         path: tuple[Any, ...], leaf: nn.Partitioned[Array] | Array
     ) -> NamedSharding:
         if not isinstance(leaf, nn.Partitioned):
-            return replicated(mesh)
+            return replicated_sharding(mesh)
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         spec = _checked_spec(name, leaf.value.shape, leaf.names, mesh)
         return NamedSharding(mesh, spec)
@@ -100,20 +100,20 @@ def _checked_spec(
     return spec
 
 
-def unboxed(tree: PyTree) -> PyTree:
+def unbox(tree: PyTree) -> PyTree:
     """Returns the tree without its axis names: plain arrays."""
     return nn.unbox(tree)
 
 
 @contextlib.contextmanager
-def laid_out(mesh: Mesh) -> Iterator[None]:
+def activation_layout(mesh: Mesh) -> Iterator[None]:
     """Lays out the activations of all calls of the model inside, by `RULES`.
 
     Enter it inside the function that is compiled. The devices come from the shardings
     of the function's arguments or of its result::
 
         def step(params, batch):
-            with sharding.laid_out(mesh):
+            with sharding.activation_layout(mesh):
                 ...
 
     There `nn.with_logical_constraint(x, (axes.BATCH, axes.LENGTH, axes.EMBED))`

@@ -43,9 +43,9 @@ def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep
     config = config.replace(model=decide_model(config.model, mesh))
 
     def evaluation_step(params: Params, batch: Batch) -> dict[str, Array]:
-        with sharding.laid_out(mesh):
+        with sharding.activation_layout(mesh):
             sums = batch_loss(config, params, batch, None, slice_tokens=slice_tokens)
         counts = count_tokens(batch.source_segments, batch.target_segments)
         return {**counts, **sums._asdict()}
 
-    return jax.jit(evaluation_step, out_shardings=sharding.replicated(mesh))
+    return jax.jit(evaluation_step, out_shardings=sharding.replicated_sharding(mesh))

@@ -177,4 +177,6 @@ def _make_function(config: ModelConfig, layer: int, mesh: Mesh) -> BatchFunction
     def run(params: Params, batch: Batch) -> Array | None:
         return decode_given_targets(config, params, batch, layer)[1]
 
-    return jax.jit(on_own_rows(run, mesh), out_shardings=sharding.replicated(mesh))
+    return jax.jit(
+        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
+    )

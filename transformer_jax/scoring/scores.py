@@ -219,4 +219,6 @@ def _make_function(
         coverage = jnp.sum(attention * is_target, axis=1)
         return log_probs, jnp.where(batch.source_segments != 0, coverage, 1.0)
 
-    return jax.jit(on_own_rows(run, mesh), out_shardings=sharding.replicated(mesh))
+    return jax.jit(
+        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
+    )

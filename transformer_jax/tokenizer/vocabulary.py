@@ -43,7 +43,7 @@ def learn_vocabulary(
     )  # Its progress would fill standard error.
     failures: list[Exception] = []
 
-    def watched() -> Iterator[str]:
+    def watch() -> Iterator[str]:
         # SentencePiece turns an error of its input into a RuntimeError of its own.
         try:
             for sentence in sentences:
@@ -56,7 +56,7 @@ def learn_vocabulary(
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=watched(),
+            sentence_iterator=watch(),
             model_writer=written,
             model_type=config.kind,
             vocab_size=vocab_size,

@@ -99,7 +99,7 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     )
     state: TrainState = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-        sharding.unboxed(boxed),
+        sharding.unbox(boxed),
         sharding.shardings_of(boxed, mesh),
     )
     return state
@@ -123,7 +123,7 @@ def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
 
     def make(rng: Array) -> TrainState:
-        state: TrainState = sharding.unboxed(_make_state(rng, config, optimizer))
+        state: TrainState = sharding.unbox(_make_state(rng, config, optimizer))
         return state
 
     rng = make_rng(config.training, "init")

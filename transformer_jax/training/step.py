@@ -67,7 +67,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     ) -> tuple[TrainState, dict[str, Array]]:
         counts = count_tokens(batch.source_segments, batch.target_segments)
         dropout_rng = jax.random.fold_in(rng, state.batches)
-        with sharding.laid_out(mesh):
+        with sharding.activation_layout(mesh):
             gradients, sums = _gradients(
                 config,
                 slice_tokens,
@@ -108,7 +108,7 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
         for_one_shape(train_step),
         donate_argnums=0,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
+        out_shardings=(shardings, sharding.replicated_sharding(mesh)),
     )
 
 

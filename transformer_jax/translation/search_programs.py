@@ -93,7 +93,7 @@ def make_search_programs(
     """
     device = _Device(models, weight_dtypes, search, bos_id)
     own = functools.partial(on_own_rows, mesh=mesh)
-    rows, whole = own_rows(mesh), sharding.replicated(mesh)
+    rows, whole = own_rows(mesh), sharding.replicated_sharding(mesh)
 
     @functools.partial(jax.jit, static_argnums=2, out_shardings=rows)
     def start(params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:

@@ -111,7 +111,7 @@ class Translator:
         # The mesh of the training run need not fit the devices of this machine.
         config = config.replace(mesh=MeshConfig())
         mesh = make_mesh(config.mesh) if mesh is None else mesh
-        everywhere, others = sharding.replicated(mesh), []
+        everywhere, others = sharding.replicated_sharding(mesh), []
         for directory, which in ensemble:
             other_params, other_config, other_tokenizer = load_checkpoint(
                 checkpoint_dir(directory, which)
@@ -247,7 +247,7 @@ class Translator:
     def _whole_params(self) -> tuple[Params, ...]:
         """Parameters of each model, gathered once where they were sharded."""
         params = tuple(params for _, params in self.models)
-        everywhere = sharding.replicated(self.mesh)
+        everywhere = sharding.replicated_sharding(self.mesh)
         if jax.process_count() == 1:
             whole: tuple[Params, ...] = jax.device_put(params, everywhere)
         else:

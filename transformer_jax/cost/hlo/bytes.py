@@ -1,7 +1,7 @@
-"""Bytes an instruction reads and writes, as XLA counts them.
+"""Bytes that an instruction reads and writes, as XLA counts them.
 
-Operands and results of what runs by itself. Of a fusion, what goes into it and comes
-out of it; of what reads or writes a slice, the slice alone, in a fusion too.
+These are the bytes of operands and results. A fusion counts by its inputs and outputs,
+and an instruction that reads or writes a slice by the slice alone, in a fusion too.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from transformer_jax.cost.hlo.collectives import (
 )
 from transformer_jax.cost.hlo.text import Computation, Instruction, Program, Shape
 
-# Name a value that is there already, or run others, which are counted themselves.
+# These move nothing, or call other instructions, which are counted by themselves.
 _FREE = frozenset({
     "add-dependency", "after-all", "bitcast", "call", "conditional", "constant",
     "domain", "get-tuple-element", "opt-barrier", "parameter", "partition-id",
@@ -24,23 +24,23 @@ _FREE = frozenset({
 _FREE_TARGETS = frozenset({"ConcatBitcast", "AllocateBuffer", ASYNC_START, ASYNC_DONE})
 
 Count = Callable[[Shape], int]
-"""Bytes of an array, or 0 where the place it is kept does not count."""
+"""Returns the bytes of an array, or 0 if its memory does not count."""
 
 
 def anywhere(shape: Shape) -> int:
-    """Returns the bytes of an array, wherever it is kept."""
+    """Returns the bytes of an array in any memory."""
     return shape.num_bytes
 
 
 def in_main_memory(shape: Shape) -> int:
-    """Returns the bytes of an array that is kept in main memory."""
+    """Returns the bytes of an array in main memory, otherwise 0."""
     return shape.num_bytes if shape.memory_space == 0 else 0
 
 
 def bytes_of(
     program: Program, computation: Computation, instruction: Instruction, count: Count
 ) -> int:
-    """Returns the bytes one run of an instruction reads and writes.
+    """Returns the bytes that one run of an instruction reads and writes.
 
     Args:
         count: `anywhere` or `in_main_memory`.
@@ -52,8 +52,8 @@ def bytes_of(
         return 0
     if opcode in ("copy-start", "slice-start"):
         copied = instruction.shapes[0 if opcode == "copy-start" else 1]
-        return count(copied) + _resized(operands[0], copied, count)
-    if opcode in ("send", "recv"):  # One array, and what keeps the order.
+        return count(copied) + _bytes_where_kept(operands[0], copied, count)
+    if opcode in ("send", "recv"):  # One array, and a token for the order.
         return count((operands[0] if opcode == "send" else instruction).shapes[0])
     if opcode in ("send-done", "recv-done"):
         return 0
@@ -69,18 +69,21 @@ def bytes_of(
         fused = program.computations[instruction.called["calls"]]
         return _fusion_bytes(program, fused, count)
     if opcode in ("slice", "dynamic-slice"):
-        return result + _resized(operands[0], instruction.shapes[0], count)
+        return result + _bytes_where_kept(operands[0], instruction.shapes[0], count)
     if opcode == "gather":
-        read = _resized(operands[0], instruction.shapes[0], count)
+        read = _bytes_where_kept(operands[0], instruction.shapes[0], count)
         return result + read + _sum(count, operands[1].shapes)
     if opcode == "dynamic-update-slice":
         update = operands[1].shapes[0]
-        return _sum(count, operands[1].shapes) + _resized(instruction, update, count)
+        return _sum(count, operands[1].shapes) + _bytes_where_kept(
+            instruction, update, count
+        )
     if opcode == "scatter":
         num_inputs = (len(operands) - 1) // 2
         updates = operands[num_inputs + 1 :]
         moved = sum(
-            2 * _resized(target, update.shapes[0], count) + _sum(count, update.shapes)
+            2 * _bytes_where_kept(target, update.shapes[0], count)
+            + _sum(count, update.shapes)
             for target, update in zip(operands, updates, strict=False)
         )
         return moved + _sum(count, operands[num_inputs].shapes)
@@ -93,14 +96,14 @@ def _sum(count: Count, shapes: tuple[Shape, ...]) -> int:
     return sum(count(shape) for shape in shapes)
 
 
-def _resized(holder: Instruction, part: Shape, count: Count) -> int:
-    """Returns the bytes of a part of an array, counted where the array is kept."""
+def _bytes_where_kept(holder: Instruction, part: Shape, count: Count) -> int:
+    """Returns the bytes of a part of an array, by the memory of the array."""
     return count(dataclasses.replace(part, memory_space=holder.shapes[0].memory_space))
 
 
 def _fusion_bytes(program: Program, fused: Computation, count: Count) -> int:
-    """Returns the bytes that go into a fusion and come out of it."""
-    # A collective that runs beside fusions goes through all of them; it counts once.
+    """Returns the bytes of the inputs and outputs of a fusion."""
+    # An asynchronous collective is an operand of every fusion beside it: count it once.
     if custom_call_target(fused.root) == ASYNC_DONE:
         return 0
     if custom_call_target(fused.root) == ASYNC_START:
@@ -120,7 +123,7 @@ def _result_bytes(fused: Computation, result: Instruction, count: Count) -> int:
         source = fused.instructions[source.operands[0]]
     if source.opcode == "dynamic-update-slice":
         update = fused.operands(source)[1].shapes[0]
-        return _resized(result, update, count)
+        return _bytes_where_kept(result, update, count)
     if source.opcode in ("parameter", "get-tuple-element"):  # Handed through.
         return 0
     if is_on_its_way(fused, source):
@@ -137,7 +140,7 @@ def _parameter_bytes(
     for part in _parts_read(program, fused, parameter):
         if part is None:
             return whole
-        read += _resized(parameter, part, count)
+        read += _bytes_where_kept(parameter, part, count)
     return min(read, whole)
 
 

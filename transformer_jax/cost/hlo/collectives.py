@@ -1,4 +1,4 @@
-"""Collectives of a compiled program: what devices send each other."""
+"""Collectives of a compiled program."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ KINDS = (
     "reduce-scatter",
 )
 BETWEEN_SLICES = "slices-"
-"""Begins the kind of a collective that hosts do for chips of several slices."""
+"""Prefix of the kind of a collective between slices, which hosts carry out."""
 ASYNC_START, ASYNC_DONE = "AsyncCollectiveStart", "AsyncCollectiveDone"
 _CHAIN = "chain_id="  # Of a collective that is printed several times.
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
@@ -33,30 +33,30 @@ _ORDER = re.compile(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?")
 
 @dataclass(frozen=True)
 class Collective:
-    """One collective, as often as it runs."""
+    """One collective, with all its runs."""
 
     kind: str
     operand_bytes: int
-    """What one run takes from this device."""
+    """Bytes that one run sends from this device."""
     result_bytes: int
-    """What one run leaves on this device."""
+    """Bytes that one run leaves on this device."""
     groups: tuple[tuple[int, ...], ...]
-    """The partitions that take part together; of a permute, pairs (from, to). None
-    where all do."""
+    """Partitions that take part together; for a permute, pairs (from, to). Empty = all
+    partitions together."""
     times: int
     op_name: str
 
     @property
     def total_bytes(self) -> int:
-        """Bytes taken from this device over all runs."""
+        """Bytes sent from this device in all runs."""
         return self.times * self.operand_bytes
 
 
 def collectives_of(
     program: Program, computation: Computation, times: int
 ) -> Iterator[Collective]:
-    """Yields the collectives of a computation, those fused with others included."""
-    for holder, instruction in _found(program, computation):
+    """Yields the collectives of a computation, also those inside of fusions."""
+    for holder, instruction in _find_collectives(program, computation):
         kind = instruction.opcode.removesuffix("-start")
         operand_bytes = sum(o.num_bytes for o in holder.operands(instruction))
         result_bytes = instruction.num_bytes
@@ -78,7 +78,7 @@ def collectives_of(
         )
 
 
-def _found(
+def _find_collectives(
     program: Program, computation: Computation
 ) -> Iterator[tuple[Computation, Instruction]]:
     for instruction in computation.instructions.values():
@@ -92,11 +92,11 @@ def _found(
             if custom_call_target(inner.root) == ASYNC_START:
                 yield inner, inner.operands(inner.root)[0]
             else:
-                yield from _found(program, inner)
+                yield from _find_collectives(program, inner)
 
 
 def custom_call_target(instruction: Instruction) -> str:
-    """Returns what a custom call calls, nothing of any other instruction."""
+    """Returns the target of a custom call, "" for any other instruction."""
     found = _TARGET.search(instruction.attributes)
     return found[1] if found else ""
 
@@ -140,19 +140,19 @@ def _groups(attributes: str) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(int(i) for i in group.split(",") if i) for group in groups)
     iota = _IOTA.search(attributes)
     if iota:
-        return _as_groups(_ordered(iota[1]))
+        return _as_groups(_parse_order(iota[1]))
     mesh = _MESH.search(attributes)
     if mesh:
         sizes = {n: int(s) for n, s in re.findall(r"'([^']*)'=(\d+)", mesh[1])}
         devices = np.arange(math.prod(sizes.values()))
         if _ORDER.search(mesh[2]):
-            devices = _ordered(mesh[2]).reshape(-1)
+            devices = _parse_order(mesh[2]).reshape(-1)
         return _mesh_groups(devices, sizes, mesh[3])
     return ()
 
 
-def _ordered(text: str) -> np.ndarray:
-    """Returns the array `[2,2]<=[4]` or `[4,2]<=[2,4]T(1,0)` stands for."""
+def _parse_order(text: str) -> np.ndarray:
+    """Returns the array that is written as `[2,2]<=[4]` or `[4,2]<=[2,4]T(1,0)`."""
     found = _ORDER.search(text)
     assert found is not None
     shape, source = (tuple(map(int, found[i].split(","))) for i in (1, 2))

@@ -1,8 +1,8 @@
-"""What a compiled program costs: operations, bytes moved, bytes sent to other devices.
+"""The cost of a compiled program: operations, bytes moved, bytes sent.
 
-XLA's own analysis (`compiled.cost_analysis()`) counts the body of a loop once, whatever
-its trip count. Here every instruction counts as often as it runs; on a program without
-loops the two agree.
+XLA's own analysis (`compiled.cost_analysis()`) counts the body of a loop once, for any
+trip count. Here every instruction counts as often as it runs. The two agree for a
+program without loops.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ from transformer_jax.cost.hlo.text import (
 
 @dataclass(frozen=True)
 class OperationCost:
-    """What one instruction costs over the whole program."""
+    """The cost of one instruction in the whole program."""
 
     name: str
     opcode: str
     op_name: str
-    """The path of functions and primitives JAX compiled it from."""
+    """The path of JAX functions and primitives that it comes from."""
     result: str
-    """Dtypes and shapes of what it returns."""
+    """Dtypes and shapes of its result."""
     times: int
-    """How often it runs."""
+    """Number of times it runs."""
     flops: float
     matmul_flops: float
     bytes_accessed: int
@@ -40,14 +40,14 @@ class OperationCost:
 
 @dataclass(frozen=True)
 class ProgramCost:
-    """What one run of a program costs one device."""
+    """The cost of one run of a program on one device."""
 
     operations: tuple[OperationCost, ...]
     collectives: tuple[Collective, ...]
 
     @property
     def flops(self) -> float:
-        """Floating point operations, those of every element counted."""
+        """Floating point operations, counted for every element."""
         return sum(operation.flops for operation in self.operations)
 
     @property
@@ -57,7 +57,7 @@ class ProgramCost:
 
     @property
     def bytes_accessed(self) -> int:
-        """Bytes that instructions read and write, wherever those are kept."""
+        """Bytes that instructions read and write, in any memory."""
         return sum(operation.bytes_accessed for operation in self.operations)
 
     @property
@@ -67,7 +67,7 @@ class ProgramCost:
 
     @property
     def collective_bytes(self) -> dict[str, int]:
-        """Bytes that collectives take from this device, by kind."""
+        """Bytes that collectives send from this device, by kind."""
         found: dict[str, int] = {}
         for collective in self.collectives:
             found.setdefault(collective.kind, 0)
@@ -75,7 +75,11 @@ class ProgramCost:
         return dict(sorted(found.items()))
 
     def table(self, top: int = 30, by: str = "bytes_accessed") -> str:
-        """Returns the dearest operations as lines of text, by a field of theirs."""
+        """Returns the most expensive operations as lines of text.
+
+        Args:
+            by: the field by which they are ordered.
+        """
         total = sum(getattr(operation, by) for operation in self.operations) or 1
         ordered = sorted(self.operations, key=lambda o: -getattr(o, by))
         lines = [f"{'GB':>8} {'main GB':>8} {'GFLOP':>8} {'%':>5} {'times':>6}"]

@@ -23,7 +23,7 @@ _ESTIMATE = re.compile(r'"?cost_estimate"?:\s*\{[^}]*?"?flops"?:\s*"?(\d+)')
 
 @dataclass(frozen=True)
 class Flops:
-    """Operations of one run of an instruction; those of exp and its like are not in."""
+    """Operations of one run of an instruction, without exp and similar functions."""
 
     total: float = 0.0
     matmul: float = 0.0
@@ -53,7 +53,7 @@ def flops_of(
         return Flops(_reduction(program, computation, instruction))
     if opcode == "scatter":
         updates = computation.operands(instruction)[-1].shapes[0].num_elements
-        return Flops(updates * _applied(program, instruction))
+        return Flops(updates * _flops_of_applied(program, instruction))
     if opcode == "custom-call":
         estimate = _ESTIMATE.search(instruction.attributes)
         flops = float(estimate[1]) if estimate else 0.0
@@ -62,7 +62,7 @@ def flops_of(
 
 
 def _is_rest_of_collective(fused: Computation) -> bool:
-    """Whether a fusion only starts or ends a collective that runs beside others."""
+    """Returns whether a fusion only starts or ends an asynchronous collective."""
     return any(
         "AsyncCollective" in instruction.attributes
         for instruction in fused.instructions.values()
@@ -73,22 +73,22 @@ def _is_rest_of_collective(fused: Computation) -> bool:
 def _reduction(
     program: Program, computation: Computation, instruction: Instruction
 ) -> float:
-    each = _applied(program, instruction)
+    each = _flops_of_applied(program, instruction)
     before = computation.operands(instruction)[0].shapes[0].num_elements
     after = instruction.shapes[0].num_elements
     if instruction.opcode == "reduce":
         return each * (before - after)
     if instruction.opcode == "reduce-window":
-        # The compiler for TPUs writes a reduction whose result is spread again as a
-        # window over all there is: it is computed once.
+        # The compiler for TPUs writes a reduction with a broadcast result as a window
+        # over the whole array: it is computed once.
         window = _WINDOW.search(instruction.attributes)
         sizes = _window_fields(window[1] if window else "").get("size", [1])
         return each * min(after * (math.prod(sizes) - 1), before)
     return each * before
 
 
-def _applied(program: Program, instruction: Instruction) -> float:
-    """Returns the operations of one run of what a reduction applies."""
+def _flops_of_applied(program: Program, instruction: Instruction) -> float:
+    """Returns the operations of one run of the function that a reduction applies."""
     applied = program.computations[instruction.called["to_apply"]]
     inner = applied.instructions.values()
     return sum(flops_of(program, applied, i).total for i in inner)
@@ -102,10 +102,10 @@ def _dot(computation: Computation, instruction: Instruction) -> float:
 
 
 def _convolution(computation: Computation, instruction: Instruction) -> float:
-    """Multiplications and additions with values, not with padding or holes.
+    """Returns the multiplications and additions without those of padding and holes.
 
-    The compiler for TPUs writes products of matrices as convolutions, those of batches
-    of matrices with windows that are mostly padding.
+    The compiler for TPUs writes matrix products as convolutions, and those of batches
+    with windows that are mostly padding.
     """
     labels = _LABELS.search(instruction.attributes)
     if labels is None:
@@ -142,7 +142,7 @@ def _window_fields(text: str) -> dict[str, list[int]]:
 
 
 def _valid_pairs(num_inputs: int, num_outputs: int, window: Mapping[str, int]) -> int:
-    """Returns how many pairs of output and window position meet an input, in 1-D."""
+    """Returns the number of pairs of output and window position that read an input."""
     stride, low = window.get("stride", 1), window.get("pad", 0)
     spread, holes = window.get("rhs_dilate", 1), window.get("lhs_dilate", 1)
     size = window.get("size", 1)

@@ -13,21 +13,21 @@ _INDEX = re.compile(r"index=(\d+)")
 _MOVES = frozenset({"bitcast", "convert", "copy", "reshape"})
 
 Integers = Mapping[int, int]
-"""What is known of the tuple that a computation is given: its constants, by index."""
+"""The known constants in the tuple that a computation receives, by index."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What is known of a `while` before it runs."""
+    """What the program text tells about a `while` loop."""
 
     trips: int
     constants: Integers
-    """Values of the loop that it never changes, by their index."""
+    """Constants that the loop does not change, by index."""
 
 
 @dataclass(frozen=True)
 class _Value:
-    """A constant, or an element of the tuple a computation is given."""
+    """A constant, or an element of the tuple that a computation receives."""
 
     constant: int | None = None
     index: int | None = None
@@ -36,14 +36,14 @@ class _Value:
 def read_loop(
     program: Program, caller: Computation, loop: Instruction, known: Integers
 ) -> Loop:
-    """Returns how often a `while` runs, and what it leaves as it is.
+    """Returns the trip count of a `while` loop, and the constants it does not change.
 
-    The count is what the compiler wrote beside the loop, or else is read from its
+    The count is the compiler's annotation of the loop, or else follows from its
     counter: a value that starts at a constant, grows by a constant, and is compared
     with a constant.
 
     Args:
-        known: constants that the caller is given.
+        known: constants that the caller receives.
 
     Raises:
         ValueError: the count depends on data.
@@ -68,7 +68,7 @@ def read_loop(
 def _count(
     program: Program, body: Computation, loop: Instruction, starts: list[int | None]
 ) -> int | None:
-    """Returns how often the counter of a loop can grow before the loop ends."""
+    """Returns how many times the counter of a loop grows before the loop ends."""
     counter, limit, direction = _comparison(
         program, program.computations[loop.called["condition"]]
     )
@@ -87,7 +87,7 @@ def _count(
 
 
 def _comparison(program: Program, condition: Computation) -> tuple[_Value, _Value, str]:
-    """Returns the two values a loop compares to go on, and how."""
+    """Returns the two values that a loop compares to go on, and the comparison."""
     root = condition.root
     arguments = [_value(condition, name) for name in root.operands]
     if root.opcode == "fusion":
@@ -101,7 +101,7 @@ def _comparison(program: Program, condition: Computation) -> tuple[_Value, _Valu
 
 
 def _outside(fused: Computation, name: str, arguments: list[_Value]) -> _Value:
-    """Returns a value of a fusion as its caller knows it."""
+    """Returns a value of a fusion in terms of its caller."""
     instruction = fused.instructions[name]
     if instruction.opcode == "parameter":
         return arguments[int(instruction.literal)]
@@ -109,7 +109,7 @@ def _outside(fused: Computation, name: str, arguments: list[_Value]) -> _Value:
 
 
 def _value(computation: Computation, name: str) -> _Value:
-    """Returns the constant or the element that an instruction only moves."""
+    """Returns the constant or the element that an instruction only copies."""
     instruction = computation.instructions[name]
     while instruction.opcode in _MOVES:
         instruction = computation.instructions[instruction.operands[0]]

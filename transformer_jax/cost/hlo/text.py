@@ -1,8 +1,8 @@
 """The text of a compiled program, read into instructions.
 
 XLA prints an optimised program as computations, each a list of instructions in the
-order they run. What is read here is what a cost needs: shapes with their memory
-space, operands, the computations an instruction calls, and the name JAX gave it.
+order in which they run. This file reads the parts that a cost needs: shapes with their
+memory space, operands, called computations, and the name that JAX gave.
 """
 
 import math
@@ -26,14 +26,14 @@ _TILE = re.compile(r":T\(([\d,]+)\)")
 
 @dataclass(frozen=True)
 class Shape:
-    """An array: one leaf of what an instruction returns."""
+    """An array: one leaf of the result of an instruction."""
 
     dtype: str
     dimensions: tuple[int, ...]
     memory_space: int = 0
-    """0 is the main memory of the device; others are on the chip (or of the host)."""
+    """0 is the main memory of the device; others are on the chip or on the host."""
     minor_to_major: tuple[int, ...] = ()
-    """Order of the dimensions in memory; none given means the last is the minor one."""
+    """Order of the dimensions in memory; empty = the last is the minor one."""
     tile: tuple[int, ...] = ()
     """The minor dimensions are padded to a multiple of it."""
 
@@ -64,9 +64,9 @@ class Instruction:
     operands: tuple[str, ...]
     """Names of instructions of the same computation."""
     literal: str
-    """What stands between its parentheses: a constant's value, a parameter's number."""
+    """The text in parentheses: value of a constant, number of a parameter."""
     attributes: str
-    """What follows the parentheses, as printed."""
+    """The text after the parentheses."""
     is_root: bool
 
     @cached_property
@@ -80,7 +80,7 @@ class Instruction:
 
     @property
     def op_name(self) -> str:
-        """What JAX called it: the path of functions and primitives it came from."""
+        """Its path of JAX functions and primitives."""
         found = _OP_NAME.search(self.attributes)
         return found[1] if found else ""
 
