@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from gpu_process import PREFIX, Measurement
 from jax import Array
+from side_by_side import cpu_name
 
 from transformer_jax.config.experiment import DataConfig
 from transformer_jax.config.model import ModelConfig
@@ -50,7 +50,7 @@ def find() -> Iterator[Measurement]:
             # JAX takes three quarters of the memory unless told otherwise.
             "jax_memory_bytes": (device.memory_stats() or {}).get("bytes_limit"),
             "driver": _driver(),
-            "cpu": _cpu_name(),
+            "cpu": cpu_name(),
             "cpu_cores": os.cpu_count(),
         },
         "versions": {"python": platform.python_version()}
@@ -65,16 +65,6 @@ def _driver() -> str | None:
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False).stdout
     return answer.partition("\n")[0].strip() or None
-
-
-def _cpu_name() -> str | None:
-    """Returns what the CPU calls itself, where Linux says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return None
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else None
 
 
 def rates(tiny: bool) -> Iterator[Measurement]:
