@@ -206,6 +206,14 @@ def test_an_unknown_data_set_is_named(folder, tmp_path, capsys):
     assert "en_de" in line
 
 
+@pytest.mark.parametrize("command", ["train", "prepare", "bench"])
+def test_a_work_directory_that_cannot_be_written(command, folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    arguments = [command, f"{folder}/config.toml", "--workdir", f"{tmp_path}/file"]
+    line = fails(capsys, *arguments)
+    assert f"--workdir {tmp_path}/file cannot be written (File exists)" in line
+
+
 def test_another_vocabulary_than_the_run_has(folder, capsys):
     arguments = ["train", f"{folder}/config.toml", "--workdir", f"{folder}/run"]
     line = fails(capsys, *arguments, "--model.vocab-size", "290")

@@ -1,6 +1,8 @@
 """Defaults are the paper's; a refusal names the setting, its value and a way out."""
 
 import dataclasses
+import math
+import typing
 
 import pytest
 
@@ -96,6 +98,25 @@ def refusal(kind, **settings):
     with pytest.raises(InputError) as caught:
         kind(**settings)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_numbers_are_finite(section):
+    for name, hint in typing.get_type_hints(SECTIONS[section]).items():
+        if hint is float or float in typing.get_args(hint):
+            for value in (math.inf, math.nan):
+                line = refusal(SECTIONS[section], **{name: value})
+                assert line.startswith(f"{section}.{name}={value} must be ")
+
+
+def test_numbers_that_jax_would_cut_off_are_refused():
+    limits = {"seed": 2**32 - 1, "num_steps": 2**31 - 1}
+    for name, most in limits.items():
+        assert getattr(TrainingConfig(**{name: most}), name) == most
+        assert refusal(TrainingConfig, **{name: most + 1}) == (
+            f"training.{name}={most + 1} must be at most {most}."
+        )
+    assert "decoding.seed=" in refusal(DecodingConfig, seed=2**32)
 
 
 @pytest.mark.parametrize("section", MINIMUMS)

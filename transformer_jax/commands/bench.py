@@ -36,7 +36,7 @@ def bench(
     processes.start()
     from transformer_jax.cost.benchmark import benchmark
 
-    with flags_in_errors({"num_steps=": "--num-steps "}):
+    with flags_in_errors({"num_steps=": "--num-steps ", "workdir=": "--workdir "}):
         result = benchmark(
             settings,
             workdir,

@@ -1,5 +1,6 @@
 """The command `prepare`."""
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
 from transformer_jax.commands.startup import show_log
@@ -22,7 +23,8 @@ def prepare(
     show_log(progress)
     from transformer_jax.data.prepare import prepare
 
-    data = prepare(settings, workdir)
+    with flags_in_errors({"workdir=": "--workdir "}):
+        data = prepare(settings, workdir)
     print_json(
         {
             "num_train_pairs": data.train.num_pairs,

@@ -1,10 +1,14 @@
 """Checks of single settings. Messages hold the full name and the value."""
 
+import math
 import types
 import typing
 from typing import Any
 
 from transformer_jax.errors import InputError
+
+MOST_SEED = 2**32 - 1  # JAX would cut off what is above it.
+MOST_STEPS = 2**31 - 1  # Counted in int32.
 
 
 def require_at_least(section: str, config: Any, **minimums: float) -> None:
@@ -13,6 +17,15 @@ def require_at_least(section: str, config: Any, **minimums: float) -> None:
         value = getattr(config, name)
         if value is not None and not value >= minimum:
             raise InputError(f"{section}.{name}={value} must be at least {minimum}.")
+        _require_finite(f"{section}.{name}", value)
+
+
+def require_at_most(section: str, config: Any, **maximums: int) -> None:
+    """Raises InputError unless each named field is at most its maximum."""
+    for name, maximum in maximums.items():
+        value = getattr(config, name)
+        if value > maximum:
+            raise InputError(f"{section}.{name}={value} must be at most {maximum}.")
 
 
 def require_positive(section: str, config: Any, *names: str) -> None:
@@ -21,6 +34,12 @@ def require_positive(section: str, config: Any, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise InputError(f"{section}.{name}={value} must be positive.")
+        _require_finite(f"{section}.{name}", value)
+
+
+def _require_finite(name: str, value: float | None) -> None:
+    if value == math.inf:
+        raise InputError(f"{name}={value} must be finite.")
 
 
 def require_rates(section: str, config: Any, *names: str) -> None:

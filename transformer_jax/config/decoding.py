@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict, Unpack
 
 from transformer_jax.config.checks import (
+    MOST_SEED,
     require_at_least,
+    require_at_most,
     require_positive,
     require_types,
 )
@@ -108,6 +110,7 @@ class DecodingConfig:
             max_extra_length=1, no_repeat_ngram_size=1, top_k=1, seed=0,
             batch_tokens=1, max_source_tokens=2,
         )  # fmt: skip
+        require_at_most("decoding", self, seed=MOST_SEED)
         require_positive("decoding", self, "temperature", "top_p")
         if self.top_p is not None and self.top_p > 1:
             raise InputError(f"decoding.top_p={self.top_p} must be at most 1.")

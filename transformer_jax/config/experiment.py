@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from transformer_jax.config.checks import (
+    MOST_SEED,
+    MOST_STEPS,
     require_at_least,
+    require_at_most,
     require_positive,
     require_rates,
     require_types,
@@ -195,6 +198,7 @@ class TrainingConfig:
             log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
         )  # fmt: skip
+        require_at_most("training", self, seed=MOST_SEED, num_steps=MOST_STEPS)
         require_rates("training", self, "label_smoothing", "ema_decay")
         require_positive("training", self, "checkpoint_every_minutes")
         if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:

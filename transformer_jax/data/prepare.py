@@ -16,6 +16,7 @@ from transformer_jax.data.sentence_pairs import SentencePairs, from_list
 from transformer_jax.data.source import load_pairs
 from transformer_jax.storage.work_directory import (
     StoredPath,
+    create_directory,
     is_remote,
     local_cache,
     work_directory,
@@ -77,6 +78,7 @@ def prepare(
         if from_python and validation_pairs is None
         else _choose_pairs(config.data, "validation", validation_pairs)
     )
+    create_directory(folder)
     tokenizer = _load_or_train_tokenizer(config, folder, train)
     corpus_dir = folder / "corpus"
     return PreparedData(

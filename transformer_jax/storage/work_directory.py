@@ -5,6 +5,7 @@ into memory. So `metrics.jsonl` is written anew from time to time there, and eve
 keeps a copy of the tokenised corpus on its own disk, see `local_cache`.
 """
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -52,6 +53,23 @@ def work_directory(path: PathLike) -> StoredPath:
             f"{name} needs a client ({error}): pip install 'transformer-jax[gcs]'."
         ) from None
     return found
+
+
+def create_directory(path: StoredPath) -> None:
+    """Creates a directory, if it is not there.
+
+    Raises:
+        InputError: it cannot be created, or files cannot be written into it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not is_remote(path) and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(
+            f"workdir={os.fspath(path)} cannot be written ({error.strerror}): choose a "
+            "directory of yours."
+        ) from None
 
 
 def is_remote(path: PathLike) -> bool:
