@@ -35,7 +35,7 @@ class Progress:
         self._total, self._unit, self._done = total, unit, done
         is_shown = shown and is_primary()
         self._bar: tqdm[None] | None = None
-        if is_shown and _has_bar():
+        if is_shown and has_bar():
             self._bar = tqdm(total=total, initial=done, unit=f" {unit}")
         self._prints = is_shown and self._bar is None
         self._printed = time.monotonic()
@@ -118,6 +118,6 @@ class Progress:
         return ", ".join(parts)
 
 
-def _has_bar() -> bool:
-    """Returns whether this is a terminal or a notebook, which can draw a bar."""
+def has_bar() -> bool:
+    """Returns whether standard error is a terminal or a notebook, which draw bars."""
     return issubclass(tqdm, tqdm_notebook) or sys.stderr.isatty()

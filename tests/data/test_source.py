@@ -188,10 +188,11 @@ def test_what_tfds_does_not_have_is_refused(data_dir, settings, parts):
     expect_error(DataConfig(**{**given, **settings}), "train", "data.", *parts)
 
 
-def test_preparing_says_nothing_on_standard_output(tmp_path, capsys):
+def test_preparing_prints_nothing_where_there_is_no_terminal(tmp_path, capsys):
     config = DataConfig(dataset="unreachable_translate", data_dir=str(tmp_path))
     expect_error(config, "train", "unreachable_translate")
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""  # No bar either: this is no terminal.
 
 
 def test_wmt14_is_known_in_both_directions(tmp_path):

@@ -2,12 +2,17 @@
 
 import contextlib
 import difflib
+import io
+import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transformer_jax.data.sentence_pairs import Pair, SentencePairs
 from transformer_jax.errors import InputError
+from transformer_jax.progress import has_bar
+
+logger = logging.getLogger(__name__)
 
 
 class TfdsPairs(SentencePairs):
@@ -116,9 +121,9 @@ def _open_records(builder: Any, dataset: str, split: str) -> Any:
 
 
 def _prepare(builder: Any, dataset: str) -> None:
+    logger.info("preparing %s in %s", dataset, builder.data_dir)
     try:
-        # TFDS reports on standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr):
+        with _tfds_reports_to_terminal():
             builder.download_and_prepare(file_format="array_record")
     except Exception as error:  # Of any type: network, disk, a parser of the data set.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -127,6 +132,26 @@ def _prepare(builder: Any, dataset: str) -> None:
             f"{builder.data_dir} ({reason:.300}); use text files where there is no "
             "network."
         ) from error
+
+
+@contextlib.contextmanager
+def _tfds_reports_to_terminal() -> Iterator[None]:
+    """Shows the bars and messages of TFDS on standard error, but not in a log.
+
+    It would write its messages to standard output, which is for results.
+    """
+    import tensorflow_datasets as tfds
+
+    if has_bar():
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+        return
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tfds.enable_progress_bar()
 
 
 def _offer(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:

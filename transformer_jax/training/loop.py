@@ -152,11 +152,11 @@ class TrainingLoop:
         if self._data.validation is not None and (
             step % settings.evaluate_every_steps == 0 or is_last
         ):
-            self._reporter.progress.say("evaluating")
+            self._reporter.progress.say(f"step {step:,}: evaluating")
             validation = self._evaluate(state)
             self._reporter.report("validation", step, validation)
         if validation or is_last or self._is_checkpoint_due(step):
-            self._reporter.progress.say("saving")
+            self._reporter.progress.say(f"step {step:,}: saving")
             self._save(step, state, validation)
         self._reporter.progress.say("")
         # Throughput is that of training alone.
