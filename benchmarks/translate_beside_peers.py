@@ -187,7 +187,7 @@ def agreement(rounds: dict[str, list[Round]]) -> dict[str, int]:
 def main() -> None:
     """Prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7, help="of each toolkit")
+    parser.add_argument("--rounds", type=int, default=9, help="of each toolkit")
     parser.add_argument(
         "--tiny", action="store_true", help="tiny sizes and this package alone: a trial"
     )
