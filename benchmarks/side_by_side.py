@@ -16,6 +16,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ def describe(*packages: str) -> dict[str, Any]:
         "hardware": {
             "cpu": cpu_name(),
             "cores": os.cpu_count(),
+            # Processes that wanted to run in the last minute: other work, if above 0.
             "load_at_start": round(os.getloadavg()[0], 2),
         },
         "versions": versions,
@@ -115,7 +117,10 @@ def _serve(connection: Any, prepare: Prepare, arguments: dict[str, Any]) -> None
                 connection.recv()
             except EOFError:
                 return
-            connection.send(("round", run()))
+            before = time.process_time()
+            measurements = run()
+            measurements["cpu_seconds"] = time.process_time() - before
+            connection.send(("round", measurements))
     except Exception:
         connection.send(("error", traceback.format_exc()))
 
@@ -149,24 +154,27 @@ def measure_in_turn(
 def summarise(rounds: dict[str, list[Round]], unit: str) -> dict[str, Any]:
     """Returns median and range of each toolkit's rates, and the first one's ratio.
 
+    The ratios are of rounds that followed each other, so that both met the same
+    machine. Rates by CPU seconds, of all threads of a toolkit, say more than the others
+    where the machine has other work to do.
+
     Args:
         unit: what a round counts, beside its `seconds`.
     """
-    rates = {
-        name: [each[unit] / each["seconds"] for each in those]
-        for name, those in rounds.items()
-    }
-    ours = next(iter(rates.values()))
-    return {
-        name: {
-            f"{unit}_per_second": _median_and_range(found),
-            # Of rounds that followed each other, so that both met the same machine.
-            "first_is_faster_by": _median_and_range(
-                [x / y for x, y in zip(ours, found, strict=True)]
-            ),
+    summary: dict[str, Any] = {name: {} for name in rounds}
+    for clock in ("second", "cpu_second"):
+        rates = {
+            name: [each[unit] / each[f"{clock}s"] for each in those]
+            for name, those in rounds.items()
         }
-        for name, found in rates.items()
-    }
+        ours = next(iter(rates.values()))
+        for name, found in rates.items():
+            ratios = [x / y for x, y in zip(ours, found, strict=True)]
+            summary[name] |= {
+                f"{unit}_per_{clock}": _median_and_range(found),
+                f"first_to_this_per_{clock}": _median_and_range(ratios),
+            }
+    return summary
 
 
 def _median_and_range(values: list[float]) -> dict[str, float]:

@@ -103,14 +103,14 @@ def prepare_ours(task: Task, compute_dtype: str) -> Callable[[], Round]:
     from transformer_jax.config.experiment import MeshConfig
     from transformer_jax.decoding.search_state import Search
     from transformer_jax.devices.mesh import make_mesh
-    from transformer_jax.devices.sharding import replicated
+    from transformer_jax.devices.sharding import replicated_sharding
     from transformer_jax.translation.continuous_batching import search_all
     from transformer_jax.translation.search_programs import make_search_programs
     from transformer_jax.translation.search_requests import Request
 
     mesh = make_mesh(MeshConfig())
     params = flax.traverse_util.unflatten_dict(task.weights, sep="/")
-    params = jax.device_put(params, replicated(mesh))
+    params = jax.device_put(params, replicated_sharding(mesh))
     settings = DecodingConfig(
         beam_size=BEAM_SIZE, min_length=task.num_outputs, max_extra_length=1
     )
