@@ -8,7 +8,7 @@ import pytest
 from tiny_runs import trained_run
 
 import transformer_jax as tj
-from transformer_jax.config.decoding import DecodingSettings
+from transformer_jax.config.decoding_keywords import DecodingSettings
 
 IDS = [[5, 2]]
 # Arguments after the first, which is a translator where nothing else is said below.
@@ -64,3 +64,32 @@ def test_a_misspelt_setting_is_refused_with_the_near_one(function):
 def test_an_evaluation_refuses_before_it_looks_for_a_model(tmp_path):
     with pytest.raises(tj.InputError, match="did you mean beam_size"):
         tj.evaluate(tmp_path / "nothing", beam_sise=1)
+
+
+def test_an_evaluation_lets_settings_of_sampling_through(tmp_path):
+    """The run may sample: its settings are not known before it is found."""
+    with pytest.raises(tj.InputError, match="has no checkpoints"):
+        tj.evaluate(tmp_path / "nothing", top_k=5)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.__qualname__)
+def test_a_misspelt_argument_is_refused_with_the_near_one(function):
+    run = trained_run()
+    kinds = inspect.signature(function).parameters.values()
+    for name in [each.name for each in kinds if each.kind is each.KEYWORD_ONLY]:
+        expected = rf"^{name[:-1]} is not an argument; did you mean {name}\?$"
+        with pytest.raises(tj.InputError, match=expected):
+            function(run.result.translator, *FUNCTIONS[function], **{name[:-1]: None})
+
+
+def test_one_translation_has_no_number():
+    with pytest.raises(tj.InputError, match=r"^n is not a setting of decoding; "):
+        trained_run().result.translator.translate(["ba"], n=2)
+
+
+def test_too_many_translations_are_refused_under_the_callers_name():
+    translator = trained_run().result.translator
+    with pytest.raises(tj.InputError, match=r"^n=50 must be at most beam_size=4: "):
+        translator.n_best(["ba"], 50)
+    with pytest.raises(tj.InputError, match=r"^n_best=50 must be at most beam_size=4"):
+        tj.translate_file(translator, None, None, n_best=50)

@@ -5,7 +5,8 @@ import typing
 
 import pytest
 
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import DecodingSettings
 from transformer_jax.errors import InputError
 
 

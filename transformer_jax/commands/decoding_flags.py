@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 import tyro
 
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import DecodingSettings
 
 
 def _read_descriptions() -> dict[str, str]:

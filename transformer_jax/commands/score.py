@@ -13,7 +13,7 @@ from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes
-from transformer_jax.config.decoding import DecodingSettings
+from transformer_jax.config.decoding_keywords import DecodingSettings
 from transformer_jax.storage.text_streams import open_output
 
 if TYPE_CHECKING:

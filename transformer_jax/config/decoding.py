@@ -1,9 +1,8 @@
 """Settings of decoding: beam search as in the paper, sampling, constraints, limits."""
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 
 from transformer_jax.config.checks import (
     MOST_SEED,
@@ -12,33 +11,8 @@ from transformer_jax.config.checks import (
     require_positive,
     require_types,
 )
+from transformer_jax.config.decoding_keywords import DecodingSettings, check_keywords
 from transformer_jax.errors import InputError
-
-
-class DecodingSettings(TypedDict, total=False):
-    """Some fields of `DecodingConfig`, as keyword arguments.
-
-    A function that takes `**decoding: Unpack[DecodingSettings]` lets type checkers see
-    a misspelt name or a wrong type.
-    """
-
-    beam_size: int
-    length_penalty: Literal["gnmt", "length", "none"]
-    length_penalty_alpha: float
-    coverage_penalty: float
-    early_stopping: Literal["exact", "first"]
-    min_length: int
-    max_extra_length: int
-    no_repeat_ngram_size: int | None
-    sampling: bool
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    seed: int
-    batch_tokens: int | None
-    max_source_tokens: int | None
-    too_long: Literal["split", "refuse"]
-    compute_dtype: Literal["float32", "bfloat16"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,14 +108,5 @@ class DecodingConfig:
             ...
             transformer_jax.errors.InputError: beam_sise is not ... mean beam_size?
         """
-        names = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in names:
-                nearest = difflib.get_close_matches(name, names, n=1)
-                hint = (
-                    f"did you mean {nearest[0]}?"
-                    if nearest
-                    else f"expected one of {', '.join(sorted(names))}."
-                )
-                raise InputError(f"{name} is not a setting of decoding; {hint}")
+        check_keywords(changes)
         return dataclasses.replace(self, **changes)

@@ -18,7 +18,11 @@ from transformer_jax.checkpoints.manager import (
     averaged_steps,
     checkpoint_dir,
 )
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import (
+    DecodingSettings,
+    refuse_misspelt_keywords,
+)
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus, make_corpus
@@ -61,6 +65,7 @@ class EvaluationResult:
     translations: list[str]
 
 
+@refuse_misspelt_keywords
 def evaluate(
     workdir: str | os.PathLike[str],
     *,
@@ -99,7 +104,9 @@ def evaluate(
 
     Paper: section 6.1.
     """
-    DecodingConfig().replace(**decoding)  # Refuses them before a model is loaded.
+    # A wrong value is refused before a model is loaded. Whether the run samples is not
+    # known yet, so settings of sampling are let through.
+    DecodingConfig(sampling=True).replace(**decoding)
     directory = checkpoint_dir(workdir, checkpoint)
     translator = Translator.from_checkpoint(directory)
     config = translator.config

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from transformer_jax.config.checks import require_type
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import DecodingSettings
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.output_lines import LineFormat
 from transformer_jax.file_translation.parts import check_other_parts, part_path

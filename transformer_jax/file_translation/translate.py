@@ -12,7 +12,10 @@ from typing import IO, Literal, Unpack
 
 import jax
 
-from transformer_jax.config.decoding import DecodingSettings
+from transformer_jax.config.decoding_keywords import (
+    DecodingSettings,
+    refuse_misspelt_keywords,
+)
 from transformer_jax.devices.agreement import (
     all_together,
     require_agreement,
@@ -64,6 +67,7 @@ class FileTranslation:
         return self.lines / self.seconds
 
 
+@refuse_misspelt_keywords
 def translate_file(
     translator: Translator,
     input: str | Path | None,

@@ -11,7 +11,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import (
+    DecodingSettings,
+    refuse_misspelt_keywords,
+)
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
@@ -54,6 +58,7 @@ class PairScore:
     """Log-probability of each piece given source and earlier pieces; nats."""
 
 
+@refuse_misspelt_keywords
 def score(
     translator: Translator,
     sources: Sequence[str],
@@ -89,6 +94,7 @@ def score(
     return _score(translator, corpus_from_texts(translator, sources, targets), settings)
 
 
+@refuse_misspelt_keywords
 def score_tokens(
     translator: Translator,
     source_ids: Sequence[Sequence[int]],

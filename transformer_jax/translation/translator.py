@@ -10,7 +10,11 @@ import jax
 from jax.sharding import Mesh
 
 from transformer_jax.checkpoints.manager import Which, checkpoint_dir, load_checkpoint
-from transformer_jax.config.decoding import DecodingConfig, DecodingSettings
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import (
+    DecodingSettings,
+    refuse_misspelt_keywords,
+)
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.search_state import Search
@@ -127,6 +131,7 @@ class Translator:
         params = jax.device_put(params, everywhere)
         return cls(config, params, tokenizer, mesh, others=others)
 
+    @refuse_misspelt_keywords
     def translate(
         self,
         sentences: Sequence[str],
@@ -157,6 +162,7 @@ class Translator:
         n_best = self.n_best(sentences, 1, prefixes=prefixes, **decoding)
         return [best[0].text for best in n_best]
 
+    @refuse_misspelt_keywords
     def n_best(
         self,
         sentences: Sequence[str],
