@@ -214,6 +214,18 @@ def test_a_work_directory_that_cannot_be_written(command, folder, tmp_path, caps
     assert f"--workdir {tmp_path}/file cannot be written (File exists)" in line
 
 
+def test_an_output_that_cannot_be_written_costs_no_evaluation(
+    folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("transformer_jax.evaluation.evaluate.evaluate", None)
+    run = ["evaluate", f"{folder}/run"]
+    for output in (f"{tmp_path}/no/file", f"{tmp_path}"):
+        line = fails(capsys, *run, "--output", output)
+        assert f"{output}: cannot be written (" in line
+    assert "--examples -1 must be" in fails(capsys, *run, "--examples", "-1")
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_vocabulary_than_the_run_has(folder, capsys):
     arguments = ["train", f"{folder}/config.toml", "--workdir", f"{folder}/run"]
     line = fails(capsys, *arguments, "--model.vocab-size", "290")

@@ -92,3 +92,7 @@ def test_bad_files_are_named_in_one_line(files, tmp_path, capsys):
     assert f"{tmp_path}/latin1, line 2: not UTF-8" in told
     assert f"{tmp_path}/no: no such file" in complaint("--baseline", f"{tmp_path}/no")
     assert "needs the language" in complaint("--protocol", "multi30k")
+    told = complaint("--baseline", f"{tmp_path}/hypothesis", "--seed", "-1")
+    assert "--seed -1 must be at least 0" in told
+    told = complaint("--protocol", "multi30k", "--language", "xx")
+    assert "--language 'xx' has no Moses tokens" in told

@@ -123,7 +123,11 @@ def test_what_the_user_can_mend(config, capsys):
         (["bench", config, "--data.batch-tokens", "24"], "8 devices"),
         (["bench", config, "--num-processes", "2"], "--distributed"),
         (["bench", config, "--num-steps", "0"], "--num-steps 0 must be at least 1"),
+        (["bench", config, "--warmup-steps", "-1"], "--warmup-steps -1 must be at"),
+        (["bench", config, "--profile", config], f"--profile {config} cannot be wri"),
         (["plan", config], "--topology"),
+        (["plan", config, "--topology", "v5e:1x1", "--operations", "-1"], "--operat"),
+        (["plan", config, "--topology", "v5e:1x1", "--num-slices", "0"], "--num-sli"),
         (["plan", config, "--topology", "v9:1"], "--topology v9:1 must be a name"),
     ):
         assert main(arguments) == 2

@@ -8,6 +8,14 @@ from transformer_jax.commands.output import print_json
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
 from transformer_jax.commands.startup import Joined, Processes, show_log
 
+# Arguments of `benchmark` as its errors name them, and as the shell's user does.
+_FLAGS = {
+    "num_steps=": "--num-steps ",
+    "warmup_steps=": "--warmup-steps ",
+    "profile_dir=": "--profile ",
+    "workdir=": "--workdir ",
+}
+
 
 def bench(
     config: ConfigFile,
@@ -36,7 +44,7 @@ def bench(
     processes.start()
     from transformer_jax.cost.benchmark import benchmark
 
-    with flags_in_errors({"num_steps=": "--num-steps ", "workdir=": "--workdir "}):
+    with flags_in_errors(_FLAGS):
         result = benchmark(
             settings,
             workdir,

@@ -4,10 +4,20 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json
 from transformer_jax.errors import InputError
 from transformer_jax.storage.text_streams import open_lines
 from transformer_jax.text_metrics.protocols import ProtocolName, SacrebleuTokenizer
+
+# Arguments of `translation_quality` as its errors name them, and as the shell's user
+# does.
+_FLAGS = {
+    "resamples=": "--resamples ",
+    "seed=": "--seed ",
+    "protocol=": "--protocol ",
+    "language=": "--language ",
+}
 
 
 def bleu(
@@ -44,17 +54,18 @@ def bleu(
         raise InputError("--reference needs at least one file.")
     files = [hypothesis, *reference] + ([] if baseline is None else [baseline])
     texts = dict(zip(files, _parallel_lines(files), strict=True))
-    quality = translation_quality(
-        texts[hypothesis],
-        [texts[path] for path in reference],
-        protocol=protocol,
-        tokenizer=tokenizer,
-        lowercase=lowercase,
-        language=language,
-        baseline=None if baseline is None else texts[baseline],
-        resamples=resamples,
-        seed=seed,
-    )
+    with flags_in_errors(_FLAGS):
+        quality = translation_quality(
+            texts[hypothesis],
+            [texts[path] for path in reference],
+            protocol=protocol,
+            tokenizer=tokenizer,
+            lowercase=lowercase,
+            language=language,
+            baseline=None if baseline is None else texts[baseline],
+            resamples=resamples,
+            seed=seed,
+        )
     found = dataclasses.asdict(quality)
     print_json({name: value for name, value in found.items() if value is not None})
 

@@ -18,7 +18,7 @@ from transformer_jax.commands.startup import (
     translate_on_all_cores,
 )
 from transformer_jax.errors import InputError
-from transformer_jax.storage.text_streams import open_output
+from transformer_jax.storage.text_streams import check_output, open_output
 
 if TYPE_CHECKING:
     from transformer_jax.evaluation.evaluate import EvaluationResult
@@ -59,6 +59,10 @@ def evaluate(
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
     which = parse_checkpoint(checkpoint)
+    if examples < 0:
+        raise InputError(f"--examples {examples} must be at least 0.")
+    if output is not None:
+        check_output(output)
     result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **decoding)
     if output is not None:
         with open_output(output) as out:

@@ -12,6 +12,13 @@ from transformer_jax.commands.settings import (
 )
 from transformer_jax.commands.startup import show_log
 
+# Arguments of `compare_plans` as its errors name them, and as the shell's user does.
+_FLAGS = {
+    "topology=": "--topology ",
+    "num_slices=": "--num-slices ",
+    "operations=": "--operations ",
+}
+
 
 def plan(
     config: ConfigFile,
@@ -43,7 +50,7 @@ def plan(
     from transformer_jax.cost.comparison import compare_plans
 
     variants = {text: change_settings(settings, text) for text in compare}
-    with flags_in_errors({"topology=": "--topology "}):
+    with flags_in_errors(_FLAGS):
         result = compare_plans(
             settings, topology, num_slices, variants, recommend, operations, print_note
         )

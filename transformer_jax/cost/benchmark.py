@@ -27,6 +27,7 @@ from transformer_jax.devices.agreement import primary_first
 from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.mesh import check_rows, make_mesh
 from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import create_directory, work_directory
 from transformer_jax.training.state import TrainState, init_state
 from transformer_jax.training.step import make_train_step
 
@@ -107,6 +108,10 @@ def benchmark(
     """
     if num_steps < 1:
         raise InputError(f"num_steps={num_steps} must be at least 1.")
+    if warmup_steps < 0:
+        raise InputError(f"warmup_steps={warmup_steps} must be at least 0.")
+    if profile_dir is not None:
+        create_directory(work_directory(profile_dir), "profile_dir")
     mesh = make_mesh(config.mesh)
     check_rows(config.data.rows, mesh, config.training.accumulation_steps)
     corpus, name = _corpus(config, workdir)

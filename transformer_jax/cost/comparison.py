@@ -42,6 +42,8 @@ def compare_plans(
         InputError: the settings do not fit the topology. Where several are compared,
             the reason stands in the place of what does not fit.
     """
+    if operations < 0:
+        raise InputError(f"operations={operations} must be at least 0.")
     if recommend:
         num_devices = len(topology_devices(topology, num_slices))
         for mesh in mesh_candidates(num_devices, num_slices):

@@ -20,6 +20,8 @@ def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
     Raises:
         InputError: the compiler for TPUs is not installed, or knows no such topology.
     """
+    if num_slices < 1:
+        raise InputError(f"num_slices={num_slices} must be at least 1.")
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             "plan needs the compiler for TPUs, which is not installed: "

@@ -1,6 +1,7 @@
 """Streams of lines: files, standard input and standard output."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -62,12 +63,32 @@ def open_output(path: Path | None) -> Iterator[IO[str]]:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout
         return
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
+    with _partial_file(path) as partial:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             yield file
         partial.replace(path)
+
+
+def check_output(path: Path) -> None:
+    """Checks that a file can be written, before the work for it begins.
+
+    Raises:
+        InputError: it cannot.
+    """
+    with _partial_file(path) as partial:
+        partial.touch()
+
+
+@contextlib.contextmanager
+def _partial_file(path: Path) -> Iterator[Path]:
+    """Yields a name beside a file, and turns errors of writing into an InputError."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        yield partial
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

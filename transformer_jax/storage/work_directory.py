@@ -55,8 +55,11 @@ def work_directory(path: PathLike) -> StoredPath:
     return found
 
 
-def create_directory(path: StoredPath) -> None:
+def create_directory(path: StoredPath, name: str = "workdir") -> None:
     """Creates a directory, if it is not there.
+
+    Args:
+        name: of the argument, for the message.
 
     Raises:
         InputError: it cannot be created, or files cannot be written into it.
@@ -67,7 +70,7 @@ def create_directory(path: StoredPath) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(
-            f"workdir={os.fspath(path)} cannot be written ({error.strerror}): choose a "
+            f"{name}={os.fspath(path)} cannot be written ({error.strerror}): choose a "
             "directory of yours."
         ) from None
 

@@ -42,10 +42,12 @@ def paired_bootstrap(
     bootstrap with the same seed, which has no interval of the difference.
 
     Raises:
-        InputError: `resamples` is less than 1.
+        InputError: `resamples` is less than 1, or `seed` is less than 0.
     """
     if resamples < 1:
         raise InputError(f"resamples={resamples} must be at least 1.")
+    if seed < 0:
+        raise InputError(f"seed={seed} must be at least 0.")
     # Counts of each sentence: the counts of a set are their sum. The methods are not
     # public, but sacreBLEU's own test of significance depends on the same two.
     system, other = (
