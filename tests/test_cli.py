@@ -145,6 +145,14 @@ def test_evaluate_takes_any_two_files(folder, tmp_path, capsys):
     assert (scores["length_penalty"], scores["length_penalty_alpha"]) == ("length", 0.5)
 
 
+def test_info_of_a_configuration_by_name(capsys):
+    assert main(["info", "wmt14_en_de_big"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["model"]["d_model"] == 1024
+    assert "multi30k_en_de" in fails(capsys, "info", "wmt15")
+    assert "runs/none" in fails(capsys, "info", "runs/none")
+    assert "is neither a work directory nor" in fails(capsys, "info", "/")
+
+
 def test_info_counts_parameters(folder, capsys):
     assert main(["info", f"{folder}/config.toml"]) == 0
     from_file = json.loads(capsys.readouterr().out)

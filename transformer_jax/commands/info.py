@@ -9,6 +9,7 @@ import tyro
 from transformer_jax.commands.output import print_json
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import load_config
+from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 
 
@@ -19,13 +20,15 @@ def info(path: tyro.conf.Positional[str], /) -> None:
     a work directory, also its checkpoints and the steps of each average.
 
     Args:
-        path: TOML file with settings, a work directory, or one checkpoint.
+        path: TOML file with settings, name of a configuration, as multi30k_en_de, work
+            directory, or one checkpoint.
     """
     stored: dict[str, Any] = {}
-    if path.endswith((".toml", ".json")):
-        config = load_config(path)
+    folder = work_directory(path)
+    if folder.is_dir():
+        config, stored = _describe_stored(folder)
     else:
-        config, stored = _describe_stored(work_directory(path))
+        config = load_config(path)
     from transformer_jax.cost.model_flops import flops_per_target_token
     from transformer_jax.model.size import parameter_counts
 
@@ -50,6 +53,11 @@ def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, An
     if is_checkpoint(folder):
         steps = checkpoint.averaged_steps(folder)
         return load_description(folder)[0], {"averaged_steps": steps}
+    if not (folder / "config.json").exists():
+        raise InputError(
+            f"{folder} is neither a work directory nor a checkpoint: it has no "
+            "config.json."
+        )
     config, steps = load_config(folder / "config.json"), []
     if (folder / checkpoint.CHECKPOINTS).is_dir():
         with contextlib.closing(checkpoint.Checkpoints(folder)) as checkpoints:
