@@ -1,6 +1,7 @@
 """The example of every public name runs, and docs/api.md lists every name."""
 
 import doctest
+import inspect
 import os
 import re
 import shutil
@@ -68,6 +69,16 @@ def test_every_method_of_a_translator_has_an_example():
     documented = {test.name.split(".")[-1] for test in examples_of("Translator")}
     methods = {"from_checkpoint", "translate", "n_best", "attention"}
     assert methods <= documented
+
+
+@pytest.mark.parametrize("name", tj.__all__)
+def test_what_a_name_raises_stands_in_its_docstring(name):
+    public = getattr(tj, name)
+    if public is tj.InputError:
+        return
+    source = inspect.getsource(public)
+    if re.search(r"\braise \w+Error|\brequire_\w+\(|\bcheck_\w+\(", source):
+        assert re.search(r"Raises:\n +\w+Error: ", source), name
 
 
 def test_the_table_of_the_api_lists_every_public_name_once():

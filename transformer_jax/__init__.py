@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from transformer_jax.checkpoints.averaging import (
         average_checkpoints as average_checkpoints,
     )
+    from transformer_jax.config.data import DataConfig as DataConfig
+    from transformer_jax.config.data import TokenizerConfig as TokenizerConfig
     from transformer_jax.config.decoding import DecodingConfig as DecodingConfig
-    from transformer_jax.config.experiment import DataConfig as DataConfig
     from transformer_jax.config.experiment import ExperimentConfig as ExperimentConfig
     from transformer_jax.config.experiment import MeshConfig as MeshConfig
     from transformer_jax.config.experiment import OptimizerConfig as OptimizerConfig
-    from transformer_jax.config.experiment import TokenizerConfig as TokenizerConfig
     from transformer_jax.config.experiment import TrainingConfig as TrainingConfig
     from transformer_jax.config.model import ModelConfig as ModelConfig
     from transformer_jax.config.reading import config_from_dict as config_from_dict
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "checkpoints.averaging": ["average_checkpoints"],
+    "config.data": ["DataConfig", "TokenizerConfig"],
     "config.decoding": ["DecodingConfig"],
     "config.experiment": [
-        "DataConfig", "ExperimentConfig", "MeshConfig", "OptimizerConfig",
-        "TokenizerConfig", "TrainingConfig",
+        "ExperimentConfig", "MeshConfig", "OptimizerConfig", "TrainingConfig",
     ],
     "config.model": ["ModelConfig"],
     "config.reading": ["config_from_dict", "config_to_dict", "load_config"],

@@ -197,6 +197,13 @@ def test_batches_are_spread_by_rows_over_data_and_fsdp():
     assert all(shard.data.shape == (8, 3) for shard in whole.addressable_shards)
 
 
+@pytest.mark.parametrize("rows", [9, 4, 0])
+def test_rows_that_devices_cannot_share_are_refused(rows):
+    expected = rf"^{rows} rows cannot be spread equally: .* multiple of 8\.$"
+    with pytest.raises(InputError, match=expected):
+        sharding.make_global(np.ones((rows, 3)), make_mesh(MeshConfig()))
+
+
 def test_every_logical_axis_has_a_rule():
     from transformer_jax import axes
 

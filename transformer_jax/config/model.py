@@ -11,6 +11,10 @@ from transformer_jax.errors import InputError
 class ModelConfig:
     """Shape of the Transformer. Paper: section 3, Table 3.
 
+    Raises:
+        InputError: a value of the wrong type or range, or two that do not go together.
+            The message names the setting, as `model.num_heads`.
+
     Example:
         >>> model = tj.ModelConfig.big(dropout_rate=0.1)  # English-French
         >>> model.d_model, model.key_size

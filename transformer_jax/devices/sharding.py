@@ -148,7 +148,11 @@ def make_global(tree: _Tree, mesh: Mesh) -> _Tree:
     """Returns global arrays from this process's rows of them, spread over the mesh.
 
     Args:
-        tree: NumPy arrays with the rows that `rows_of_host` names, in its order.
+        tree: NumPy arrays `[rows, ...]` with the rows that `rows_of_host` names, in its
+            order; all rows where there is one process.
+
+    Raises:
+        InputError: the devices cannot share the rows equally.
 
     Example:
         >>> import numpy as np
@@ -162,7 +166,12 @@ def make_global(tree: _Tree, mesh: Mesh) -> _Tree:
     own_groups = rows_of_host(groups, mesh)
 
     def to_global(local: np.ndarray) -> jax.Array:
-        height = len(local) // len(own_groups)
+        height, left = divmod(len(local), len(own_groups))
+        if left or not height:
+            raise InputError(
+                f"{len(local)} rows cannot be spread equally: give this process a "
+                f"multiple of {len(own_groups)}."
+            )
 
         def part(index: Any) -> np.ndarray:
             first, _, _ = index[0].indices(height * groups)

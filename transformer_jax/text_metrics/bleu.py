@@ -46,7 +46,7 @@ class BleuScore:
 def corpus_bleu(
     hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
 ) -> BleuScore:
-    """Returns sacreBLEU and chrF of detokenised text, with one reference each.
+    """Returns sacreBLEU and chrF of detokenised text, in percent; one reference each.
 
     Text is tokenised by the rules of mteval-v13a, so that others can repeat the score.
 
@@ -66,7 +66,7 @@ def corpus_bleu(
 
 
 def paper_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> BleuScore:
-    """Returns the English-German BLEU of the paper, of detokenised German text.
+    """Returns the paper's English-German BLEU of detokenised text, in percent.
 
     In both hypothesis and reference, Unicode punctuation is normalised, Moses tokenises
     the text, and compounds are split at hyphens. The split alone raises BLEU by 0.4 to
@@ -93,10 +93,10 @@ def tokenized_bleu(
     lowercase: bool = False,
     split_compounds: bool = False,
 ) -> BleuScore:
-    """Returns the multi-bleu score of detokenised text, tokenised by Moses.
+    """Returns the multi-bleu score of detokenised text, in percent.
 
-    `lowercase=True` gives the protocol of published Multi30k scores;
-    `punctuation="unicode"` and `split_compounds=True` give that of the paper.
+    Moses tokenises the text. `lowercase=True` gives the protocol of published Multi30k
+    scores; `punctuation="unicode"` and `split_compounds=True` give that of the paper.
 
     Args:
         language: two-letter code, for abbreviations and apostrophes.

@@ -51,7 +51,7 @@ def translation_quality(
     seed: int = 12_345,
     **options: Any,
 ) -> Quality:
-    """Returns BLEU by a protocol, chrF, chrF++ and TER of translations.
+    """Returns BLEU by a protocol, chrF, chrF++ and TER of translations, in percent.
 
     Args:
         references: one or several sets, each with a sentence for every hypothesis.

@@ -36,6 +36,9 @@ class Tokenizer:
 
     The special tokens have the same ids in both languages.
 
+    Raises:
+        InputError: the two models have other ids for the special tokens.
+
     Example:
         >>> tokenizer = tj.Translator.from_checkpoint(workdir).tokenizer
         >>> ids = tokenizer.encode_source(["A house."])[0]

@@ -21,7 +21,11 @@ logger = logging.getLogger(__name__)
 def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Returns the lines of `metrics.jsonl`, none where there is no such file.
 
-    A last line that an interruption cut short is left out.
+    Each has `kind` and `step`. Losses are in nats a token, times in seconds. A last
+    line that an interruption cut short is left out.
+
+    Raises:
+        InputError: `workdir` is not a path, or a bucket that this machine cannot reach.
 
     Example:
         >>> lines = tj.read_metrics(workdir)

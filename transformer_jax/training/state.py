@@ -22,6 +22,9 @@ from transformer_jax.training.optimizer import make_optimizer
 class TrainState:
     """Parameters, optimizer state and the position in the data.
 
+    `step` and `batches` are int32 scalars. The parameters are a tree of float32 arrays,
+    named as in Flax; encoder and decoder arrays are `[layers, ...]`.
+
     Example:
         >>> state = tj.init_state(config, tj.make_mesh(config.mesh))
         >>> int(state.step), state.final_params is state.params

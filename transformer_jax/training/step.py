@@ -40,8 +40,12 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
     Metrics are scalars: the counts and sums of `loss`, `gradient_norm` (before
     clipping), `learning_rate`, `skipped`.
 
-    It is compiled for one shape of state and batch. A run whose shapes change would
-    spend its time compiling, so another shape raises RecompilationError.
+    It is compiled for one shape of state and batch: a run whose shapes change would
+    spend its time compiling.
+
+    Raises:
+        InputError: a parameter cannot be spread over the mesh as the settings ask.
+        RecompilationError: the step was called with another shape than at first.
 
     Example:
         >>> mesh = tj.make_mesh(config.mesh)

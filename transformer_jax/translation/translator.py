@@ -230,7 +230,7 @@ class Translator:
     def attention(self, source: str, target: str) -> AttentionMaps:
         """Returns the attention weights of every head for a source and its translation.
 
-        Of an ensemble, those of the first model.
+        Float32 `[layers, heads, query, key]`; of an ensemble, those of the first model.
 
         Example:
             >>> translator = tj.Translator.from_checkpoint(workdir)

@@ -1,0 +1,112 @@
+"""Settings of the text: subwords, source of the sentence pairs, sizes of batches."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from transformer_jax.config.checks import require_at_least, require_types
+from transformer_jax.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Subwords, learnt from the training text. Paper: section 5.1.
+
+    Raises:
+        InputError: a value of the wrong type or range. The message names the
+            setting, as `tokenizer.kind`.
+
+    Example:
+        >>> tj.TokenizerConfig(kind="unigram").character_coverage
+        0.9995
+    """
+
+    kind: Literal["bpe", "unigram"] = "bpe"
+    shared: bool = True
+    """One vocabulary for both languages, or one for each."""
+    byte_fallback: bool = True
+    """Characters outside the vocabulary become UTF-8 bytes, never <unk>."""
+    character_coverage: float = 0.9995
+    lowercase: bool = False
+    max_sentences: int = 10_000_000
+    """The vocabulary is learnt from at most this many lines of the training text,
+    evenly spaced."""
+
+    def __post_init__(self) -> None:
+        require_types("tokenizer", self)
+        require_at_least("tokenizer", self, max_sentences=1)
+        if not 0.98 <= self.character_coverage <= 1.0:
+            raise InputError(
+                f"tokenizer.character_coverage={self.character_coverage} "
+                "must be in [0.98, 1]."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Source of the sentence pairs, and sizes of batches. Paper: section 5.1.
+
+    Either `dataset` names a TFDS translation data set, or the `*_path` fields name
+    text files, one sentence a line, plain or .gz. Pairs passed from Python need
+    neither.
+
+    Raises:
+        InputError: a value of the wrong type or range, or only one of the two paths of
+            a split. The message names the setting, as `data.batch_tokens`.
+
+    Example:
+        >>> data = tj.DataConfig(batch_tokens=4_096, target_length=64)
+        >>> data.rows
+        64
+    """
+
+    source_language: str = "en"
+    target_language: str = "de"
+    dataset: str | None = None
+    """TFDS name and configuration, such as wmt14_translate/de-en."""
+    data_dir: str | None = None
+    """Directory of TFDS data sets. None = the default of TFDS."""
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    train_source_path: str | None = None
+    train_target_path: str | None = None
+    validation_source_path: str | None = None
+    validation_target_path: str | None = None
+    test_source_path: str | None = None
+    test_target_path: str | None = None
+    source_length: int = 256
+    """Tokens in a source row, end-of-sentence included; longer pairs are left out."""
+    target_length: int = 256
+    batch_tokens: int = 24_576
+    """Target positions of a global batch: its rows times target_length."""
+    prefetch_batches: int = 16
+
+    def __post_init__(self) -> None:
+        require_types("data", self)
+        require_at_least(
+            "data", self, source_length=2, target_length=2, prefetch_batches=1
+        )
+        if self.batch_tokens < self.target_length:
+            raise InputError(
+                f"data.batch_tokens={self.batch_tokens} must be at least one row, "
+                f"data.target_length={self.target_length}."
+            )
+        for split in ("train", "validation", "test"):
+            source = getattr(self, f"{split}_source_path")
+            target = getattr(self, f"{split}_target_path")
+            if (source is None) != (target is None):
+                missing = "source" if source is None else "target"
+                raise InputError(
+                    f"data.{split}_{missing}_path is missing: both sides of the "
+                    f"{split} pairs must be named."
+                )
+        if self.dataset is not None and self.train_source_path is not None:
+            raise InputError(
+                f"data.dataset={self.dataset!r} and data.train_source_path="
+                f"{self.train_source_path!r} exclude each other: keep one."
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of a global batch."""
+        return self.batch_tokens // self.target_length
