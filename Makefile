@@ -19,7 +19,8 @@ ifdef PYTHON
   endif
 endif
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+INSTALL := @echo 'Installing into $(VENV): a minute or two.' && \
+  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKDIR := runs/quickstart
 # Tests of one file share what they compile and train, so files stay whole.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -6,6 +6,7 @@ any other. Only `--debug` shows a traceback.
 """
 
 import contextlib
+import difflib
 import functools
 import io
 import logging
@@ -107,7 +108,8 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     except SystemExit as error:
         if not error.code:
             raise  # --help has been printed.
-        raise InputError(one_line(explanation.getvalue(), PROGRAM)) from None
+        program = f"{PROGRAM} {arguments[0]}" if arguments[0] in COMMANDS else PROGRAM
+        raise InputError(one_line(explanation.getvalue(), program)) from None
 
 
 def _defer(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
@@ -124,6 +126,10 @@ def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
     """Returns the commands; the settings in a named TOML file become defaults."""
     settings = PAPER_BASE
     named = COMMANDS.get(arguments[0])
+    if named is None and not arguments[0].startswith("-"):
+        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see {PROGRAM} --help."
+        raise InputError(f"{arguments[0]} is not a command; {hint}")
     if named and takes_settings(named) and not [*arguments, "-"][1].startswith("-"):
         settings = load_config(arguments[1])
     return {

@@ -176,5 +176,5 @@ def test_wrong_counts_are_refused(metric):
         metric(["a", "b"], ["a"])
     with pytest.raises(InputError, match=r"0 hypotheses and 0 references: .* nothing"):
         metric([], [])
-    with pytest.raises(InputError, match="must be lists of sentences"):
+    with pytest.raises(InputError, match="must be a list of sentences"):
         metric("ab", "ab")

@@ -127,10 +127,11 @@ def _choose_last(
         found, apart = found[-number:], f" {minutes:g} minutes apart"
     if len(found) < number:
         ending = "" if len(found) == 1 else "s"
+        fewer = f"give last={len(found)}" if found else "wait for the first"
         raise InputError(
             f"{workdir} has {len(found)} checkpoint{ending}{apart}, fewer than the "
-            f"{number} to average: ask for fewer, or train with a larger "
-            "training.keep_last."
+            f"{number} to average: {fewer}, or train longer, with training.keep_last="
+            f"{number} or more."
         )
     return found
 

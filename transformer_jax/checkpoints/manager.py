@@ -151,8 +151,7 @@ def checkpoint_dir(
         if not found:
             raise InputError(
                 f"{workdir} has no averaged checkpoint: make one with "
-                f"`transformer-jax average {workdir} --last 5` "
-                "(average_checkpoints in Python)."
+                f"`transformer-jax average {workdir}` (average_checkpoints in Python)."
             )
         return found[-1]
     with contextlib.closing(Checkpoints(folder)) as checkpoints:

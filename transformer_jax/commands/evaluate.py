@@ -49,6 +49,7 @@ def evaluate(
         examples: this many translations, evenly spaced, shown with their references.
         progress: show progress on standard error.
     """
+    which = parse_checkpoint(checkpoint)  # Before JAX is imported.
     show_log(progress)
     translate_on_all_cores()
     processes.start()
@@ -58,7 +59,6 @@ def evaluate(
     if (source is None) != (target is None):
         raise InputError("--source and --target go together: name both files.")
     pairs = None if source is None or target is None else from_files(source, target)
-    which = parse_checkpoint(checkpoint)
     if examples < 0:
         raise InputError(f"--examples {examples} must be at least 0.")
     if output is not None:

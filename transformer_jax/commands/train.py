@@ -1,7 +1,7 @@
 """The command `train`."""
 
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.output import print_json
+from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
 from transformer_jax.commands.startup import Joined, Processes
 
@@ -30,6 +30,11 @@ def train(
 
     with flags_in_errors({"workdir=": "--workdir "}):
         result = train(settings, workdir, progress=progress, alone=processes.alone)
-    lines = [line for line in result.history if line["kind"] == "validation"]
     if is_primary():
-        print_json(lines[-1] if lines else {"step": int(result.state.step)})
+        step = int(result.state.step)
+        print_note(
+            f"trained to step {step:,}; now `transformer-jax translate {workdir}`, or "
+            f"`transformer-jax average {workdir}` first"
+        )
+        lines = [line for line in result.history if line["kind"] == "validation"]
+        print_json(lines[-1] if lines else result.history[-1])

@@ -10,7 +10,7 @@ from transformer_jax.commands.decoding_flags import (
     DecodingFlags,
 )
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import load_translator
+from transformer_jax.commands.models import load_translator, parse_checkpoint
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -69,6 +69,7 @@ def translate(
         chunk_lines: lines translated together, and written together.
         progress: show progress on standard error.
     """
+    parse_checkpoint(checkpoint)  # Before JAX is imported, which takes seconds.
     translate_on_all_cores()
     processes.start()
     import jax

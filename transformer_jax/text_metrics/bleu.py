@@ -166,10 +166,14 @@ def check_counts(
     Raises:
         InputError: with the numbers.
     """
-    if isinstance(hypotheses, str) or any(isinstance(side, str) for side in references):
-        raise InputError(
-            "Hypotheses and references must be lists of sentences, not one string."
-        )
+    for name, side in (
+        ("hypotheses", hypotheses),
+        *(("references", side) for side in references),
+    ):
+        if isinstance(side, str) or not all(isinstance(text, str) for text in side):
+            raise InputError(
+                f"{name}={side!r:.40} must be a list of sentences, each one a string."
+            )
     sizes = [len(side) for side in references]
     counts = (
         f"{len(hypotheses)} hypotheses and "

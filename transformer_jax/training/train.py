@@ -7,6 +7,7 @@ from typing import Any
 
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.training.loop import TrainingLoop
 from transformer_jax.training.reporting import Reporter
@@ -73,6 +74,11 @@ def train(
 
     Paper: section 5.
     """
+    if not isinstance(config, ExperimentConfig):
+        raise InputError(
+            f"config={config!r:.80} must be an ExperimentConfig: give "
+            "load_config(...) of a file."
+        )
     folder = work_directory(workdir)
     mesh, data = begin(
         config,

@@ -22,6 +22,9 @@ def check_arguments(
         raise InputError(
             f"sentences={sentences!r:.40} is one string: give a list of sentences."
         )
+    for index, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise InputError(f"sentences[{index}]={sentence!r:.40} must be a string.")
     check_number("n", n, settings)
     if prefixes is not None and len(prefixes) != len(sentences):
         raise InputError(
