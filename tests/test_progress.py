@@ -99,3 +99,19 @@ def test_only_the_primary_process_shows_progress(monkeypatch):
         shown.say("compiling")
         shown.show({})
     assert screen.getvalue() == ""
+
+
+def test_work_goes_on_where_nobody_reads_its_progress(monkeypatch, capsys):
+    class Full(Screen):
+        def write(self, text):
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full(False))
+    with Progress(10, "sentences") as shown:
+        shown.say("compiling")
+        shown.say("translating")
+    monkeypatch.setattr(sys, "stderr", None)  # Closed when the process was started.
+    with Progress(10, "sentences") as shown:
+        shown.say("compiling")
+        shown.show({"loss": "1"})
+    assert capsys.readouterr().out == ""

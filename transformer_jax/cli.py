@@ -23,6 +23,7 @@ from transformer_jax.commands.bench import bench
 from transformer_jax.commands.bleu import bleu
 from transformer_jax.commands.evaluate import evaluate
 from transformer_jax.commands.info import info
+from transformer_jax.commands.output import print_note
 from transformer_jax.commands.parse_errors import one_line
 from transformer_jax.commands.plan import plan
 from transformer_jax.commands.prepare import prepare
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if sys.stdout is None:  # Closed by the caller: what is printed has no reader.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
     logging.getLogger("transformer_jax").setLevel(logging.INFO)
     leave_alone()
@@ -66,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["--version"]:
             print(f"{PROGRAM} {__version__}")
             return 0
-        command = _parse(spell_none(arguments) or ["--help"])
+        named = COMMANDS.get(arguments[0]) if arguments else None
+        command = _parse(spell_none(arguments, named) or ["--help"])
         command()
         sys.stdout.flush()
         return 0
@@ -83,11 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         summary = " ".join(str(error).split()) or "no message"
+        if "RESOURCE_EXHAUSTED" in summary:
+            summary = f"out of memory ({summary:.160}): take fewer tokens or a smaller"
+            return _fail(f"{summary} beam at a time, or shorter lines", 1)
         return _fail(f"{type(error).__name__}: {summary} (--debug shows where)", 1)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    print_note(f"{PROGRAM}: {message}")
     return code
 
 

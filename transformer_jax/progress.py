@@ -37,7 +37,7 @@ class Progress:
         self._bar: tqdm[None] | None = None
         if is_shown and has_bar():
             self._bar = tqdm(total=total, initial=done, unit=f" {unit}")
-        self._prints = is_shown and self._bar is None
+        self._prints = is_shown and self._bar is None and sys.stderr is not None
         self._printed = time.monotonic()
         self._start: tuple[float, int] | None = None
 
@@ -97,7 +97,10 @@ class Progress:
         self.close()
 
     def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:  # A full disk, or a reader that is gone: the work goes on.
+            self._prints = False
         self._printed = time.monotonic()
 
     def _line(self) -> str:
@@ -120,4 +123,5 @@ class Progress:
 
 def has_bar() -> bool:
     """Returns whether standard error is a terminal or a notebook, which draw bars."""
-    return issubclass(tqdm, tqdm_notebook) or sys.stderr.isatty()
+    is_notebook = issubclass(tqdm, tqdm_notebook)
+    return is_notebook or (sys.stderr is not None and sys.stderr.isatty())

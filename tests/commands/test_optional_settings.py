@@ -134,3 +134,15 @@ def test_none_is_an_error_where_a_setting_must_have_a_value(capsys):
     arguments = ["multi30k_en_de", "--workdir", "w", "--training.seed", "none"]
     assert cli.main(["train", *arguments]) == 2
     assert "training.seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["none", "None", "NONE"])
+def test_optional_flags_of_commands_are_off_in_the_same_way(word):
+    spell = cli.spell_none
+    translate, bleu = cli.COMMANDS["translate"], cli.COMMANDS["bleu"]
+    assert spell(["translate", "--output", word], translate)[-1] == "None"
+    assert spell([f"--prefixes={word}"], translate) == ["--prefixes=None"]
+    assert spell(["--num-processes", word], translate)[-1] == "None"
+    # A choice of this name, and a flag that cannot be off.
+    assert spell(["--tokenizer", word], bleu)[-1] == word
+    assert spell(["--hypothesis", word], bleu)[-1] == word

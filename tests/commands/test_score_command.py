@@ -118,7 +118,7 @@ def test_models_of_an_ensemble_are_named_by_their_directories(files, capsys):
         (["--target", "{folder}/none"], "{folder}/none"),
         (["--checkpoint", "newest"], "--checkpoint newest must be latest, best, "),
         (["--output", "{folder}/no/out"], "{folder}/no/out: cannot be written"),
-        (["--coverage-penalty", "-1"], "decoding.coverage_penalty=-1"),
+        (["--coverage-penalty", "-1"], "--coverage-penalty -1"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(files, tmp_path, change, message, capsys):

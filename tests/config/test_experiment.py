@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import typing
 
 import pytest
@@ -288,3 +289,11 @@ def test_values_of_another_type_are_refused_from_python_too(
     section, settings, expected
 ):
     assert refusal(SECTIONS[section], **settings) == expected
+
+
+def test_sections_are_of_their_classes():
+    expected = "model={} must be a ModelConfig."
+    with pytest.raises(InputError, match=re.escape(expected)):
+        ExperimentConfig(model={})
+    with pytest.raises(InputError, match="mesh=None must be a MeshConfig"):
+        ExperimentConfig().replace(mesh=None)

@@ -151,3 +151,15 @@ def test_parts_of_a_job_of_other_size_are_not_mixed(tmp_path):
     interrupted(part_path(output, (0, 1)), ["0\n"])
     with pytest.raises(InputError, match=r"out\.partial .* 1 process"):
         check_other_parts(output, 2)
+
+
+def test_two_jobs_do_not_write_one_file(tmp_path):
+    path = tmp_path / "out.partial"
+    for resume in (False, True):
+        with open_resumable(path, SETTINGS, resume=resume) as out:
+            lines = out.journal.lines + 1
+            refused = pytest.raises(InputError, match=r"written by another job: wait")
+            with refused, open_resumable(path, SETTINGS, resume=True):
+                pass
+            out.append("a\n", lines, "digest")
+    assert path.read_text() == "a\na\n"

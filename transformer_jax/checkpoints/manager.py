@@ -174,9 +174,9 @@ def _choose_step(checkpoints: Checkpoints, which: Which, workdir: StoredPath) ->
                 f"of latest, average, {', '.join(map(str, steps))}."
             )
         return best
-    if which not in steps:
+    if not isinstance(which, int) or which not in steps:
         raise InputError(
-            f"{workdir} has no checkpoint {which}: choose one of latest, best, "
+            f"{workdir} has no checkpoint {which!r}: choose one of latest, best, "
             f"average, {', '.join(map(str, steps))}."
         )
     return int(which)

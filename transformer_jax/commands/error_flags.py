@@ -6,18 +6,34 @@ from collections.abc import Iterator, Mapping
 
 from transformer_jax.errors import InputError
 
+# A setting, as decoding.top_k=3, decoding.sampling=true or decoding.too_long="split".
+_DECODING = re.compile(r"\bdecoding\.([a-z_]+)(?:=(\"[^\"]*\"|'[^']*'|[\w+.-]*\w))?")
+
 
 @contextlib.contextmanager
-def flags_in_errors(flags: Mapping[str, str]) -> Iterator[None]:
+def flags_in_errors(
+    flags: Mapping[str, str], *, decoding: bool = False
+) -> Iterator[None]:
     """Rewrites the InputErrors of a block for the user of a shell.
 
     Args:
         flags: phrases of errors, each the beginning of a word, as `minutes=`, and what
             to say in their place, as `--minutes `.
+        decoding: the command has the settings of decoding as flags without a section:
+            say `--top-k 3` in place of `decoding.top_k=3`.
     """
     pattern = "|".join(map(re.escape, flags))
     try:
         yield
     except InputError as error:
-        text = re.sub(rf"(?<!\S)({pattern})", lambda match: flags[match[0]], str(error))
-        raise InputError(text) from None
+        text = str(error)
+        if flags:
+            text = re.sub(rf"(?<!\S)({pattern})", lambda match: flags[match[0]], text)
+        raise InputError(_DECODING.sub(_flag, text) if decoding else text) from None
+
+
+def _flag(setting: re.Match[str]) -> str:
+    name, value = setting[1].replace("_", "-"), setting[2]
+    if value in (None, "true", "True"):
+        return f"--{name}"
+    return f"--{name} " + value.strip("\"'")

@@ -9,6 +9,7 @@ from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     DecodingFlags,
 )
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import parse_checkpoint
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
@@ -63,7 +64,10 @@ def evaluate(
         raise InputError(f"--examples {examples} must be at least 0.")
     if output is not None:
         check_output(output)
-    result = evaluate(workdir, split=split, checkpoint=which, pairs=pairs, **decoding)
+    with flags_in_errors({}, decoding=True):
+        result = evaluate(
+            workdir, split=split, checkpoint=which, pairs=pairs, **decoding
+        )
     if output is not None:
         with open_output(output) as out:
             out.writelines(f"{line}\n" for line in result.translations)

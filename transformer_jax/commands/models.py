@@ -1,5 +1,6 @@
 """Trained models, chosen by flags."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ def parse_checkpoint(checkpoint: str) -> "Which":
         InputError: it is neither.
     """
     names: tuple[Which, ...] = ("latest", "best", "average")
-    if checkpoint.isdecimal():
+    if re.fullmatch("0|[1-9][0-9]{0,17}", checkpoint):
         return int(checkpoint)
     for name in names:
         if name == checkpoint:

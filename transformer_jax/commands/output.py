@@ -1,5 +1,6 @@
 """What commands print: results to standard output, the rest to standard error."""
 
+import contextlib
 import json
 import sys
 from typing import Any
@@ -12,4 +13,6 @@ def print_json(value: Any) -> None:
 
 def print_note(text: str) -> None:
     """Prints a line for people."""
-    print(text, file=sys.stderr)
+    if sys.stderr is not None:  # Otherwise it is closed, and print takes the other one.
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)

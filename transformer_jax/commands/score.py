@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes
@@ -70,6 +71,7 @@ def score(
         # Every process computes; one writes.
         open_output(output) if is_primary() else contextlib.nullcontext() as out,
         Progress(len(pairs), "sentences", shown=progress) as shown,
+        flags_in_errors({}, decoding=True),
     ):
         shown.say("compiling")
         for record in records:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from transformer_jax.commands.startup import Processes
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
@@ -44,20 +45,24 @@ def with_defaults(
     return run
 
 
-def spell_none(arguments: Sequence[str]) -> list[str]:
+def spell_none(
+    arguments: Sequence[str], command: Callable[..., None] | None = None
+) -> list[str]:
     """Returns the arguments with `None` for `none`, in any case, where it means off.
 
-    It means off after the flag of a setting that may be None, as in TOML and JSON.
-    Other flags may have a choice of that name, as --length-penalty none.
+    It means off after the flag of a setting that may be None, as in TOML and JSON, and
+    after the optional flags of the command. Other flags may have a choice of that name,
+    as --length-penalty none.
     """
+    optional = _OPTIONAL_FLAGS | (set() if command is None else _flags_of(command))
     spelt, flag = [], ""
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument.startswith("--"):
             flag = name.replace("_", "-")
-            if equals and flag in _OPTIONAL_FLAGS and value.lower() == "none":
+            if equals and flag in optional and value.lower() == "none":
                 argument = f"{name}=None"
-        elif flag in _OPTIONAL_FLAGS and argument.lower() == "none":
+        elif flag in optional and argument.lower() == "none":
             argument = "None"
         spelt.append(argument)
     return spelt
@@ -76,6 +81,24 @@ def _find_optional_flags() -> set[str]:
 
 
 _OPTIONAL_FLAGS = _find_optional_flags()
+
+
+def _flags_of(command: Callable[..., None]) -> set[str]:
+    """Returns the flags of a command that may be None, except its settings."""
+    hints = typing.get_type_hints(command) | typing.get_type_hints(Processes)
+    return {
+        f"--{name}".replace("_", "-")
+        for name, hint in hints.items()
+        if type(None) in typing.get_args(hint) and "none" not in _choices(hint)
+    }
+
+
+def _choices(hint: Any) -> set[Any]:
+    """Returns the values of all literals in a type."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return set(options)
+    return set().union(*map(_choices, options))
 
 
 def change_settings(settings: ExperimentConfig, text: str) -> ExperimentConfig:

@@ -82,7 +82,7 @@ def translate(
     # Each process translates lines of its own.
     mesh = make_mesh(MeshConfig(), jax.local_devices())
     translator = load_translator(workdir, checkpoint, ensemble, mesh)
-    with flags_in_errors(_FLAGS):
+    with flags_in_errors(_FLAGS, decoding=True):
         taken = translate_file(
             translator,
             input,

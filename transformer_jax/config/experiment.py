@@ -7,7 +7,7 @@ comment of the setting says what it becomes; TOML writes it "none".
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from transformer_jax.config.checks import (
     MOST_SEED,
@@ -174,6 +174,11 @@ class ExperimentConfig:
     mesh: MeshConfig = field(default_factory=MeshConfig)
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(
+                    f"{name}={getattr(self, name)!r:.60} must be a {kind.__name__}."
+                )
         if self.tokenizer.shared and self.model.target_vocab_size is not None:
             raise InputError(
                 f"model.target_vocab_size={self.model.target_vocab_size} needs "

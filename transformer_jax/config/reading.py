@@ -41,7 +41,7 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
     """
     path = work_directory(path) if is_remote(path) else _find_file(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: the configuration cannot be read ({_reason(error)})."
@@ -49,7 +49,7 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
     parse = json.loads if path.suffix == ".json" else tomllib.loads
     try:
         mapping = parse(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from None
     try:
         return config_from_dict(mapping)

@@ -35,6 +35,8 @@ def load_pairs(
         >>> list(tj.load_pairs(tj.DataConfig(**paths), "train"))
         [('A house.', 'Ein Haus.'), ('A dog.', 'Ein Hund.')]
     """
+    if split not in ("train", "validation", "test"):
+        raise InputError(f"split={split!r} must be train, validation or test.")
     source_path = getattr(config, f"{split}_source_path")
     target_path = getattr(config, f"{split}_target_path")
     if source_path is not None:

@@ -83,10 +83,16 @@ def open_resumable(
             and `resume` is False or the file does not fit.
     """
     with explain_write_errors(path):
-        journal = _read_resumable(path, settings, resume) or Journal(settings)
-        file = path.open("r+b" if journal.num_bytes else "wb")
+        is_new = not path.exists()
+        file = path.open("ab")
+        try:
+            _lock(file, path)
+            found = None if is_new else _read_resumable(path, settings, resume)
+        except InputError:
+            file.close()
+            raise
+        journal = found or Journal(settings)
         file.truncate(journal.num_bytes)
-        file.seek(journal.num_bytes)
         _write_journal(path, journal)
     output = ResumableOutput(path, file, journal)
     try:
@@ -98,6 +104,25 @@ def open_resumable(
             file.close()
         _keep(output)
         raise
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Keeps other processes from writing the file until it is closed.
+
+    Raises:
+        InputError: another process is writing it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # On Windows.
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{path} is being written by another job: wait for its end, or name "
+            "another output."
+        ) from None
 
 
 def finish(path: Path, destination: Path) -> None:
@@ -127,8 +152,6 @@ def _read_resumable(path: Path, settings: Settings, resume: bool) -> Journal | N
     Raises:
         InputError: as `open_resumable`.
     """
-    if not path.exists():
-        return None
     journal = read_journal(path)
     if journal is not None and journal.lines == 0:
         return None

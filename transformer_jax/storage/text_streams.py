@@ -27,6 +27,8 @@ def open_lines(path: Path | None) -> Iterator[Iterator[str]]:
         InputError: it cannot be read, or a line is not UTF-8.
     """
     name = "standard input" if path is None else str(path)
+    if path is None and sys.stdin is None:
+        raise InputError("standard input is closed: name a file.")
     file = sys.stdin.buffer if path is None else open_bytes(path)
     with contextlib.nullcontext() if path is None else file:
         yield _read_lines(file, name)

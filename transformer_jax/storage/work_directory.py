@@ -35,6 +35,8 @@ def work_directory(path: PathLike) -> StoredPath:
     from etils import epath  # Not needed for --help.
 
     name = os.fspath(path)
+    if not name:
+        raise InputError("the name of the directory is empty: give one.")
     if "://" not in name:
         if re.match(r"(gs|s3):/", name):
             raise InputError(f"{name} has lost a slash: give gs://... as a string.")

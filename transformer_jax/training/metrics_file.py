@@ -38,8 +38,9 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(json.loads(text))
-        except ValueError:
+            line = json.loads(text)
+            lines.append({**line, "kind": line["kind"], "step": line["step"]})
+        except (ValueError, TypeError, KeyError):
             logger.warning("%s: left out a damaged line: %.60s", path, text)
     return lines
 
