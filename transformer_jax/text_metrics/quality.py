@@ -8,6 +8,7 @@ from transformer_jax.text_metrics.bleu import BleuScore, bleu, bleu_metric, chec
 from transformer_jax.text_metrics.protocols import (
     Protocol,
     ProtocolName,
+    SacrebleuTokenizer,
     make_protocol,
     prepare_text,
 )
@@ -49,7 +50,9 @@ def translation_quality(
     baseline: Sequence[str] | None = None,
     resamples: int = 1_000,
     seed: int = 12_345,
-    **options: Any,
+    tokenizer: SacrebleuTokenizer | None = None,
+    lowercase: bool = False,
+    language: str | None = None,
 ) -> Quality:
     """Returns BLEU by a protocol, chrF, chrF++ and TER of translations, in percent.
 
@@ -59,7 +62,9 @@ def translation_quality(
             bootstrap test.
         resamples: number of resamples of that test.
         seed: of the resamples.
-        options: options of the protocol: `tokenizer`, `lowercase`, `language`.
+        tokenizer: of sacreBLEU; None = 13a.
+        lowercase: for the protocols sacrebleu and multi-bleu.
+        language: of the translations, for the protocol multi30k.
 
     Raises:
         InputError: the numbers of sentences differ or are 0, or an option does not
@@ -71,7 +76,9 @@ def translation_quality(
         >>> round(quality.bleu), round(quality.ter)
         (100, 0)
     """
-    made = make_protocol(protocol, **options)
+    made = make_protocol(
+        protocol, tokenizer=tokenizer, lowercase=lowercase, language=language
+    )
     score = bleu(hypotheses, references, made)
     scores: dict[str, Any] = dataclasses.asdict(score)
     for name, metric in _metrics_of_text(made).items():
