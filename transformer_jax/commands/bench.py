@@ -31,7 +31,7 @@ def bench(
     """Measure what an update costs on this machine, as one JSON object.
 
     Args:
-        config: TOML file with the settings.
+        config: TOML file with settings, or a name, as multi30k_en_de.
         workdir: measure on the data of the settings, prepared in this directory;
             otherwise on made-up sentences.
         num_steps: updates that are measured.

@@ -34,7 +34,7 @@ def plan(
     """Compile an update for TPUs that are not attached: its cost per chip, as JSON.
 
     Args:
-        config: TOML file with the settings.
+        config: TOML file with settings, or a name, as multi30k_en_de.
         topology: TPU version and chips along each dimension of a slice, as v5e:4x4.
         num_slices: slices joined by the data-centre network.
         compare: other settings to put beside these, each written as

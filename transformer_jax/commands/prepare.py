@@ -16,7 +16,7 @@ def prepare(
     """Make the data and the tokenizer of a work directory, without training.
 
     Args:
-        config: TOML file with the settings.
+        config: TOML file with settings, or a name, as multi30k_en_de.
         workdir: directory of the run.
         progress: show progress on standard error.
     """

@@ -15,7 +15,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
 from transformer_jax.errors import InputError
 
-ConfigFile = tyro.conf.Positional[str]
+ConfigFile = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")]
 Settings = Annotated[ExperimentConfig, tyro.conf.arg(name="")]
 """As an argument of a command: each setting is a flag, as --model.d-model."""
 

@@ -15,26 +15,28 @@ from transformer_jax.storage.work_directory import user_cache
 
 @dataclass(frozen=True)
 class Processes:
-    """Several processes that work on one run, one on each host."""
+    """The processes of one run, one on each host.
+
+    Under Cloud TPU, SLURM, Open MPI and Kubernetes, `distributed` is enough.
+    """
 
     distributed: bool = False
-    """This is one of several processes of one run. Cloud TPU, SLURM, Open MPI and
-    Kubernetes tell them of each other; elsewhere the next three do."""
+    """One of several processes of one run; without a cluster, give the next three."""
     coordinator_address: str | None = None
     """host:port of the process with index 0."""
     num_processes: int | None = None
-    """How many there are."""
+    """Number of processes."""
     process_index: int | None = None
-    """Which of them this is, counted from 0."""
+    """Number of this process, from 0."""
     alone: bool = False
-    """This is a run of its own, though it was started as one of several processes."""
+    """Train separately, although this is one of several processes."""
 
     def start(self) -> None:
         """Keeps compiled programs, and joins the other processes if there are any.
 
         Raises:
-            InputError: the flags do not say how to find the others, or nothing says
-                whether there are to be any.
+            InputError: flags are missing to find the others; or this is one of several
+                processes, and neither --distributed nor --alone is given.
         """
         given = (self.coordinator_address, self.num_processes, self.process_index)
         if not self.distributed and given != (None, None, None):
@@ -56,18 +58,18 @@ class Processes:
 
 
 Joined = Annotated[Processes, tyro.conf.arg(name="")]
-"""As an argument of a command: its fields are flags without a prefix."""
+"""The type of a command's argument whose fields are flags without a prefix."""
 
 
-# More would each need a copy of the model, and share the memory's bandwidth.
+# Each device needs a copy of the model, and all share the bandwidth of the memory.
 _MOST_CPU_DEVICES = 4
 
 
 def translate_on_all_cores() -> None:
-    """Lets JAX show a CPU as several devices, each of which translates on its own.
+    """Makes JAX show a CPU as several devices, each of which translates on its own.
 
-    The steps of decoding are too small to be spread over cores themselves. Does
-    nothing if JAX has been imported, or the environment says how many there are.
+    A step of decoding is too small to be spread over several cores. Nothing changes if
+    JAX has been imported, or if the environment sets the number of devices.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     is_chosen = "JAX_NUM_CPU_DEVICES" in os.environ or "device_count" in flags
@@ -83,10 +85,10 @@ def _num_cores() -> int:
 
 
 def keep_compiled_programs() -> None:
-    """Lets JAX keep compiled programs on disk, so that the next start need not compile.
+    """Makes JAX keep compiled programs on disk for the next start.
 
-    In `JAX_COMPILATION_CACHE_DIR`, or else in the user's cache directory; nowhere if
-    that cannot be written, or if JAX has been imported and has its settings.
+    They go into `JAX_COMPILATION_CACHE_DIR`, or else into the user's cache directory.
+    Nothing changes if that cannot be written, or if JAX has been imported.
     """
     if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
@@ -100,6 +102,6 @@ def keep_compiled_programs() -> None:
 
 
 def show_log(shown: bool) -> None:
-    """Shows what this package logs as it works, or only its warnings."""
+    """Shows the log of this package, or only its warnings."""
     level = logging.INFO if shown else logging.WARNING
     logging.getLogger("transformer_jax").setLevel(level)

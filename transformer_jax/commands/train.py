@@ -20,7 +20,8 @@ def train(
     command continues an interrupted run exactly.
 
     Args:
-        config: TOML file with the settings; what it leaves out is the paper's base.
+        config: TOML file with settings, or a name, as multi30k_en_de; a setting that
+            is left out is that of the paper's base model.
         workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
         progress: show progress on standard error.
     """
