@@ -41,7 +41,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         shown.advance(10)
         shown.show({"loss": "1.5"})
         shown.write("a line")
-        shown.show_sometimes()
+        shown.show_done(10)
     text = screen.getvalue()
     assert "10/10" in text
     assert "sentences/s" in text
@@ -65,12 +65,21 @@ def test_a_log_gets_lines_with_rate_and_time_left(monkeypatch, clock):
     ]
 
 
+def test_what_is_said_twice_is_printed_once(monkeypatch):
+    screen = screen_of(monkeypatch, False)
+    with Progress(2, "sentences") as shown:
+        shown.say("compiling")
+        shown.say("compiling")
+        shown.show_done(1)
+        shown.say("compiling")
+    assert screen.getvalue().splitlines() == ["compiling ..."] * 2
+
+
 def test_lines_that_no_one_asked_for_are_ten_seconds_apart(monkeypatch, clock):
     screen = screen_of(monkeypatch, False)
     shown = Progress(None, "sentences")
     for done in range(0, 2_600, 100):
-        shown.advance(done)
-        shown.show_sometimes()
+        shown.show_done(done)
         clock[0] += 1
     shown.close()
     assert screen.getvalue().splitlines() == [
@@ -86,7 +95,7 @@ def test_what_is_not_wanted_is_not_shown(monkeypatch, clock, is_terminal):
         shown.say("compiling")
         shown.advance(5)
         clock[0] += 60
-        shown.show_sometimes()
+        shown.show_done(6)
         shown.show({"loss": "1.5"})
         shown.write("a line")
     assert screen.getvalue() == ""

@@ -38,6 +38,7 @@ class Progress:
         if is_shown and has_bar():
             self._bar = tqdm(total=total, initial=done, unit=f" {unit}")
         self._prints = is_shown and self._bar is None and sys.stderr is not None
+        self._activity = ""
         self._printed = time.monotonic()
         self._start: tuple[float, int] | None = None
 
@@ -60,14 +61,19 @@ class Progress:
             named = ", ".join(f"{name} {value}" for name, value in numbers.items())
             self._print(f"{self._line()}: {named}")
 
-    def show_sometimes(self) -> None:
-        """Prints a line if there is no bar and the last line is 10 seconds old."""
+    def show_done(self, done: int) -> None:
+        """Shows how many units are done by now: lines are 10 seconds apart."""
+        self.say("")
+        self.advance(done)
         waited = time.monotonic() - self._printed
         if self._prints and waited >= _SECONDS_BETWEEN_LINES:
             self._print(self._line())
 
     def say(self, activity: str) -> None:
         """Says what is being done, as `compiling`; "" = the work itself again."""
+        if activity == self._activity:
+            return
+        self._activity = activity
         if self._bar is not None:
             self._bar.set_description_str(activity)
         elif self._prints and activity:

@@ -245,3 +245,11 @@ def test_in_bfloat16_scores_are_near(trained):
     near = totals(score(trained, SOURCES[:6], TARGETS[:6], compute_dtype="bfloat16"))
     assert (near != exact).all()
     np.testing.assert_allclose(near, exact, rtol=0.02)
+
+
+def test_pairs_are_counted_batch_by_batch(trained):
+    counts = []
+    scores = score(trained, SOURCES, TARGETS, batch_tokens=64, on_done=counts.append)
+    assert counts == sorted(set(counts))
+    assert len(counts) > 1
+    assert counts[-1] == len(PAIRS) == len(scores)

@@ -148,6 +148,21 @@ def test_sentences_keep_their_owners(tokenizer):
         assert " ".join(t for t, owner in own if owner == index) == sentence.strip()
 
 
+def test_a_sentence_is_done_when_its_last_part_is(tokenizer):
+    parts = split_long_sentences(["ba be", "", "ko ku. " * 20], tokenizer, 12)
+    last = len(parts.owners) - 1
+    assert last > 2
+    counts = []
+    count = parts.sentence_counter(counts.append)
+    for part in range(last, 1, -1):
+        count(part)
+    assert counts == []
+    count(0)
+    assert counts == [1]
+    count(1)
+    assert counts == [1, 2]
+
+
 def test_sentences_that_fit_are_left_as_they_are(tokenizer):
     sentences = [" ba  be ", "Ko. Ku. Mi."]
     parts = split_long_sentences(sentences, tokenizer, 100)

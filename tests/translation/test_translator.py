@@ -182,6 +182,14 @@ def test_an_output_has_at_most_fifty_tokens_more_than_its_source(random):
     assert unfinished
 
 
+def test_each_sentence_is_counted_when_it_is_done(trained):
+    sentences = [*SENTENCES, "", " ".join(["ba"] * 60)]
+    counts = []
+    n_best = trained.n_best(sentences, 1, on_done=counts.append)
+    assert counts == list(range(1, len(sentences)))  # The empty one needs no search.
+    assert [best[0].text for best in n_best] == trained.translate(sentences)
+
+
 def test_a_sentence_longer_than_those_of_training_is_translated_in_parts(trained):
     words = SENTENCES[0].split()
     long = " ".join((words * 200)[:100])

@@ -66,7 +66,12 @@ def evaluate(
         check_output(output)
     with flags_in_errors({}, decoding=True):
         result = evaluate(
-            workdir, split=split, checkpoint=which, pairs=pairs, **decoding
+            workdir,
+            split=split,
+            checkpoint=which,
+            pairs=pairs,
+            progress=progress,
+            **decoding,
         )
     if output is not None:
         with open_output(output) as out:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import load_translator
 from transformer_jax.commands.output import print_json, print_note
-from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.commands.startup import Joined, Processes, show_log
 from transformer_jax.config.decoding_keywords import DecodingSettings
 from transformer_jax.storage.text_streams import open_output
 
@@ -58,6 +58,7 @@ def score(
             averaged with those of the first.
         progress: show progress on standard error.
     """
+    show_log(progress)
     processes.start()
     from transformer_jax.data.sentence_pairs import from_files
     from transformer_jax.devices.joining import is_primary
@@ -65,7 +66,6 @@ def score(
 
     pairs = from_files(source, target)
     translator = load_translator(workdir, checkpoint, ensemble)
-    records = _records(translator, pairs, alignments, decoding)
     log_prob, num_tokens = 0.0, 0
     with (
         # Every process computes; one writes.
@@ -74,11 +74,8 @@ def score(
         flags_in_errors({}, decoding=True),
     ):
         shown.say("compiling")
-        for record in records:
-            if record["line"] == 1:
-                shown.say("")
-            shown.advance(record["line"])
-            shown.show_sometimes()
+        scored = _records(translator, pairs, alignments, decoding, shown.show_done)
+        for record in scored:
             log_prob += record["log_prob"]
             num_tokens += record["num_tokens"]
             if out is not None:
@@ -96,15 +93,25 @@ def _records(
     pairs: "SentencePairs",
     alignments: bool,
     decoding: DecodingSettings,
+    on_done: Callable[[int], None],
 ) -> Iterator[dict[str, Any]]:
-    """Yields the scores of each pair, in the order of the files."""
+    """Yields the scores of each pair, in the order of the files.
+
+    It calls `on_done` with the number of pairs scored so far.
+    """
     from transformer_jax.scoring.alignment import align, pharaoh
     from transformer_jax.scoring.scores import score
 
     for first in range(0, len(pairs), _CHUNK_LINES):
         chunk = pairs.read(first, min(first + _CHUNK_LINES, len(pairs)))
         sources, targets = map(list, zip(*chunk, strict=True))
-        scores = score(translator, sources, targets, **decoding)
+        scores = score(
+            translator,
+            sources,
+            targets,
+            on_done=lambda done, first=first: on_done(first + done),
+            **decoding,
+        )
         links = align(translator, sources, targets) if alignments else []
         for index, found in enumerate(scores):
             record = {

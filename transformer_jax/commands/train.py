@@ -3,7 +3,7 @@
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.settings import PAPER_BASE, ConfigFile, Settings
-from transformer_jax.commands.startup import Joined, Processes
+from transformer_jax.commands.startup import Joined, Processes, show_log
 
 
 def train(
@@ -25,6 +25,7 @@ def train(
         workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
         progress: show progress on standard error.
     """
+    show_log(progress)
     processes.start()
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.training.train import train

@@ -15,6 +15,7 @@ from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import (
     Joined,
     Processes,
+    show_log,
     translate_on_all_cores,
 )
 from transformer_jax.file_translation.input_rows import CHUNK_LINES
@@ -69,6 +70,7 @@ def translate(
         chunk_lines: lines translated together, and written together.
         progress: show progress on standard error.
     """
+    show_log(progress)
     parse_checkpoint(checkpoint)  # Before JAX is imported, which takes seconds.
     translate_on_all_cores()
     processes.start()

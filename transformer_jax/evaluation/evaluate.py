@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,14 +35,13 @@ from transformer_jax.errors import InputError
 from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
 from transformer_jax.loss.sums import add_sums, mean_metrics
 from transformer_jax.model.params import Params
+from transformer_jax.progress import Progress
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
 from transformer_jax.text_metrics.quality import translation_quality
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.position_limit import check_lengths
 from transformer_jax.translation.translator import Translator
-
-logger = logging.getLogger(__name__)
 
 # Settings of decoding that are always reported; others only where they are changed.
 _ALWAYS_REPORTED = (
@@ -72,6 +70,7 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: Which = "latest",
     pairs: Iterable[tuple[str, str]] | None = None,
+    progress: bool = True,
     **decoding: Unpack[DecodingSettings],
 ) -> EvaluationResult:
     """Returns the scores of a trained model on every pair of a split.
@@ -91,6 +90,7 @@ def evaluate(
         split: the split of the run's data.
         checkpoint: "latest", "best", "average" or a step.
         pairs: (source, target) sentences in place of a split.
+        progress: show progress on standard error.
         decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
@@ -118,16 +118,20 @@ def evaluate(
             f"and data.{split}_target_path, or name two files."
         )
     sources, references = map(list, zip(*data, strict=True))
-    logger.info("translating %d sentences", len(sources))
-    translations = translator.translate(sources, **decoding)
-    logger.info("computing the loss and the scores")
-    scores = {
-        **_corpus_loss(translator, sources, references),
-        **_text_scores(translations, references, config.data),
-        "num_sentences": len(sources),
-        **_checkpoint_report(directory, checkpoint, config),
-        **_decoding_report(config, translator.mesh),
-    }
+    with Progress(len(sources), "sentences", shown=progress) as shown:
+        shown.say("compiling")
+        n_best = translator.n_best(sources, 1, on_done=shown.show_done, **decoding)
+        translations = [best[0].text for best in n_best]
+        shown.show_done(len(sources))
+        shown.say("computing the loss and the scores")
+        scores = {
+            **_corpus_loss(translator, sources, references),
+            **_text_scores(translations, references, config.data),
+            "num_sentences": len(sources),
+            **_checkpoint_report(directory, checkpoint, config),
+            **_decoding_report(config, translator.mesh),
+        }
+        shown.say("")
     return EvaluationResult(scores, sources, references, translations)
 
 

@@ -181,26 +181,28 @@ def _run(job: Job) -> FileTranslation:
         )
         progress.say("compiling")
         for chunk in chunks(rows, job.chunk_lines):
-            text = _translate_chunk(chunk, job.first + done + 1, job)
+            text = _translate_chunk(chunk, done, job, progress)
             done += len(chunk)
             digest.add(chunk)
             out.append(text, done, str(digest))
-            progress.say("")
-            progress.advance(done)
-            progress.show_sometimes()
+            progress.show_done(done)
     if job.output is not None and job.part[1] == 1:
         finish(job.own_path, job.output)
     return FileTranslation(done - before, time.perf_counter() - start, compiled.count)
 
 
-def _translate_chunk(chunk: Sequence[Row], number: int, job: Job) -> str:
-    """Returns the output lines of a chunk whose first line has this number."""
+def _translate_chunk(
+    chunk: Sequence[Row], done: int, job: Job, progress: Progress
+) -> str:
+    """Returns the output lines of a chunk that follows `done` lines of the job."""
     sources, prefixes = map(list, zip(*chunk, strict=True))
+    number = job.first + done + 1
     try:
         n_best = job.translator.n_best(
             sources,
             job.line_format.n_best,
             prefixes=None if job.prefixes is None else prefixes,
+            on_done=lambda sentences: progress.show_done(done + sentences),
             **job.decoding,
         )
     except TooLongError as error:

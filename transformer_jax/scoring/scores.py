@@ -1,7 +1,7 @@
 """Log-probabilities of given translations, token by token."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -63,6 +63,8 @@ def score(
     translator: Translator,
     sources: Sequence[str],
     targets: Sequence[str],
+    *,
+    on_done: Callable[[int], None] | None = None,
     **decoding: Unpack[DecodingSettings],
 ) -> list[PairScore]:
     """Returns the log-probabilities of given translations, in the order of the pairs.
@@ -74,6 +76,7 @@ def score(
     score the found subwords, use `score_tokens`.
 
     Args:
+        on_done: called with the number of pairs done so far, after each batch.
         decoding: fields of `DecodingConfig` that replace the configured ones, such as
             `length_penalty="none"`.
 
@@ -91,7 +94,8 @@ def score(
     Paper: section 6.1, for the length penalty.
     """
     settings = translator.config.decoding.replace(**decoding)
-    return _score(translator, corpus_from_texts(translator, sources, targets), settings)
+    corpus = corpus_from_texts(translator, sources, targets)
+    return _score(translator, corpus, settings, on_done)
 
 
 @refuse_misspelt_keywords
@@ -159,7 +163,10 @@ def gold_log_probs(
 
 
 def _score(
-    translator: Translator, corpus: Corpus, settings: DecodingConfig
+    translator: Translator,
+    corpus: Corpus,
+    settings: DecodingConfig,
+    on_done: Callable[[int], None] | None = None,
 ) -> list[PairScore]:
     has_coverage = settings.coverage_penalty != 0
     penalty = make_length_penalty(
@@ -192,6 +199,8 @@ def _score(
                 pieces=translator.tokenizer.target_pieces(corpus.target[index]),
                 token_log_probs=log_probs[row, :length].tolist(),
             )
+        if on_done is not None:
+            on_done(len(results))
     return [results[index] for index in range(corpus.num_pairs)]
 
 

@@ -85,6 +85,7 @@ class TrainingLoop:
         self._window = Window()
         progress = self._reporter.progress
         progress.say("compiling")
+        started = time.perf_counter()
         while applied < self._settings.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
@@ -92,7 +93,10 @@ class TrainingLoop:
             if pending is not None:
                 applied += self._account(pending, applied + 1)
             else:
-                progress.say("")  # The first call returns when it has compiled.
+                # The first call returns when it has compiled.
+                progress.say("")
+                seconds = time.perf_counter() - started
+                progress.write(f"compiled in {seconds:,.0f} s")
             pending = report
             progress.advance(applied + 1)
             if not self._is_due(applied + 1):

@@ -6,7 +6,7 @@ grows in large steps, so that few programs are compiled for a whole file.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -44,6 +44,7 @@ def search_all(
     extra_length: int,
     position_limit: int | None,
     pad_id: int,
+    on_result: Callable[[int], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Returns the n-best list of each request.
 
@@ -51,6 +52,7 @@ def search_all(
         batch_tokens: source tokens on each device at a time, padding included.
         extra_length: tokens that an output may have more than its source.
         position_limit: most tokens the models have positions for; None = any number.
+        on_result: called with the index of each request when its search is done.
     """
     if not requests:
         return []
@@ -58,7 +60,9 @@ def search_all(
     batch = _Batch(programs, params, requests, mesh, sizer, pad_id)
     while batch.is_busy:
         batch.fill()
-        batch.advance()
+        for index in batch.advance():
+            if on_result is not None:
+                on_result(index)
     return batch.results
 
 
@@ -215,8 +219,8 @@ class _Batch:
         encoded = self._programs.encode(self._params, flat.source, flat.segments)
         self._state = self._programs.admit(self._params, self._state, flat, encoded)
 
-    def advance(self) -> None:
-        """Decodes until enough rows are done, and collects their results."""
+    def advance(self) -> list[int]:
+        """Decodes until enough rows are done; returns the requests with new results."""
         enough = self._on_devices(
             np.full((self._mesh.size,), self._num_done_to_stop(), np.int32)
         )
@@ -224,17 +228,19 @@ class _Batch:
             self._params, self._state, enough
         )
         done, results = jax.tree.map(np.asarray, outputs)
-        done = done.reshape(self._occupants.shape)
+        done, found = done.reshape(self._occupants.shape), []
         for device, row in zip(*np.nonzero(done & (self._occupants >= 0)), strict=True):
             index = self._occupants[device, row]
             place = device * self._sizes.rows + row
             self.results[index] = _hypotheses(results, place)
             self._occupants[device, row] = -1
+            found.append(int(index))
         is_live = self._occupants.reshape(-1) >= 0
         if (results.num_steps[is_live] >= self._sizes.slots).any():
             sizes = self._sizes
             slots = min(sizes.slots * 3 // 2, sizes.max_length)
             self._resize(dataclasses.replace(sizes, slots=slots))
+        return found
 
     def _num_done_to_stop(self) -> int:
         """Returns the number of done or free rows at which a device stops."""

@@ -10,6 +10,7 @@ white space at the cuts is dropped.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -67,6 +68,24 @@ class SentenceParts:
     """Token ids of each part, end of sentence included."""
     owners: list[int]
     """Index of the sentence that each part belongs to, ascending."""
+
+    def sentence_counter(self, on_done: Callable[[int], None]) -> Callable[[int], None]:
+        """Returns a function to call with the index of each part when it is done.
+
+        When all parts of a sentence are done, it calls `on_done` with the number of
+        sentences done so far.
+        """
+        parts_left = Counter(self.owners)
+        num_sentences = len(parts_left)
+
+        def note(part: int) -> None:
+            owner = self.owners[part]
+            parts_left[owner] -= 1
+            if not parts_left[owner]:
+                del parts_left[owner]
+                on_done(num_sentences - len(parts_left))
+
+        return note
 
 
 def split_long_sentences(

@@ -1,5 +1,6 @@
 """Translations as text, made from search results."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -20,6 +21,31 @@ class Translation:
 
 
 def make_translations(
+    n_best: list[list[Hypothesis]],
+    owners: Sequence[int],
+    num_sentences: int,
+    tokenizer: Tokenizer,
+) -> list[list[Translation]]:
+    """Returns the n-best list of each sentence, made from those of its parts.
+
+    The k-th translation joins the k-th of each part; scores are summed. A sentence
+    without parts has an empty translation.
+
+    Args:
+        n_best: the n-best list of each part.
+        owners: index of the sentence that each part belongs to, ascending.
+    """
+    of_parts: dict[int, list[list[Translation]]] = {}
+    for owner, translations in zip(owners, _decode(n_best, tokenizer), strict=True):
+        of_parts.setdefault(owner, []).append(translations)
+    empty = [Translation("", 0.0, True, [])]
+    return [
+        _join(of_parts[index]) if index in of_parts else list(empty)
+        for index in range(num_sentences)
+    ]
+
+
+def _decode(
     n_best: list[list[Hypothesis]], tokenizer: Tokenizer
 ) -> list[list[Translation]]:
     """Returns the text of every hypothesis; an empty text where a list is empty."""
@@ -40,11 +66,10 @@ def make_translations(
     ]
 
 
-def join_translations(parts: list[list[Translation]]) -> list[Translation]:
-    """Returns the n-best list of a sentence, made from those of its parts.
-
-    The k-th translation joins the k-th of each part; scores are summed.
-    """
+def _join(parts: list[list[Translation]]) -> list[Translation]:
+    """Returns the n-best list of a sentence, made from those of its parts."""
+    if len(parts) == 1:
+        return parts[0]
     return [
         Translation(
             text=" ".join(part.text for part in of_parts),

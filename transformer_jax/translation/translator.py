@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Unpack
 
 import jax
@@ -29,11 +29,7 @@ from transformer_jax.translation.attention_maps import AttentionMaps, attention_
 from transformer_jax.translation.continuous_batching import search_all
 from transformer_jax.translation.long_sentences import split_long_sentences
 from transformer_jax.translation.position_limit import position_limit
-from transformer_jax.translation.results import (
-    Translation,
-    join_translations,
-    make_translations,
-)
+from transformer_jax.translation.results import Translation, make_translations
 from transformer_jax.translation.search_programs import (
     SearchPrograms,
     make_search_programs,
@@ -125,9 +121,8 @@ class Translator:
                     f"{directory} has another tokenizer than {workdir}: the models of "
                     "an ensemble must be trained with the same."
                 )
-            others.append(
-                (other_config.model, jax.device_put(other_params, everywhere))
-            )
+            other_params = jax.device_put(other_params, everywhere)
+            others.append((other_config.model, other_params))
         params = jax.device_put(params, everywhere)
         return cls(config, params, tokenizer, mesh, others=others)
 
@@ -169,6 +164,7 @@ class Translator:
         n: int,
         *,
         prefixes: Sequence[str] | None = None,
+        on_done: Callable[[int], None] | None = None,
         **decoding: Unpack[DecodingSettings],
     ) -> list[list[Translation]]:
         """Returns up to n translations of each sentence, best first, at least one.
@@ -181,6 +177,7 @@ class Translator:
         Args:
             n: translations of each sentence, at most `beam_size` in a search.
             prefixes: as in `translate`.
+            on_done: called with the number of sentences done so far, after each one.
             decoding: as in `translate`.
 
         Raises:
@@ -200,22 +197,23 @@ class Translator:
             sentences, self.tokenizer, self._longest_source(settings), settings.too_long
         )
         requests = make_requests(parts, prefixes, self.tokenizer, settings)
-        hypotheses = self.search(requests, n, settings)
-        # An empty sentence has no part.
-        results = [[Translation("", 0.0, True, [])] for _ in sentences]
-        owned: dict[int, list[list[Translation]]] = {}
-        for owner, translations in zip(
-            parts.owners, make_translations(hypotheses, self.tokenizer), strict=True
-        ):
-            owned.setdefault(owner, []).append(translations)
-        for owner, lists in owned.items():
-            results[owner] = lists[0] if len(lists) == 1 else join_translations(lists)
-        return results
+        counter = None if on_done is None else parts.sentence_counter(on_done)
+        hypotheses = self.search(requests, n, settings, counter)
+        return make_translations(
+            hypotheses, parts.owners, len(sentences), self.tokenizer
+        )
 
     def search(
-        self, requests: Sequence[Request], n: int, settings: DecodingConfig
+        self,
+        requests: Sequence[Request],
+        n: int,
+        settings: DecodingConfig,
+        on_result: Callable[[int], None] | None = None,
     ) -> list[list[Hypothesis]]:
-        """Returns the n-best list of each request, as token ids."""
+        """Returns the n-best list of each request, as token ids.
+
+        It calls `on_result` with the index of each request when its search is done.
+        """
         return search_all(
             self._programs(n, settings),
             self._whole_params,
@@ -225,6 +223,7 @@ class Translator:
             extra_length=settings.max_extra_length,
             position_limit=self.position_limit,
             pad_id=self.tokenizer.pad_id,
+            on_result=on_result,
         )
 
     def attention(self, source: str, target: str) -> AttentionMaps:

@@ -1,0 +1,73 @@
+"""Each command that shows progress can be told not to."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from tiny_runs import one_layer_config, trained_run
+
+from transformer_jax.cli import COMMANDS, main
+from transformer_jax.config.reading import config_to_dict
+
+WORKDIR = "{workdir}"
+RUNS = {
+    "prepare": ["config.json", "--workdir", "prepared"],
+    "train": ["config.json", "--workdir", "run"],
+    "translate": [WORKDIR, "--input", "source", "--output", "out"],
+    "score": [WORKDIR, "--source", "source", "--target", "target", "--output", "out"],
+    "evaluate": [WORKDIR, "--source", "source", "--target", "target"],
+    "bench": ["config.json", "--num-steps", "1", "--warmup-steps", "1"],
+}
+each_run = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("train", "bench")))
+        for name in RUNS
+    ],
+)
+# A line about the whole, which is a result and no progress.
+SUMMARIES = {"translate": 1}
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    """Returns a function from a command to its arguments, as in `RUNS`."""
+    monkeypatch.chdir(tmp_path)
+    for side, lines in enumerate(zip(*trained_run().train_pairs[:40], strict=True)):
+        text = "".join(f"{line}\n" for line in lines)
+        Path(("source", "target")[side]).write_text(text)
+    config = one_layer_config(
+        training__num_steps=1,
+        data__train_source_path="source",
+        data__train_target_path="target",
+    )
+    Path("config.json").write_text(json.dumps(config_to_dict(config)))
+    workdir = str(trained_run().workdir)
+    return lambda name: [name, *(a.format(workdir=workdir) for a in RUNS[name])]
+
+
+def test_every_command_that_shows_progress_is_here():
+    named = {
+        name
+        for name, command in COMMANDS.items()
+        if "progress" in inspect.signature(command).parameters
+    }
+    assert named - {"plan"} == set(RUNS)  # plan needs the compiler for TPUs.
+
+
+@each_run
+def test_progress_is_lines_in_a_log_or_nothing(name, arguments, capsys, caplog):
+    def lines(*more):
+        """Returns what is printed and what is logged; pytest takes the log away."""
+        caplog.clear()
+        assert main([*arguments(name), *more]) == 0
+        printed = capsys.readouterr().err
+        assert "\r" not in printed
+        return [*printed.splitlines(), *caplog.messages]
+
+    quiet = ["--no-progress"]
+    if "--workdir" in RUNS[name]:
+        quiet += ["--workdir", "another"]  # A run that is done has no progress.
+    assert len(lines()) > SUMMARIES.get(name, 0)
+    assert len(lines(*quiet)) == SUMMARIES.get(name, 0)
