@@ -38,7 +38,8 @@ def arguments(tmp_path, monkeypatch):
         text = "".join(f"{line}\n" for line in lines)
         Path(("source", "target")[side]).write_text(text)
     config = one_layer_config(
-        training__num_steps=1,
+        training__num_steps=2,
+        training__log_every_steps=1,
         data__train_source_path="source",
         data__train_target_path="target",
     )

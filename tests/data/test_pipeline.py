@@ -128,7 +128,7 @@ def test_lengths_that_do_not_suit_the_text_are_named(caplog, target_words, advis
     with caplog.at_level("INFO"):
         pack_corpus(text, config(length=32), seed=0)
     fill = 100 if target_words == 1 else 75
-    assert f"{fill}.0% of source and target rows is text" in caplog.text
+    assert f"{fill}.0% of the positions in rows hold tokens" in caplog.text
     advice = "data.source_length=16, data.target_length=32"
     assert (advice in caplog.text) == advised
 

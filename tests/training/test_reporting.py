@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 from transformer_jax.devices.compilations import CompileCounter
+from transformer_jax.progress import Progress
 from transformer_jax.training.metrics_file import read_metrics
-from transformer_jax.training.reporting import Reporter
+from transformer_jax.training.reporting import Reporter, announce_compilation
 
 TRAIN = {"loss": 2.0, "learning_rate": 1e-3, "target_tokens_per_second": 100.0}
 
@@ -105,6 +106,16 @@ def test_a_log_gets_lines_and_no_carriage_return(tmp_path, capsys):
     line = r"4 of 10 steps \(40 %\), [\d,.]+ steps/s, \d\d:\d\d left: loss 2\.000, "
     assert re.fullmatch(line + r"lr 1\.0e-03, tok/s 100", lines[1])
     assert lines[2:] == ["step 4: validation bleu 1"]
+
+
+def test_a_compilation_is_said_once(capsys):
+    progress = Progress(3, "steps")
+    step = announce_compilation(lambda state: state + 1, progress)
+    assert capsys.readouterr().err == ""  # There may be no step to make.
+    assert [step(1), step(2), step(3)] == [2, 3, 4]
+    assert re.fullmatch(
+        r"compiling \.\.\.\ncompiled in \d+ s\n", capsys.readouterr().err
+    )
 
 
 def test_progress_that_is_not_wanted_prints_nothing(tmp_path, capfd):

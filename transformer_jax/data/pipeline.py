@@ -109,7 +109,7 @@ def _report_fill(corpus: Corpus, packed: PackedRows) -> None:
             "text better"
         )
     fill = fill_of(packed, *lengths).both
-    logger.info("%.1f%% of source and target rows is text%s", 100 * fill, advice)
+    logger.info("%.1f%% of the positions in rows hold tokens%s", 100 * fill, advice)
 
 
 def make_batches(

@@ -22,7 +22,7 @@ from transformer_jax.evaluation.evaluate import (
     translation_scores,
 )
 from transformer_jax.loss.evaluation_step import make_evaluation_step
-from transformer_jax.training.reporting import Reporter
+from transformer_jax.training.reporting import Reporter, announce_compilation
 from transformer_jax.training.state import TrainState, checkpoint_items
 from transformer_jax.training.step import make_train_step
 from transformer_jax.training.window import Window
@@ -72,7 +72,10 @@ class TrainingLoop:
 
     def train(self, state: TrainState) -> TrainState:
         """Updates until the last step; returns the state after it."""
-        train_step = make_train_step(self._config, self._mesh)
+        progress = self._reporter.progress
+        train_step = announce_compilation(
+            make_train_step(self._config, self._mesh), progress
+        )
         batches = make_batches(
             self._data.train,
             self._packed,
@@ -83,20 +86,12 @@ class TrainingLoop:
         )
         applied, pending = int(state.step), None
         self._window = Window()
-        progress = self._reporter.progress
-        progress.say("compiling")
-        started = time.perf_counter()
         while applied < self._settings.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
             # Metrics of the previous update are fetched while this one runs.
             if pending is not None:
                 applied += self._account(pending, applied + 1)
-            else:
-                # The first call returns when it has compiled.
-                progress.say("")
-                seconds = time.perf_counter() - started
-                progress.write(f"compiled in {seconds:,.0f} s")
             pending = report
             progress.advance(applied + 1)
             if not self._is_due(applied + 1):

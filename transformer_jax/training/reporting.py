@@ -3,8 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.joining import is_primary
@@ -12,6 +12,9 @@ from transformer_jax.progress import Progress
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.training.metrics_file import MetricsFile, read_metrics
 from transformer_jax.training.tensorboard import Events
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 # Nothing can be appended to a file in an object store: it is written anew so often.
 _REWRITE_SECONDS = 60.0
@@ -93,6 +96,30 @@ class Reporter:
             self._lines.close()
             self._events.close()
             self.progress.close()
+
+
+def announce_compilation(
+    function: Callable[_Parameters, _Result], progress: Progress
+) -> Callable[_Parameters, _Result]:
+    """Returns a function whose first call says that it compiles, and how long it took.
+
+    A jitted function returns from its first call when it has compiled.
+    """
+    is_first = True
+
+    def run(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        nonlocal is_first
+        if not is_first:
+            return function(*args, **kwargs)
+        is_first = False
+        progress.say("compiling")
+        started = time.monotonic()
+        result = function(*args, **kwargs)
+        progress.say("")
+        progress.write(f"compiled in {time.monotonic() - started:,.0f} s")
+        return result
+
+    return run
 
 
 def _readable(values: Mapping[str, Any]) -> str:
