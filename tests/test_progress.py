@@ -65,6 +65,19 @@ def test_a_log_gets_lines_with_rate_and_time_left(monkeypatch, clock):
     ]
 
 
+def test_the_rate_is_that_of_the_last_ten_lines(monkeypatch, clock):
+    screen = screen_of(monkeypatch, False)
+    with Progress(10_000, "steps") as shown:
+        shown.advance(100)
+        for line, seconds in enumerate([100] * 5 + [10] * 10, 1):
+            clock[0] += seconds
+            shown.advance(100 + 100 * line)
+            shown.show({})
+    lines = screen.getvalue().splitlines()
+    assert "600 of 10,000 steps (6 %), 1 steps/s, 2:36:40 left" in lines[4]
+    assert "1,600 of 10,000 steps (16 %), 10 steps/s, 14:00 left" in lines[-1]
+
+
 def test_what_is_said_twice_is_printed_once(monkeypatch):
     screen = screen_of(monkeypatch, False)
     with Progress(2, "sentences") as shown:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -12,6 +13,8 @@ from transformer_jax.devices.joining import is_primary
 
 # Between two lines, where it is not the caller that decides when to print one.
 _SECONDS_BETWEEN_LINES = 10.0
+# Lines whose time counts for the rate: a machine may become slower or faster.
+_RECENT_LINES = 10
 
 
 class Progress:
@@ -40,15 +43,16 @@ class Progress:
         self._prints = is_shown and self._bar is None and sys.stderr is not None
         self._activity = ""
         self._printed = time.monotonic()
-        self._start: tuple[float, int] | None = None
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT_LINES)
+        """Time and units done, at the start and at each line."""
 
     def advance(self, done: int) -> None:
         """Notes how many units are done by now."""
         if done == self._done:
             return
-        if self._start is None:
+        if not self._recent:
             # The rate is counted from here on: before, programs were compiled.
-            self._start = (time.monotonic(), done)
+            self._recent.append((time.monotonic(), done))
         if self._bar is not None:
             self._bar.update(done - self._done)
         self._done = done
@@ -115,8 +119,10 @@ class Progress:
         if self._total is not None:
             percent = 100 * self._done // max(1, self._total)
             parts = [f"{self._done:,} of {self._total:,} {self._unit} ({percent} %)"]
-        started, first = self._start or (time.monotonic(), self._done)
-        seconds, number = time.monotonic() - started, self._done - first
+        now = time.monotonic()
+        started, first = self._recent[0] if self._recent else (now, self._done)
+        seconds, number = now - started, self._done - first
+        self._recent.append((now, self._done))
         if number > 0 and seconds > 0:
             rate = number / seconds
             shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

@@ -16,7 +16,10 @@ def require_at_least(section: str, config: Any, **minimums: float) -> None:
     for name, minimum in minimums.items():
         value = getattr(config, name)
         if value is not None and not value >= minimum:
-            raise InputError(f"{section}.{name}={value} must be at least {minimum}.")
+            raise InputError(
+                f"{section}.{name}={value} must be at least {minimum}"
+                f"{_or_none(config, name)}."
+            )
         _require_finite(f"{section}.{name}", value)
 
 
@@ -33,7 +36,9 @@ def require_positive(section: str, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if value is not None and not value > 0:
-            raise InputError(f"{section}.{name}={value} must be positive.")
+            raise InputError(
+                f"{section}.{name}={value} must be positive{_or_none(config, name)}."
+            )
         _require_finite(f"{section}.{name}", value)
 
 
@@ -47,7 +52,15 @@ def require_rates(section: str, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if value is not None and not 0.0 <= value < 1.0:
-            raise InputError(f"{section}.{name}={value} must be in [0, 1).")
+            raise InputError(
+                f"{section}.{name}={value} must be in [0, 1){_or_none(config, name)}."
+            )
+
+
+def _or_none(config: Any, name: str) -> str:
+    """Returns the end of a message for a setting that may be None."""
+    hint = typing.get_type_hints(type(config))[name]
+    return ", or none" if _fits(None, hint) else ""
 
 
 def require_types(section: str, config: Any) -> None:
