@@ -21,6 +21,7 @@ tj.train(config, "run", train_pairs=pairs, progress=False)
 tj.average_checkpoints("run", 2)
 translator = tj.Translator.from_checkpoint("run", "average")
 tj.score(translator, ["ba be"], ["be ba"])
+tj.evaluate("run", pairs=pairs[:2], progress=False)
 """
 
 

@@ -27,7 +27,7 @@ each_run = pytest.mark.parametrize(
     ],
 )
 # A line about the whole, which is a result and no progress.
-SUMMARIES = {"translate": 1}
+SUMMARIES = {"train": 1, "translate": 1}
 
 
 @pytest.fixture
