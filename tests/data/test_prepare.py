@@ -121,3 +121,15 @@ def test_without_training_data_nothing_is_made(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="train pairs are empty"):
         prepare(tiny_config(), tmp_path / "run", train_pairs=[])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_text_that_is_refused_leaves_no_directory(tmp_path):
+    config = tiny_config(model__vocab_size=5_000)
+    with pytest.raises(InputError, match="more than the training text supports"):
+        prepare(config, tmp_path / "run", train_pairs=PAIRS)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="more than the training text supports"):
+        prepare(config, tmp_path / "mine", train_pairs=PAIRS)
+    assert (tmp_path / "mine").is_dir()  # It was there before.

@@ -148,7 +148,15 @@ def test_what_cannot_be_trained_together_is_refused_by_all(tmp_path):
     seed = "training.seed is 0 in process 0 and 1 in process 1. Start all with the same"
     hidden = "does not show here what the primary has written there"
     for told, expected in (
-        (first, (seed, f"process 1 failed: {tmp_path}/of 1 alone", "5000", "data=3")),
+        (
+            first,
+            (
+                seed,
+                f"process 1 failed: workdir={tmp_path}/of 1 alone",
+                "5000",
+                "data=3",
+            ),
+        ),
         (second, (seed, f"{tmp_path}/of 1 alone {hidden}", "process 0 failed: ", "=3")),
     ):
         for message, part in zip(told, expected, strict=True):

@@ -19,6 +19,7 @@ from transformer_jax.storage.work_directory import (
     create_directory,
     is_remote,
     local_cache,
+    remove_if_empty,
     work_directory,
 )
 from transformer_jax.tokenizer.tokenizer import (
@@ -78,8 +79,9 @@ def prepare(
         if from_python and validation_pairs is None
         else _choose_pairs(config.data, "validation", validation_pairs)
     )
-    create_directory(folder)
-    tokenizer = _load_or_train_tokenizer(config, folder, train)
+    with remove_if_empty(folder):
+        create_directory(folder)
+        tokenizer = _load_or_train_tokenizer(config, folder, train)
     corpus_dir = folder / "corpus"
     return PreparedData(
         tokenizer=tokenizer,

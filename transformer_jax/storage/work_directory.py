@@ -5,11 +5,13 @@ into memory. So `metrics.jsonl` is written anew from time to time there, and eve
 keeps a copy of the tokenised corpus on its own disk, see `local_cache`.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from transformer_jax.errors import InputError
@@ -75,6 +77,19 @@ def create_directory(path: StoredPath, name: str = "workdir") -> None:
             f"{name}={os.fspath(path)} cannot be written ({error.strerror}): choose a "
             "directory of yours."
         ) from None
+
+
+@contextlib.contextmanager
+def remove_if_empty(path: StoredPath) -> Iterator[None]:
+    """After an error, removes a directory that the block has created and left empty."""
+    is_new = not is_remote(path) and not path.exists()
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # It is not empty.
+                os.rmdir(path)
+        raise
 
 
 def is_remote(path: PathLike) -> bool:
