@@ -1,4 +1,4 @@
-"""A model learns, and is then as good from its checkpoint as it was in training."""
+"""A trained model translates sentences it has never seen, also from its checkpoint."""
 
 import pytest
 from tiny_runs import reversed_pairs, tiny_config
