@@ -94,14 +94,12 @@ def test_an_interrupted_run_goes_on_where_its_last_checkpoint_was(tmp_path):
     ended = threading.Event()
 
     def interrupt() -> None:
-        # Python drops an exception that is raised in a finaliser, and the run goes on:
-        # it is interrupted again when it has taken many more steps.
-        for num_steps in range(3, 2_000, 50):
-            while not ended.is_set() and num_lines(interrupted) < num_steps:
-                time.sleep(0.002)
-            if ended.is_set():
-                return
-            _thread.interrupt_main()
+        for num_steps in range(3, 2_000, 50):  # A finaliser may drop the exception.
+            wait_until(
+                lambda n=num_steps: ended.is_set() or num_lines(interrupted) >= n
+            )
+            if not ended.is_set():
+                _thread.interrupt_main()
 
     settings = {"training__checkpoint_every_steps": 2, "training__num_steps": 10_000}
     thread = threading.Thread(target=interrupt)
