@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,11 @@ def answers(program: str, *arguments: Any, **options: Any) -> list[Any]:
         (line,) = (line for line in lines if line.startswith("ANSWER "))
         found.append(json.loads(line.removeprefix("ANSWER ")))
     return found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Returns when it is so; fails if that takes too long."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.002)

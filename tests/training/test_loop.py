@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from processes import wait_until
 from tiny_runs import reversed_pairs, tiny_config, trained_run
 
 from transformer_jax.checkpoints.manager import Checkpoints, checkpoint_dir
@@ -49,13 +49,6 @@ def files_in(directory: Path) -> dict[str, str]:
         for path in directory.rglob("*")
         if path.is_file()
     }
-
-
-def wait_until(is_so, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.002)
 
 
 def num_lines(workdir: Path) -> int:
@@ -94,10 +87,8 @@ def test_an_interrupted_run_goes_on_where_its_last_checkpoint_was(tmp_path):
     ended = threading.Event()
 
     def interrupt() -> None:
-        for num_steps in range(3, 2_000, 50):  # A finaliser may drop the exception.
-            wait_until(
-                lambda n=num_steps: ended.is_set() or num_lines(interrupted) >= n
-            )
+        for number in range(3, 2_000, 50):  # A finaliser may drop the exception.
+            wait_until(lambda n=number: ended.is_set() or num_lines(interrupted) >= n)
             if not ended.is_set():
                 _thread.interrupt_main()
 
