@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -143,6 +144,14 @@ def test_evaluate_takes_any_two_files(folder, tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out)
     assert (scores["num_sentences"], scores["beam_size"]) == (2, 2)
     assert (scores["length_penalty"], scores["length_penalty_alpha"]) == ("length", 0.5)
+
+
+def test_a_finished_run_without_metrics_is_finished_still(folder, tmp_path, capsys):
+    shutil.copytree(f"{folder}/run", tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    arguments = ["train", f"{folder}/config.toml", "--workdir", f"{tmp_path}/run"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 2
 
 
 def test_info_of_a_configuration_by_name(capsys):

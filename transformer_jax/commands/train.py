@@ -39,4 +39,5 @@ def train(
             f"`transformer-jax average {workdir}` first"
         )
         lines = [line for line in result.history if line["kind"] == "validation"]
-        print_json(lines[-1] if lines else result.history[-1])
+        # A finished run that was copied without its metrics has no line.
+        print_json((lines or result.history or [{"step": step}])[-1])

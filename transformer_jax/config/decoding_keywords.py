@@ -54,11 +54,13 @@ def refuse_misspelt_keywords(
     ]
 
     @functools.wraps(function)
-    def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+    def check_and_call(
+        *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> _Result:
         check_keywords(kwargs, named)
         return function(*args, **kwargs)
 
-    return checked
+    return check_and_call
 
 
 def check_keywords(given: Iterable[str], arguments: Iterable[str] = ()) -> None:

@@ -123,6 +123,8 @@ def _lock(file: IO[bytes], path: Path) -> None:
             f"{path} is being written by another job: wait for its end, or name "
             "another output."
         ) from None
+    except OSError:  # This file system has no locks.
+        return
 
 
 def finish(path: Path, destination: Path) -> None:

@@ -25,7 +25,7 @@ def for_one_shape(step: TrainStep) -> TrainStep:
     first: dict[str, str] = {}
 
     @functools.wraps(step)
-    def traced(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+    def trace(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         shapes = _shapes({"state": state, "batch": batch})
         changes = [
             f"{name} {first.get(name)} -> {shapes.get(name)}"
@@ -42,7 +42,7 @@ def for_one_shape(step: TrainStep) -> TrainStep:
         first.update(shapes)
         return result
 
-    return traced
+    return trace
 
 
 def _shapes(tree: PyTree) -> dict[str, str]:
