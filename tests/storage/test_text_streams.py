@@ -2,12 +2,18 @@
 
 import gzip
 import io
+import os
 import sys
 
 import pytest
 
 from transformer_jax.errors import InputError
-from transformer_jax.storage.text_streams import count_lines, open_lines, open_output
+from transformer_jax.storage.text_streams import (
+    check_output,
+    count_lines,
+    open_lines,
+    open_output,
+)
 
 TEXT = "a\r\n\nb\u2028\x85\x0c\rc\n \x00\nlast"
 LINES = ["a", "", "b\u2028\x85\x0c\rc", " \x00", "last"]
@@ -68,3 +74,13 @@ def test_an_output_appears_whole_or_not_at_all(tmp_path):
     with open_output(path) as out:
         out.write("whole")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (check_output, lambda path: open_output(path).__enter__()):
+        with pytest.raises(InputError, match="pipe is not a file: name one"):
+            write(pipe)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

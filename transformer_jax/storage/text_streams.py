@@ -88,6 +88,11 @@ def _partial_file(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            # A device, say: it would be replaced by a file of its name.
+            raise InputError(
+                f"{path} is not a file: name one, or leave it out for standard output."
+            )
         yield partial
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
