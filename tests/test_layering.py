@@ -12,7 +12,9 @@ PACKAGE = "transformer_jax"
 # The rooms of the package, from the ground up: a module imports from rooms above its
 # own in this list, and from its own room.
 ROOMS = (
+    "version",
     "errors",
+    "interruption",
     "axes",
     "storage",
     "text_metrics",

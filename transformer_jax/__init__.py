@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 # Read when JAX is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from transformer_jax.version import VERSION
+
 if TYPE_CHECKING:
     from transformer_jax.checkpoints.averaging import (
         average_checkpoints as average_checkpoints,
@@ -101,7 +103,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 if not TYPE_CHECKING:  # where every name would be there, a misspelt one too

@@ -3,7 +3,8 @@
 Global update k uses rows k * R to k * R + R - 1 of an endless sequence of epochs. Each
 epoch is a permutation of all rows, drawn from (seed, epoch). A batch may span two
 epochs, so that no row is left over. So the rows of update k are a pure function of
-(corpus, seed, k), and a run can begin at any k.
+(corpus, seed, k), and a run can begin at any k. A run that continues with another
+number of rows R, or with other rows, counts from another first row.
 """
 
 import dataclasses
@@ -47,10 +48,17 @@ class RowOrder:
     rows_per_step: int
     """Rows of a global batch."""
     seed: int
+    first_row: int = 0
+    """The place in the sequence at which update 0 begins, or would have begun: it may
+    be negative for a run that has come to its later updates by larger steps."""
+
+    def place_of(self, step: int) -> int:
+        """Returns the rows of the sequence before global update `step`."""
+        return self.first_row + step * self.rows_per_step
 
     def rows_of(self, step: int) -> np.ndarray:
         """Returns the packed rows of global update `step`, counted from 0, in order."""
-        places = np.arange(step * self.rows_per_step, (step + 1) * self.rows_per_step)
+        places = np.arange(self.place_of(step), self.place_of(step + 1))
         epochs, within = np.divmod(places, self.num_rows)
         rows = np.empty_like(places)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
@@ -60,7 +68,7 @@ class RowOrder:
 
     def epoch_of(self, step: int) -> float:
         """Returns the epochs that are complete when global update `step` begins."""
-        return step * self.rows_per_step / self.num_rows
+        return self.place_of(step) / self.num_rows
 
 
 @functools.lru_cache(maxsize=4)
@@ -119,6 +127,7 @@ def make_batches(
     *,
     seed: int,
     start_step: int = 0,
+    first_row: int = 0,
     rows_of_host: RowsOfHost = np.arange,
 ) -> Iterator[Batch]:
     """Yields this host's rows of the global batches from `start_step` on, without end.
@@ -132,6 +141,7 @@ def make_batches(
         config: `rows` is the number of rows of a global batch.
         seed: draws the order of the rows.
         start_step: the first global update.
+        first_row: where in the order of the rows update 0 begins, see `RowOrder`.
         rows_of_host: returns this host's rows, given their number in a global batch;
             by default all.
 
@@ -142,7 +152,7 @@ def make_batches(
         >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
         True
     """
-    order = RowOrder(packed.num_rows, config.rows, seed)
+    order = RowOrder(packed.num_rows, config.rows, seed, first_row)
     places = rows_of_host(config.rows)
 
     def batch_of(step: int) -> Batch:

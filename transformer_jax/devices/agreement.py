@@ -123,6 +123,17 @@ def sum_of_all_hosts(value: int) -> int:
     return int(multihost_utils.process_allgather(np.int32(value)).sum(dtype=np.int64))
 
 
+def reached_preemption(update: int) -> bool:
+    """Returns whether JAX has told all processes to end after this update.
+
+    Its service tells them of a notice that one of them has received. Every process must
+    call it, after every update.
+    """
+    from orbax.checkpoint import multihost  # Slow to import.
+
+    return bool(multihost.reached_preemption(update))
+
+
 def _gather(name: str, text: str) -> list[str]:
     """Returns the texts of all processes; waits until every process has called it."""
     # Slow to import. Its barrier needs no device, so no device's time limit holds.

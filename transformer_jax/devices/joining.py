@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Mapping
 
 import jax
@@ -60,6 +62,7 @@ def initialize_distributed(
         "process_index": process_index,
     }
     missing = [name for name, value in given.items() if value is None]
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(
             coordinator_address,
@@ -87,6 +90,8 @@ def initialize_distributed(
             "initialize_distributed comes too late: call it before anything that uses "
             "a device, as jax.devices()."
         ) from None
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # JAX has taken it.
     logger.info(
         "process %d of %d, with %d of %d devices",
         jax.process_index(),

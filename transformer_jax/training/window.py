@@ -1,8 +1,10 @@
 """Sums over the updates since the last report."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformer_jax.loss.sums import add_sums, mean_metrics
 
@@ -27,6 +29,18 @@ class Window:
         self.num_steps += 1
         self.sums = add_sums(self.sums, report) if self.sums else dict(report)
         self.learning_rate = report["learning_rate"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the window as JSON values, for a checkpoint in the middle of it."""
+        values = dataclasses.asdict(self)
+        del values["started"]
+        return {**values, "seconds": time.perf_counter() - self.started}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Window":
+        """Returns the window that `to_dict` has described; its time goes on."""
+        fields = {name: value for name, value in values.items() if name != "seconds"}
+        return cls(**fields, started=time.perf_counter() - values["seconds"])
 
     def summary(self) -> dict[str, float]:
         """Returns the means per token, per update and per second."""

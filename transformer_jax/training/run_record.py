@@ -1,0 +1,114 @@
+"""What a checkpoint says of the run, beside parameters and optimizer state."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.data.packing import PackedRows
+from transformer_jax.data.pipeline import RowOrder
+from transformer_jax.version import VERSION
+
+
+@dataclass(frozen=True)
+class DataPosition:
+    """How far a run has come in its data, counted in packed rows, not in batches."""
+
+    row: int
+    """Rows of the endless sequence of epochs that were taken."""
+    num_rows: int
+    """Rows of an epoch."""
+    seed: int
+    source_length: int
+    target_length: int
+    training_text: str
+    """Digest of the text."""
+
+    def first_row(self, batches: int, now: "DataPosition", rows_per_step: int) -> int:
+        """Returns where update 0 begins for a run that continues here.
+
+        With the same rows it goes on with the next one, whatever the size of a batch.
+        Rows of other lengths, or in another order, keep the epoch. Another text begins
+        from its start.
+
+        Args:
+            batches: those taken so far.
+            now: position 0 of the data it continues with.
+            rows_per_step: rows of a batch from now on.
+        """
+        if now.training_text != self.training_text:
+            row = 0
+        elif dataclasses.replace(now, row=self.row) == self:
+            row = self.row
+        else:
+            row = round(self.row / self.num_rows * now.num_rows)
+        return row - batches * rows_per_step
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The part of a checkpoint that the exact continuation of the run needs."""
+
+    position: DataPosition | None = None
+    window: Mapping[str, Any] | None = None
+    """Sums since the last line of metrics, from `Window.to_dict`."""
+    skipped_in_a_row: int = 0
+    rollbacks: int = 0
+    evaluation_due: bool = False
+    """Whether this step is one of those that are evaluated, after it was saved."""
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "transformer_jax": VERSION,
+            "jax": jax.__version__,
+        }
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
+        """Returns the record of a checkpoint; what it lacks has its default.
+
+        Entries that a later version has added are left out.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        known = {name: value for name, value in values.items() if name in names}
+        if known.get("position") is not None:
+            known["position"] = DataPosition(**known["position"])
+        return cls(**known)
+
+
+def position_at_start(
+    config: ExperimentConfig, packed: PackedRows, training_text: str
+) -> DataPosition:
+    """Returns position 0 of a run in its packed data."""
+    return DataPosition(
+        row=0,
+        num_rows=packed.num_rows,
+        seed=config.training.seed,
+        source_length=packed.source_length,
+        target_length=packed.target_length,
+        training_text=training_text,
+    )
+
+
+def order_of_rows(
+    config: ExperimentConfig, start: DataPosition, record: RunRecord, batches: int
+) -> RowOrder:
+    """Returns the rows of each update of a run that continues from a checkpoint.
+
+    A checkpoint of a version that noted no position has taken `batches` times as many
+    rows as a batch has now.
+    """
+    rows = config.data.rows
+    first_row = (
+        0
+        if record.position is None
+        else record.position.first_row(batches, start, rows)
+    )
+    return RowOrder(start.num_rows, rows, config.training.seed, first_row)
