@@ -1,5 +1,6 @@
 # make quickstart: set up and run the main job on the built-in corpus.
-# make test: set up and run linter, type checker and tests; make slow: the long tests.
+# make test: set up and run linter, type checker and tests; make slow: the long tests;
+# make faults: a hundred interruptions, each continued and compared.
 # make test PYTHON=python3.13: the same with another Python, named or by path.
 
 # What is installed lies in .venv, made by the first Python that works. A Python of
@@ -25,7 +26,7 @@ WORKDIR := runs/quickstart
 # Tests of one file share what they compile and train, so files stay whole.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: quickstart test slow smoke installed-test installed-smoke clean
+.PHONY: quickstart test slow faults smoke installed-test installed-smoke clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transformer-jax train configs/cldr_en_de.toml --workdir $(WORKDIR)
@@ -42,11 +43,16 @@ test: installed-test
 	$(PYTEST)
 
 slow: installed-test
-	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(PYTEST) -m slow
+	$(PYTEST) -m slow
+	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(BIN)/python -m pytest -m optimised
+
+# Kills and terminates a run of two processes at random moments: about an hour.
+faults: installed-test
+	PYTHONPATH=.:tests $(BIN)/python tests/faults/harness.py --kills 100 --terms 20
 
 # Train, continue, translate, evaluate: what .ci/run tries on a second Python.
 smoke: installed-smoke
-	$(BIN)/python -m pytest -m smoke
+	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(BIN)/python -m pytest -m smoke
 
 $(BIN)/python:
 	python=$$(.ci/find_python $(PYTHON)) && "$$python" -m venv $(VENV)

@@ -30,12 +30,12 @@ from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import RowOrder, pack_corpus
-from transformer_jax.data.prepare import prepare
 from transformer_jax.data.sentence_pairs import from_files
 from transformer_jax.devices.chips import Dtype
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.sharding import make_global
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.training.preparation import prepare
 from transformer_jax.training.state import init_state
 from transformer_jax.training.step import make_train_step
 from transformer_jax.translation.translator import Translator
@@ -143,7 +143,7 @@ def losses(
             started = time.perf_counter()
             for batch in batches:
                 state, report = step(state, make_global(batch, mesh))
-                found.append(float(report["loss"]) / float(report["target_tokens"]))
+                found.append(float(report["loss"]))
         yield {
             "measured": "losses",
             "platform": mesh.devices.flat[0].platform,

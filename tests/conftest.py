@@ -1,12 +1,11 @@
 """Eight fake CPU devices, strict JAX, and models with parameters to test them with."""
 
-import atexit
 import functools
+import logging
 import os
-import shutil
-import tempfile
 
 from compile_flags import FLAGS
+from shared_folder import SHARED
 
 # Read when JAX makes its backend, so set before anything can do that.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -20,13 +19,7 @@ from transformer_jax.model.size import abstract_params
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# A program that one test has compiled is read from here by the others: in this process
-# and in those that run tests beside it, which inherit the environment of the first.
-_COMPILED = "TRANSFORMER_JAX_TESTS_COMPILED"
-if _COMPILED not in os.environ:
-    os.environ[_COMPILED] = tempfile.mkdtemp(prefix="tests_compiled_")
-    atexit.register(shutil.rmtree, os.environ[_COMPILED], ignore_errors=True)
-jax.config.update("jax_compilation_cache_dir", os.environ[_COMPILED])
+jax.config.update("jax_compilation_cache_dir", str(SHARED / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -53,3 +46,12 @@ def random_params():
     every configuration.
     """
     return _random_params
+
+
+@pytest.fixture(autouse=True)
+def _level_of_the_log():
+    """A command that is run here sets the level for its own process."""
+    logger = logging.getLogger("transformer_jax")
+    before = logger.level
+    yield
+    logger.setLevel(before)

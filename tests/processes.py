@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from compile_flags import FEWER_OPTIMISATIONS
+from shared_folder import SHARED
+
 TESTS = Path(__file__).parent
 
 _START = """
 import json, os, sys
 devices, rank, count, port = map(int, sys.argv[1:5])
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+os.environ["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={devices}"
 from transformer_jax.devices import joining as distributed
 if count > 1:
     distributed.initialize_distributed(
@@ -47,8 +50,18 @@ def start(
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    paths = [str(TESTS), str(TESTS / "training"), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | environment
+    paths = [
+        *(str(TESTS / name) for name in ("", "training", "faults")),
+        os.environ.get("PYTHONPATH", ""),
+    ]
+    ours = {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "XLA_FLAGS": " ".join(FEWER_OPTIMISATIONS),
+        "JAX_COMPILATION_CACHE_DIR": str(SHARED / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    environment = os.environ | ours | environment
     processes = []
     for rank in range(num_processes):
         numbers = num_devices, rank, num_processes, port
@@ -89,3 +102,33 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 300.0) -> None:
     while not is_so():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.002)
+
+
+def launch(
+    *arguments: Any, stderr: Any = subprocess.PIPE, **environment: str
+) -> subprocess.Popen:
+    """Starts a command of `transformer-jax`, as from a shell; its output is text."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-m", "transformer_jax", *map(str, arguments)],
+        env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True,
+    )  # fmt: skip
+
+
+def read_until(process: subprocess.Popen, text: str) -> str:
+    """Reads standard error up to a line with the text; returns what was read."""
+    read = ""
+    for line in process.stderr:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"{text!r} was not said: {read[-4000:]}")
+
+
+def end_of(process: subprocess.Popen, seconds: float = 120.0) -> tuple[int, str, str]:
+    """Returns exit code, standard output and the rest of standard error."""
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return process.returncode, output, errors

@@ -6,6 +6,7 @@ import typing
 
 import pytest
 from tiny_runs import trained_run
+from tiny_treebank import parsing_run
 
 import transformer_jax as tj
 from transformer_jax.config.decoding_keywords import DecodingSettings
@@ -17,9 +18,12 @@ FUNCTIONS = {
     tj.Translator.n_best: (["ba"], 1),
     tj.score: (["ba"], ["ba"]),
     tj.score_tokens: (IDS, IDS),
+    tj.align: (["ba"], ["ba"]),
     tj.evaluate: (),
     tj.DecodingConfig.replace: (),
     tj.translate_file: (None, None),
+    tj.Parser.parse: (["da na"],),
+    tj.Parser.parse_with_scores: (["da na"],),
 }
 
 
@@ -50,7 +54,13 @@ def test_every_public_function_with_such_arguments_is_listed():
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.__qualname__)
 def test_a_misspelt_setting_is_refused_with_the_near_one(function):
     run = trained_run()
-    first = {tj.evaluate: run.workdir, tj.DecodingConfig.replace: tj.DecodingConfig()}
+    parser = tj.Parser(parsing_run().result.translator)
+    first = {
+        tj.evaluate: run.workdir,
+        tj.DecodingConfig.replace: tj.DecodingConfig(),
+        tj.Parser.parse: parser,
+        tj.Parser.parse_with_scores: parser,
+    }
     call = functools.partial(
         function, first.get(function, run.result.translator), *FUNCTIONS[function]
     )

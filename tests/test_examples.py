@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tiny_runs import one_layer_config, reversed_pairs, trained_run
+from tiny_treebank import parsing_run
 
 import transformer_jax as tj
 
@@ -44,6 +45,7 @@ def variables(tmp_path_factory):
         "config": one_layer_config(training__num_steps=2),
         "pairs": reversed_pairs(50),
         "workdir": workdir,
+        "parsing_workdir": parsing_run().workdir,
     }
 
 

@@ -17,6 +17,14 @@ def test_stored_without_output(path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
+def shorten(notebook) -> None:
+    """A third of the updates show that it runs, and learns."""
+    whole, part = "num_steps=600, evaluate_every_steps=200", "num_steps=200"
+    assert sum(whole in cell.source for cell in notebook.cells) == 1
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(whole, part)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_and_learns(path, tmp_path, monkeypatch):
@@ -24,9 +32,10 @@ def test_runs_and_learns(path, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tensorflow_datasets"))
     monkeypatch.delenv("XLA_FLAGS")
     notebook = nbformat.read(path, as_version=4)
+    shorten(notebook)
     nbclient.NotebookClient(
         notebook, timeout=1_200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     images = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(images) == 2
+    assert len(images) == 3

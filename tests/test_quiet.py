@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from transformer_jax.checkpoints.orbax_warnings import drop_expected_warnings
 
 # No word about the machine: where TPUs are missing, their compiler may complain.
@@ -25,6 +27,7 @@ tj.evaluate("run", pairs=pairs[:2], progress=False)
 """
 
 
+@pytest.mark.slow
 def test_a_run_from_python_says_nothing(tmp_path):
     environment = {
         name: value

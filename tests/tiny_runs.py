@@ -1,12 +1,13 @@
 """Tiny runs to test with: sentences, settings, and one trained model for all tests."""
 
-import atexit
 import dataclasses
+import fcntl
 import functools
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from shared_folder import SHARED
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import (
@@ -66,6 +67,15 @@ def one_layer_config(**changes) -> ExperimentConfig:
     return tiny_config(**{**layers, **changes})
 
 
+def shared_run(
+    name: str, run: Callable[[Path], TrainResult]
+) -> tuple[Path, TrainResult]:
+    """Returns a work directory and its run, which another process may have trained."""
+    with (SHARED / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return SHARED / name, run(SHARED / name)
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
     """A run of 36 updates, its work directory, and the pairs it was validated on."""
@@ -75,10 +85,6 @@ class TrainedRun:
     result: TrainResult
     train_pairs: list
     validation_pairs: list
-
-
-_FOLDER = tempfile.TemporaryDirectory(prefix="tiny_runs_")
-atexit.register(_FOLDER.cleanup)
 
 
 @functools.cache
@@ -93,12 +99,37 @@ def trained_run() -> TrainedRun:
         training__keep_last=3,
     )
     pairs = reversed_pairs(230)
-    workdir = Path(_FOLDER.name) / "trained"
-    result = train(
-        config,
-        workdir,
-        train_pairs=pairs[:200],
-        validation_pairs=pairs[200:],
-        progress=False,
+    workdir, result = shared_run(
+        "trained",
+        lambda workdir: train(
+            config,
+            workdir,
+            train_pairs=pairs[:200],
+            validation_pairs=pairs[200:],
+            progress=False,
+        ),
     )
     return TrainedRun(workdir, config, result, pairs[:200], pairs[200:])
+
+
+@functools.cache
+def reversing_run() -> tuple[Path, TrainResult]:
+    """A run that has learnt to reverse sentences it has never seen."""
+    config = tiny_config(
+        model__d_model=64,
+        model__d_ff=128,
+        model__num_decoder_layers=1,
+        model__dropout_rate=0.0,
+        data__batch_tokens=64 * 24,
+        optimizer__warmup_steps=200,
+        optimizer__learning_rate_scale=1.0,
+        optimizer__cooldown_steps=200,
+        training__num_steps=500,
+        training__log_every_steps=100,
+        decoding__batch_tokens=1024,
+    )
+    pairs = reversed_pairs(5_000)
+    return shared_run(
+        "reversing",
+        lambda workdir: train(config, workdir, train_pairs=pairs, progress=False),
+    )

@@ -1,8 +1,8 @@
 """The command line: parses arguments and shows errors; `commands` does the rest.
 
 A result is one JSON object on standard output; everything else goes to standard error.
-Exit codes: 0 for success, 2 for an error that the user can correct (one line), 1 for
-any other. Only `--debug` shows a traceback.
+Exit codes: 0 for success, 2 for an error that the user can correct (one line), 128 + n
+where signal n has ended the work, 1 for any other. Only `--debug` shows a traceback.
 """
 
 import contextlib
@@ -18,12 +18,15 @@ from typing import Any
 import tyro
 
 from transformer_jax import __version__
+from transformer_jax.checkpoints.orbax_warnings import drop_closed_loops
 from transformer_jax.commands.average import average
 from transformer_jax.commands.bench import bench
 from transformer_jax.commands.bleu import bleu
+from transformer_jax.commands.evalb import evalb
 from transformer_jax.commands.evaluate import evaluate
 from transformer_jax.commands.info import info
 from transformer_jax.commands.output import print_note
+from transformer_jax.commands.parse import parse
 from transformer_jax.commands.parse_errors import one_line
 from transformer_jax.commands.plan import plan
 from transformer_jax.commands.prepare import prepare
@@ -37,8 +40,10 @@ from transformer_jax.commands.settings import (
 from transformer_jax.commands.train import train
 from transformer_jax.commands.translate import translate
 from transformer_jax.config.reading import load_config
+from transformer_jax.devices.first_use import problem_of_devices
 from transformer_jax.devices.tpu_compiler import leave_alone
-from transformer_jax.errors import InputError
+from transformer_jax.errors import InputError, ProcessLost
+from transformer_jax.interruption import Interrupted, handle_signals, leave_process
 
 PROGRAM = "transformer-jax"
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -49,6 +54,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "average": average,
     "score": score,
     "bleu": bleu,
+    "evalb": evalb,
+    "parse": parse,
     "info": info,
     "bench": bench,
     "plan": plan,
@@ -62,9 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     if sys.stdout is None:  # Closed by the caller: what is printed has no reader.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # Whatever the terminal's encoding is.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     logging.basicConfig(format="%(message)s", level=logging.ERROR, stream=sys.stderr)
     logging.getLogger("transformer_jax").setLevel(logging.INFO)
     leave_alone()
+    drop_closed_loops()
+    with handle_signals(ends_process=True):
+        return _run(arguments, debug)
+
+
+def _run(arguments: Sequence[str], debug: bool) -> int:
+    """Runs one command; returns the exit code."""
     try:
         if arguments[:1] == ["--version"]:
             print(f"{PROGRAM} {__version__}")
@@ -81,13 +97,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # The reader of our output has closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Interrupted as end:
+        code = _fail(str(end), end.exit_code)
+        leave_process(code)
+        return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except OSError as error:
+        if debug:
+            raise
+        where = error.filename or "a file or connection"
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        code = 1 if error.filename is None else 2
+        return _fail(f"{where}: {reason}; check it and its disk (--debug shows)", code)
+    except ProcessLost as error:
+        _fail(str(error), 1)
+        # At its end JAX would wait for the process that is lost.
+        sys.stdout.flush()
+        os._exit(1)
     except Exception as error:
         if debug:
             raise
+        if problem := problem_of_devices(error):
+            return _fail(problem, 2)
         summary = " ".join(str(error).split()) or "no message"
-        if "RESOURCE_EXHAUSTED" in summary:
+        if "RESOURCE_EXHAUSTED" in summary or "Out of memory" in summary:
             summary = f"out of memory ({summary:.160}): take fewer tokens or a smaller"
             return _fail(f"{summary} beam at a time, or shorter lines", 1)
         return _fail(f"{type(error).__name__}: {summary} (--debug shows where)", 1)

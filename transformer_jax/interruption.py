@@ -27,6 +27,10 @@ _SIGNALS = [
 # A launcher may pass on a signal that the process has received itself.
 _SAME_SECONDS = 0.5
 _PATIENCE_SECONDS = 2.0
+# In these functions an exception is lost, as in those that the garbage collector calls,
+# or becomes another one, as in imports: a signal is raised again a moment later.
+_SWALLOWING = ("_xla_gc_callback", "__del__", "_find_and_load")
+_AGAIN_SECONDS = 0.05
 _NOTICE = getattr(signal, "SIGUSR1", 0)
 PREEMPTION: int = signal.SIGTERM
 """The signal that a notice of JAX's own service stands for."""
@@ -37,6 +41,10 @@ class Interrupted(KeyboardInterrupt):
     """A signal has ended the work; what the message says is kept.
 
     It is a KeyboardInterrupt, which Ctrl-C raises otherwise.
+
+    Example:
+        >>> tj.Interrupted("ended by SIGTERM after step 8", 15).exit_code
+        143
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -86,8 +94,10 @@ class _Signals:
         return number == self.received or self.received != _NOTICE
 
     def end_at_once(self, number: int, reason: str) -> None:
-        """Ends the process without another instruction of Python."""
+        """Ends the process without another instruction of its main thread."""
         _say(f"transformer-jax: {reason} ({signal_name(number)})")
+        if reason != _SECOND and _leave is not None:
+            _leave()
         os._exit(128 + number)
 
     def note(self, number: int) -> None:
@@ -111,6 +121,9 @@ class _Signals:
                 self.end_at_once(number, _SECOND)
             raise Interrupted(_SECOND, number)
         if self.received and self._is_echo():
+            return
+        if not self.is_deferred and _swallows(frame):
+            threading.Timer(_AGAIN_SECONDS, signal.raise_signal, (number,)).start()
             return
         is_first = not self.received
         self.note(number)
@@ -150,6 +163,26 @@ class _Signals:
 
 
 _active: _Signals | None = None
+_leave: Callable[[], None] | None = None
+
+
+def before_leaving(leave: Callable[[], None]) -> None:
+    """Sets what a process calls before a signal ends it: one of several."""
+    global _leave
+    _leave = leave
+
+
+def leave_process(code: int) -> None:
+    """Ends one of several processes after a signal; returns if this is the only one.
+
+    Python's own end is left out, in which libraries wait for processes that have gone.
+    """
+    if _leave is not None and _active is not None and _active.ends_process:
+        _leave()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
 
 
 @contextlib.contextmanager
@@ -174,7 +207,7 @@ def handle_signals(*, ends_process: bool = False) -> Iterator[None]:
     _active = signals = _Signals(ends_process=ends_process)
     signals.install()
     try:
-        with _watched(signals) if ends_process else contextlib.nullcontext():
+        with _watch_signals(signals) if ends_process else contextlib.nullcontext():
             yield
     finally:
         signals.restore()
@@ -182,7 +215,7 @@ def handle_signals(*, ends_process: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watched(signals: _Signals) -> Iterator[None]:
+def _watch_signals(signals: _Signals) -> Iterator[None]:
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
     before = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
@@ -196,7 +229,7 @@ def _watched(signals: _Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def finish_first() -> Iterator[None]:
-    """Inside the block a first signal raises nothing: `requested` returns it."""
+    """Inside the block a first signal raises nothing: `wanted_signal` returns it."""
     if _active is None:
         yield
         return
@@ -207,7 +240,7 @@ def finish_first() -> Iterator[None]:
         _active.is_deferred = False
 
 
-def requested() -> int:
+def wanted_signal() -> int:
     """Returns the signal that has asked for the end, 0 if there was none."""
     return _active.received if _active is not None else 0
 
@@ -232,6 +265,15 @@ def doing(
         yield
     finally:
         _active.doing, _active.may_abandon = before
+
+
+def _swallows(frame: Any) -> bool:
+    """Returns whether an exception raised in a frame would be lost, or turned."""
+    while frame is not None:
+        if frame.f_code.co_name in _SWALLOWING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def signal_name(number: int) -> str:

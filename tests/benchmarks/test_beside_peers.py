@@ -61,6 +61,7 @@ def text(tmp_path):
     return "--source", str(paths[0]), "--target", str(paths[1])
 
 
+@pytest.mark.slow
 def test_training_of_made_up_token_ids():
     report = report_of("train_beside_peers")
     assert report["text"] == "made-up token ids"
@@ -70,6 +71,7 @@ def test_training_of_made_up_token_ids():
     assert rounds[0]["loss"] == pytest.approx(np.log(64), rel=0.5)
 
 
+@pytest.mark.slow
 def test_translation_has_the_wanted_number_of_tokens():
     report = report_of("translate_beside_peers")
     assert report["sentences_as_the_first"]["transformer_jax, float32"] == 4
@@ -77,6 +79,7 @@ def test_translation_has_the_wanted_number_of_tokens():
         assert [each["output_tokens"] for each in rounds] == [4 * 8, 4 * 8]
 
 
+@pytest.mark.slow
 def test_packing_of_text(text):
     report = report_of("packing", *text, "--vocab-size", "290")
     assert report["num_pairs"] == 300
@@ -87,6 +90,7 @@ def test_packing_of_text(text):
     assert all(0.5 < fill <= 1 for fill in fills)
 
 
+@pytest.mark.slow
 @each_script
 @pytest.mark.parametrize("arguments", [("--rounds",), ("--source", "one_file")])
 def test_arguments_that_make_no_sense_end_the_script(script, arguments):

@@ -93,6 +93,7 @@ def check(report):
     return {measurement["measured"] for measurement in report["measurements"]}
 
 
+@pytest.mark.slow
 def test_a_stage_writes_what_it_measures(tmp_path):
     ended, reports = run(
         tmp_path, "--device", "cpu", "--stages", "rates", OUT=str(tmp_path)
@@ -137,6 +138,7 @@ def test_without_a_gpu_it_says_so(tmp_path):
     assert not reports
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["gpu_rates", "gpu_runs", "grain"])
 def test_scripts_load_without_what_a_gpu_machine_lacks(tmp_path, package):
     ended = run_blocked(tmp_path, sys.executable, "-c", f"import {package}")
@@ -146,6 +148,7 @@ def test_scripts_load_without_what_a_gpu_machine_lacks(tmp_path, package):
         assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_or_takes_too_long_leaves_the_others(tmp_path, monkeypatch):
     runs = [
         Run("gpu_rates", "nothing"),

@@ -15,13 +15,13 @@ from processes import start
 from tiny_runs import tiny_config, trained_run
 
 from transformer_jax.checkpoints.averaging import average_checkpoints, choose_spaced
-from transformer_jax.checkpoints.manager import (
-    Checkpoints,
+from transformer_jax.checkpoints.choosing import checkpoint_dir
+from transformer_jax.checkpoints.contents import (
     averaged_steps,
-    checkpoint_dir,
     load_checkpoint,
     load_params,
 )
+from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.errors import InputError
 from transformer_jax.translation.translator import Translator
 
@@ -208,27 +208,44 @@ def watch(event, arguments):
     place = str(arguments[0]) if arguments else ""
     if moment == "committing" and event == "os.rename" and "/average/36" in place:
         os._exit(9)
-    if moment == "replacing" and event == "shutil.rmtree" and place.endswith("/36"):
-        removed.append("begun")
-    if removed and event == "os.remove":
+    if moment == "replacing" and event == "os.rename" and place.endswith("/36"):
+        os._exit(9)
+    if event == "shutil.rmtree" and place.endswith("/36.old"):
         removed.append(place)
-        if len(removed) == 3:
-            os._exit(9)
+    if moment == "removing" and event == "os.remove" and removed:
+        os._exit(9)
 
 sys.addaudithook(watch)
 average_checkpoints(workdir, 2)
 """
 
 
-@pytest.mark.parametrize("moment", ["committing", "replacing"])
-def test_an_average_that_was_killed_is_not_taken_for_whole(moment, copied):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [("committing", None), ("replacing", [24, 27, 36]), ("removing", [27, 36])],
+)
+def test_an_average_that_was_killed_leaves_one_that_is_whole_or_none(
+    moment, left, copied
+):
     """Neither before a new one is whole, nor when half of an old one is removed."""
-    if moment == "replacing":
+    if moment != "committing":
         average_checkpoints(copied, 3)
     (ended,) = start(KILLED, copied, moment, num_processes=1, num_devices=1)
     assert ended.returncode == 9, ended.stderr[-2000:]
     assert any((copied / "average").iterdir()), "something was left"
-    with pytest.raises(InputError, match="has no averaged checkpoint"):
-        checkpoint_dir(copied, "average")
+    if left is None:
+        with pytest.raises(InputError, match="has no averaged checkpoint"):
+            checkpoint_dir(copied, "average")
+    else:
+        directory = checkpoint_dir(copied, "average")
+        assert averaged_steps(directory) == left
+        load_params(directory)
     average_checkpoints(copied, 2)
     assert averaged_steps(checkpoint_dir(copied, "average")) == [27, 36]
+
+
+def test_no_average_lies_among_the_checkpoints(copied):
+    output = copied / "checkpoints" / "12"
+    assert "among the checkpoints of the run" in refusal(copied, 2, output=output)
+    assert not output.exists()

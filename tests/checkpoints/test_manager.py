@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from tiny_runs import tiny_config, trained_run
 
-from transformer_jax.checkpoints.manager import (
-    Checkpoints,
-    checkpoint_dir,
+from transformer_jax.checkpoints.choosing import checkpoint_dir
+from transformer_jax.checkpoints.contents import (
     load_checkpoint,
     load_params,
     time_written,
 )
+from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.experiment import MeshConfig, TrainingConfig
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
@@ -44,8 +44,9 @@ def save(checkpoints: Checkpoints, step: int, validation=None, params=None) -> N
         {"step": jnp.int32(step)},
         trained.config,
         trained.result.translator.tokenizer,
-        validation,
     )
+    if validation is not None:
+        checkpoints.set_validation(step, validation)
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def copied(tmp_path) -> Path:
     [
         ("loss", [3.0, 1.0, 2.0, 1.5, 1.2], [2, 4, 5]),
         ("bleu", [3.0, 1.0, 2.0, 1.5, 1.2], [1, 4, 5]),
+        ("chrf", [3.0, 1.0, 2.0, 1.5, 1.2], [1, 4, 5]),
         ("bleu", [None, 2.0, None, None, float("nan")], [2, 4, 5]),
         ("loss", [1.0, 2.0, None, None, 0.5], [4, 5]),
         ("loss", [None] * 5, [4, 5]),
@@ -69,14 +71,14 @@ def test_the_last_and_the_best_are_kept_and_known_later(metric, values, kept, tm
     training = settings(keep_last=2, keep_best=1, best_metric=metric)
     with closing(Checkpoints(tmp_path, training)) as checkpoints:
         for step, value in enumerate(values, 1):
-            other = {"bleu": "loss", "loss": "bleu"}[metric]
+            other = {"bleu": "loss", "chrf": "loss", "loss": "bleu"}[metric]
             numbers = None if value is None else {metric: value, other: value}
             save(checkpoints, step, numbers)
     scored = {step: value for step, value in enumerate(values, 1) if value == value}
     with closing(Checkpoints(tmp_path)) as checkpoints:
         assert checkpoints.steps == kept
         best = checkpoints.best_step(metric)
-    choose = max if metric == "bleu" else min
+    choose = min if metric == "loss" else max
     scored = {step: value for step, value in scored.items() if value is not None}
     assert best == (choose(scored, key=scored.get) if scored else None)
 
@@ -213,7 +215,8 @@ def test_parameters_come_to_one_device_from_any_layout():
 def test_what_is_not_there_is_named_with_what_is(which, message, copied):
     if which == "best":
         for step in (24, 27, 36):
-            shutil.rmtree(copied / "checkpoints" / str(step) / "metrics")
+            metrics = copied / "checkpoints" / str(step) / "metrics"
+            shutil.rmtree(metrics, ignore_errors=True)
     with pytest.raises(InputError, match=message) as caught:
         checkpoint_dir(copied, which)
     assert str(copied) in str(caught.value)

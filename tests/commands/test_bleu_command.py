@@ -4,6 +4,8 @@ import dataclasses
 import json
 
 import pytest
+import sacrebleu
+from sacrebleu.tokenizers import tokenizer_ja_mecab
 
 from transformer_jax.cli import main
 from transformer_jax.text_metrics.quality import translation_quality
@@ -96,3 +98,69 @@ def test_bad_files_are_named_in_one_line(files, tmp_path, capsys):
     assert "--seed -1 must be at least 0" in told
     told = complaint("--protocol", "multi30k", "--language", "xx")
     assert "--language 'xx' has no Moses tokens" in told
+
+
+CHINESE = ["他昨天去了北京。", "我喜歡這隻貓。"], ["他昨天去了上海。", "我喜歡這隻貓。"]
+
+
+def chinese_files(folder, suffix):
+    return {
+        "--hypothesis": write(folder / "hypothesis", CHINESE[0]),
+        "--reference": write(folder / f"reference.{suffix}", CHINESE[1]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("suffix", "arguments", "tokenizer"),
+    [
+        ("text", [], "13a"),
+        ("de", [], "13a"),
+        ("text", ["--language", "Chinese"], "zh"),
+        ("text", ["--tokenizer", "zh"], "zh"),
+        ("zh", [], "zh"),
+        ("zh", ["--tokenizer", "char"], "char"),
+    ],
+)
+def test_the_tokenizer_is_that_of_the_language(
+    suffix, arguments, tokenizer, tmp_path, capsys
+):
+    found = scores(capsys, chinese_files(tmp_path, suffix), *arguments)
+    expected = sacrebleu.corpus_bleu(CHINESE[0], [CHINESE[1]], tokenize=tokenizer)
+    assert found["bleu"] == expected.score
+    assert f"|tok:{tokenizer}|" in found["signature"]
+
+
+def test_a_protocol_of_one_language_is_not_for_others(tmp_path, capsys, monkeypatch):
+    french = chinese_files(tmp_path, "fr")
+    paper = ["--protocol", "paper-en-de"]
+    assert run(french, *paper) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path}/reference.fr is named as fr: choose another" in line
+    assert run(french, *paper, "--language", "fr") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--language 'fr' does not go with --protocol paper-en-de" in line
+    # The user knows better than the name.
+    assert run(french, *paper, "--language", "de") == 0
+    printed = capsys.readouterr()
+    assert printed.err == (
+        f"--language de, but {tmp_path}/reference.fr is named as fr\n"
+    )
+    assert json.loads(printed.out)["protocol"] == "paper-en-de"
+    monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
+    assert run(chinese_files(tmp_path, "ja")) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--tokenizer ja-mecab needs packages" in line
+    assert "pip install 'sacrebleu[ja]'" in line
+
+
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [("Frnech", "did you mean french?"), ("klingon", "give its code"), ("", "code")],
+)
+def test_a_language_that_nobody_knows_is_refused(tmp_path, capsys, language, hint):
+    text = write(tmp_path / "text", ["a b"])
+    files = {"--hypothesis": text, "--reference": text}
+    assert run(files, "--language", language) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"--language {language!r} is not known; " in told
+    assert hint in told

@@ -131,3 +131,45 @@ def test_what_the_user_can_mend_is_one_line(files, tmp_path, change, message, ca
     assert complaint.startswith("transformer-jax: ")
     assert message.format(folder=tmp_path) in complaint
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pair_that_is_too_long_is_scored_in_parts_or_named(
+    files, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(scoring, "_CHUNK_LINES", 5)
+    lines = SOURCES.copy()
+    lines[6] = "ba be bi bo bu. " * 12
+    text = "".join(f"{line}\n" for line in lines)
+    (tmp_path / "source").write_text(text, encoding="utf-8")
+    assert run(*files, "--alignments") == 0
+    row = capsys.readouterr().out.splitlines()[6].split("\t")
+    translator = trained_run().result.translator
+    (expected,) = score(translator, lines[6:7], TARGETS[6:7])
+    assert float(row[0]) == pytest.approx(expected.log_prob, abs=1e-4)
+    assert row[2] == pharaoh(*align(translator, lines[6:7], TARGETS[6:7]))
+    assert run(*files, "--too-long", "refuse") == 2
+    complaint = capsys.readouterr().err.strip().splitlines()[-1]
+    assert complaint.endswith("--too-long split.")
+    assert f"{tmp_path}/source: line 7 has " in complaint
+    assert "more than --max-source-tokens 24" in complaint
+
+
+@pytest.mark.parametrize("command", ["translate", "score"])
+def test_a_layer_of_alignments_that_are_not_asked_for_is_refused(command, capsys):
+    files = {"translate": ["--input", "x"], "score": ["--source", "x", "--target", "y"]}
+    arguments = [command, str(trained_run().workdir), *files[command]]
+    assert main([*arguments, "--alignment-layer", "0"]) == 2
+    assert "--alignment-layer is of use with --align" in capsys.readouterr().err
+
+
+def test_the_layer_that_aligns_is_told_and_can_be_chosen(tmp_path, capsys):
+    for name in ("source", "target"):
+        (tmp_path / name).write_text("ba be\n")
+    files = [f"--{name}={tmp_path / name}" for name in ("source", "target")]
+    arguments = ["score", str(trained_run().workdir), *files, "--alignments"]
+    told = {(): "1 (of 0 to 1)", ("--alignment-layer", "0"): "0 (of 0 to 1)"}
+    for flags, layer in told.items():
+        assert main([*arguments, *flags]) == 0
+        assert f"attention of decoder layer {layer}" in capsys.readouterr().err
+    assert main([*arguments, "--alignment-layer", "2"]) == 2
+    assert "--alignment-layer 2 is not one of the 2 " in capsys.readouterr().err

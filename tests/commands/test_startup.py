@@ -85,3 +85,19 @@ def test_how_to_find_the_others_needs_others():
     ):
         with pytest.raises(InputError, match="need --distributed"):
             Processes(**given).start()
+
+
+@pytest.mark.parametrize(
+    ("platforms", "reason"),
+    [("cuda", "its plug-in is not installed"), ("nonsense", "'nonsense' is not in")],
+)
+def test_devices_that_are_not_there_are_told(platforms, reason):
+    ended = subprocess.run(
+        [sys.executable, "-m", "transformer_jax", "bench", "multi30k_en_de"],
+        env=os.environ | {"JAX_PLATFORMS": platforms}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    last = ended.stderr.splitlines()[-1]
+    assert f"JAX cannot use the devices of JAX_PLATFORMS={platforms}" in last
+    assert reason in last

@@ -77,17 +77,17 @@ def test_an_ensemble_of_a_model_and_itself_is_the_model(source, capsys):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--continue"], "give --output with --continue."),
+        (["--continue"], "give a file as --output with --continue."),
         (["--output", "{complete}", "--continue"], "leave out --continue to "),
         (["--output", "{begun}"], "job: add --continue to go on"),
-        (["--output", "/dev/null"], "name one, or leave --output out"),
+        (["--output", "/dev/null", "--continue"], "/dev/null cannot be continued"),
         (["--n-best", "9"], "--n-best 9 must be at most beam_size="),
         (["--chunk-lines", "0"], "--chunk-lines 0 must be at least 1."),
     ],
 )
 def test_an_error_names_the_flags(source, tmp_path, capsys, flags, expected):
     paths = {"complete": tmp_path / "complete", "begun": tmp_path / "begun"}
-    paths["complete"].touch()
+    paths["complete"].write_text("ba\n")
     (tmp_path / "begun.partial").write_text("ba\n")
     journal = {"settings": {}, "lines": 1, "input_digest": "", "num_bytes": 3}
     (tmp_path / "begun.partial.json").write_text(json.dumps(journal))

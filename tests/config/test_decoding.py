@@ -33,7 +33,7 @@ def test_replace_changes_what_is_named_and_checks_it():
         ),
         (
             "x",
-            r"x is not a setting of decoding; expected one of batch_tokens, .*top_p\.",
+            r"x is not a setting of decoding; expected one of align.*top_p\.",
         ),
     ],
 )

@@ -120,6 +120,12 @@ def test_configurations_are_frozen_hashable_and_equal_by_value():
             "training.validation_bleu_sentences above 0.",
         ),
         (
+            TrainingConfig,
+            {"validation_bleu_sentences": 0, "best_metric": "chrf"},
+            "training.best_metric='chrf' needs translations: set it to 'loss', or "
+            "training.validation_bleu_sentences above 0.",
+        ),
+        (
             ExperimentConfig,
             {"model": ModelConfig(target_vocab_size=5, share_embeddings="none")},
             "model.target_vocab_size=5 needs tokenizer.shared=false.",

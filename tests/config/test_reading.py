@@ -162,3 +162,50 @@ def test_differences_name_each_setting_that_changed():
         "optimizer.max_gradient_norm: None -> 1.5",
     ]
     assert not list(differences(old, old))
+
+
+HEXADECIMAL = "0x" + 5_000 * "f"  # Python prints no number of that many digits.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f"[model]\nd_model = {HEXADECIMAL}",
+            r"model.d_model=.an integer of 20,000 bits. must",
+        ),
+        (
+            f"[mesh]\ndata = -{2**64}",
+            "mesh.data=-18446744073709551616 must have at most 63",
+        ),
+        (
+            f"[optimizer]\nepsilon = 1{'0' * 400}",
+            "optimizer.epsilon=.an integer of 1,329 bits",
+        ),
+        (f"[data]\ndataset = [{HEXADECIMAL}]", r"data.dataset=\(list\) must be a stri"),
+        (f"model = [{HEXADECIMAL}]", r"model=\(list\) must be a table of settings"),
+        ('"a\\nb" = 1', r"a\\nb is not a setting"),
+    ],
+)
+def test_values_that_nobody_can_print_are_refused_in_a_line(tmp_path, text, expected):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=expected) as raised:
+        load_config(path)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(InputError, match="1 is not a setting; expected one of"):
+        config_from_dict({1: 2})
+
+
+@pytest.mark.parametrize("name", ["/\0", "a\ud800", "a\0.toml"])
+def test_a_name_that_no_file_can_have_is_refused(name):
+    with pytest.raises(InputError, match="which no file can be called"):
+        load_config(name)
+
+
+def test_a_name_that_is_too_long_is_refused():
+    with pytest.raises(InputError, match=r"cannot be read \(File name too long\)"):
+        load_config("x" * 1_000)

@@ -19,6 +19,7 @@ def measured():
     return benchmark(one_layer_config(), num_steps=6, warmup_steps=1)
 
 
+@pytest.mark.slow
 def test_numbers_fit_each_other():
     config, found = one_layer_config(), measured()
     assert (found.device, found.num_devices, found.num_steps) == ("cpu", 8, 6)

@@ -1,16 +1,19 @@
 """A corpus on disk is the text, no more and no less."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from transformer_jax.config.experiment import TokenizerConfig
+from transformer_jax.config.experiment import DataConfig, TokenizerConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data import corpus_files
+from transformer_jax.data.batch import make_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.corpus_files import load_corpus, write_corpus
+from transformer_jax.data.pipeline import pack_corpus
 from transformer_jax.errors import InputError
 from transformer_jax.tokenizer.tokenizer import Tokenizer, train_tokenizer
 
@@ -19,6 +22,7 @@ PAIRS = [
     ("Two dogs.", "Zwei Hunde."),
     ("The weather was fine, and they played.", "Das Wetter war schön."),
 ]
+SIDES, KINDS = ("source", "target"), ("tokens", "offsets")
 EMPTY = [("", "Zwei."), ("Two.", " \t"), ("", ""), ("\u00a0", "x")]
 
 
@@ -91,6 +95,18 @@ def test_nothing_usable(tokenizer, tmp_path):
         with pytest.raises(InputError, match=f"all {len(pairs)} have an empty"):
             write_corpus(pairs, tokenizer, tmp_path / "train")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [f"{s}_{k}.bin" for s in SIDES for k in KINDS])
+def test_a_file_cut_short_while_it_is_read_is_noticed(name, tokenizer, tmp_path):
+    """Reading on would end the process with a bus error."""
+    corpus = write_corpus(PAIRS * 1_000, tokenizer, tmp_path / "train")
+    data = DataConfig(source_length=32, target_length=32, batch_tokens=64)
+    packed = pack_corpus(corpus, data, seed=0)
+    make_batch(corpus, packed, np.arange(2))
+    os.truncate(tmp_path / "train" / name, 8)
+    with pytest.raises(InputError, match=rf"train/{name}' was cut short while"):
+        make_batch(corpus, packed, np.arange(2))
 
 
 def test_interrupted_writing_leaves_the_old_one(tokenizer, tmp_path):

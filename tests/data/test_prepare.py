@@ -1,14 +1,16 @@
 """A work directory's data are made once, and again only when they would differ."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_runs import reversed_pairs, tiny_config
 
-from transformer_jax.data.prepare import prepare
+from transformer_jax.data.sentence_pairs import from_files, from_list
 from transformer_jax.errors import InputError
+from transformer_jax.training.preparation import prepare
 
 PAIRS = reversed_pairs(60)
 OTHERS = reversed_pairs(60, seed=1)
@@ -46,15 +48,110 @@ def test_a_second_time_nothing_is_made(tmp_path):
     np.testing.assert_array_equal(second.train.source.tokens, first.train.source.tokens)
 
 
-def test_other_pairs_make_another_corpus_of_the_same_tokenizer(tmp_path, caplog):
-    first = prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+def test_another_text_makes_tokenizer_and_corpus_again(tmp_path, caplog):
+    prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
     with caplog.at_level(logging.INFO):
         second = prepare(tiny_config(), tmp_path, train_pairs=OTHERS)
-    assert text_of(second) == OTHERS
-    assert second.tokenizer == first.tokenizer
+    assert "the tokenizer again: the training text is another" in caplog.text
     assert "belongs to another text or tokenizer: making it again" in caplog.text
-    changed = [*PAIRS[:59], ("ba ba ba", "be be be")]
+    assert text_of(second) == OTHERS
+    fresh = prepare(tiny_config(), tmp_path / "fresh", train_pairs=OTHERS)
+    assert second.tokenizer == fresh.tokenizer
+
+
+def test_every_line_of_the_text_counts(tmp_path):
+    """Also those between a thousand evenly spaced ones."""
+    pairs = reversed_pairs(4_000)
+    prepare(tiny_config(), tmp_path, train_pairs=pairs)
+    changed = [
+        (source, target if i % 4 == 0 else source)
+        for i, (source, target) in enumerate(pairs)
+    ]
     assert text_of(prepare(tiny_config(), tmp_path, train_pairs=changed)) == changed
+    one = [*changed[:2_001], ("ba ba ba", "be be be"), *changed[2_002:]]
+    assert text_of(prepare(tiny_config(), tmp_path, train_pairs=one)) == one
+    # Not even where the line ends may be anywhere.
+    moved = [("ba be", "bi"), ("ba", "be bi")]
+    texts = [from_list([(s.replace(" ", ""), t)]).digest() for s, t in moved]
+    assert len(set(texts)) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("kind", "unigram"), ("lowercase", True), ("character_coverage", 1.0)],
+)
+def test_other_settings_learn_the_tokenizer_again(setting, value, tmp_path, caplog):
+    pairs = [(source.capitalize(), target) for source, target in PAIRS]
+    prepare(tiny_config(), tmp_path, train_pairs=pairs)
+    config = tiny_config(**{f"tokenizer__{setting}": value})
+    again = prepare(config, tmp_path, train_pairs=pairs)
+    assert f"tokenizer.{setting}: " in caplog.text
+    fresh = prepare(config, tmp_path / "fresh", train_pairs=pairs)
+    assert again.tokenizer == fresh.tokenizer
+
+
+def test_a_wrong_text_put_right_leaves_nothing_of_it(tmp_path):
+    with pytest.raises(InputError, match="all 60 have an empty"):
+        prepare(
+            tiny_config(), tmp_path / "run", train_pairs=[(s, "") for s, _ in PAIRS]
+        )
+    mended = prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS)
+    fresh = prepare(tiny_config(), tmp_path / "fresh", train_pairs=PAIRS)
+    assert mended.tokenizer == fresh.tokenizer
+
+
+def test_an_interruption_between_record_and_tokenizer_is_noticed(tmp_path):
+    prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS)
+    fresh = prepare(tiny_config(), tmp_path / "fresh", train_pairs=OTHERS)
+    shutil.copy(tmp_path / "fresh" / "tokenizer.json", tmp_path / "run")
+    again = prepare(tiny_config(), tmp_path / "run", train_pairs=OTHERS)
+    assert again.tokenizer == fresh.tokenizer
+
+
+def test_a_damaged_tokenizer_is_learnt_again_where_it_was_learnt_here(tmp_path):
+    first = prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+    model = tmp_path / "tokenizer.model"
+    model.write_bytes(model.read_bytes()[:1_000])
+    assert prepare(tiny_config(), tmp_path, train_pairs=PAIRS).tokenizer == (
+        first.tokenizer
+    )
+    # One that its user has brought is not replaced.
+    model.write_bytes(model.read_bytes()[:1_000])
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"tokenizer\.model' is not a SentencePiece"):
+        prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+
+
+def test_a_damaged_corpus_is_made_again(tmp_path, caplog):
+    first = prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+    expected = np.array(first.train.source.tokens)
+    for name in ("manifest.json", "source_tokens.bin", "target_offsets.bin"):
+        path = tmp_path / "corpus" / "train" / name
+        path.write_bytes(path.read_bytes()[:-7])
+        again = prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+        assert name in caplog.text
+        np.testing.assert_array_equal(again.train.source.tokens, expected)
+
+
+def test_validation_references_stay_whatever_becomes_of_their_files(tmp_path):
+    """A file that shrinks must not kill the run; one that changes changes nothing."""
+    paths = {}
+    for split, pairs in (("train", PAIRS), ("validation", OTHERS)):
+        for side, column in (("source", 0), ("target", 1)):
+            path = tmp_path / f"{split}.{side}"
+            path.write_text("".join(f"{pair[column]}\n" for pair in pairs))
+            paths[f"data__{split}_{side}_path"] = str(path)
+    data = prepare(tiny_config(**paths), tmp_path / "run")
+    for side in ("source", "target"):
+        with (tmp_path / f"validation.{side}").open("r+") as file:
+            file.truncate(5)
+    assert list(data.validation_pairs) == OTHERS
+    # Training text that changes while it is read is an error, not another text.
+    pairs = from_files(tmp_path / "train.source", tmp_path / "train.target")
+    with (tmp_path / "train.target").open("r+") as file:
+        file.truncate(5)
+    with pytest.raises(InputError, match=r"train\.target has changed while"):
+        pairs.digest()
 
 
 def test_the_vocabulary_is_learnt_from_the_training_text_alone(tmp_path):
@@ -107,8 +204,9 @@ def test_files_named_by_the_settings_are_read(tmp_path):
     assert (tmp_path / "run" / "tokenizer.model").exists()
 
 
-def test_a_tokenizer_of_another_size_is_not_replaced(tmp_path):
+def test_the_tokenizer_of_a_user_is_not_replaced(tmp_path):
     prepare(tiny_config(), tmp_path, train_pairs=PAIRS)
+    (tmp_path / "tokenizer.json").unlink()
     files = files_of(tmp_path)
     with pytest.raises(InputError, match=r"model\.vocab_size=299 .* has 300"):
         prepare(tiny_config(model__vocab_size=299), tmp_path, train_pairs=PAIRS)

@@ -12,7 +12,6 @@ import numpy as np
 from reference_search import Found
 
 from transformer_jax.decoding.beam_search import beam_search
-from transformer_jax.decoding.history import visible_places
 
 PAD, EOS = 0, 1
 BOS = PAD
@@ -76,7 +75,7 @@ def make_step(weights):
         }
         read = weights["embedding"][cache["tokens"]]
         read *= weights["place"][cache["positions"]]
-        seen = visible_places(history, None).astype(jnp.float32)
+        seen = history.visible_places().astype(jnp.float32)
         summed = jnp.einsum("bkp,bpw->bkw", seen, read)
         summed /= jnp.sqrt(positions + 1.0)[:, None, None]
         hidden = jnp.tanh(summed + cache["memory"][:, None])

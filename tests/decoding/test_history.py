@@ -10,7 +10,6 @@ from transformer_jax.decoding.history import (
     advance_history,
     empty_history,
     gather,
-    visible_places,
 )
 from transformer_jax.model.masks import AttentionPattern
 
@@ -43,7 +42,7 @@ def test_a_hypothesis_sees_its_ancestors_and_itself(window):
                 for when, where in line:
                     if window is None or step - when <= window:
                         expected[row, place, when % SLOTS, where] = True
-        found = visible_places(history, window)
+        found = history.visible_places(window)
         np.testing.assert_array_equal(found, expected.reshape(BATCH, BEAM, -1))
         assert (history.slot == step % SLOTS).all()
 
@@ -63,7 +62,7 @@ def test_a_hypothesis_alone_sees_a_row_of_the_causal_mask(window):
     for position in range(SLOTS):
         history = add_own_place(history)
         np.testing.assert_array_equal(
-            visible_places(history, window)[0, 0], whole[0, position]
+            history.visible_places(window)[0, 0], whole[0, position]
         )
         history = advance_history(history, jnp.zeros((1, 1), jnp.int32))
 

@@ -86,20 +86,20 @@ def test_a_device_keeps_its_part_of_the_state_alone():
         (
             {"tensor": 8},
             {"num_heads": 4},
-            "params/decoder/cross_attention/key/kernel: its axis 'heads' of size 4 "
+            "decoder/cross_attention/key/kernel: its axis 'heads' of size 4 "
             "must be a multiple of mesh.tensor=8, over which it is spread: change "
             "either.",
         ),
         (
             {"tensor": 2},
             {"vocab_size": 65},
-            "params/embedding/matrix: its axis 'vocab' of size 65 must be a multiple "
+            "embedding/matrix: its axis 'vocab' of size 65 must be a multiple "
             "of mesh.tensor=2, over which it is spread: change either.",
         ),
         (
             {"fsdp": 8},
             {"d_model": 36},
-            "params/decoder/cross_attention/key/kernel: its axis 'embed' of size 36 "
+            "decoder/cross_attention/key/kernel: its axis 'embed' of size 36 "
             "must be a multiple of mesh.fsdp=8, over which it is spread: change "
             "either.",
         ),

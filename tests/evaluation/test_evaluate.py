@@ -6,14 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_runs import trained_run
+from sacrebleu.tokenizers import tokenizer_ja_mecab, tokenizer_ko_mecab
+from tiny_runs import WORDS, tiny_config, trained_run
 
 from transformer_jax.checkpoints.averaging import average_checkpoints
+from transformer_jax.data.sentence_pairs import from_files, from_list
 from transformer_jax.errors import InputError
+from transformer_jax.evaluation.corpus_loss import encode_corpus, split_batches
 from transformer_jax.evaluation.evaluate import evaluate
+from transformer_jax.evaluation.text_scores import choose_scoring
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
 from transformer_jax.text_metrics.quality import translation_quality
+from transformer_jax.translation.translator import Translator
 
 # Its target is longer than a row of training.
 LONG = ("ba be bi", " ".join(["bi", "be", "ba"] * 13))
@@ -81,6 +86,31 @@ def test_validation_in_training_gives_the_same_numbers():
     assert line["bleu"] == corpus_bleu(translations, references).bleu
 
 
+def test_a_pair_that_is_too_long_has_the_loss_of_its_parts(pairs):
+    """Two of these sentences are more than the 24 tokens of a source in one piece."""
+    parts = [
+        (f"{word} ba be bi bo bu ko ki mi ma bu.", f"bu ma mi ki ko bu bo be {word}.")
+        for word in WORDS
+    ]
+    long = tuple(" ".join(side) for side in zip(*parts, strict=True))
+    found = evaluate(trained_run().workdir, pairs=[pairs[0], long, pairs[1]]).scores
+    loss, nll = reference_losses([*pairs[:2], *parts])
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
+    assert found["nll"] == pytest.approx(nll, rel=1e-5)
+    assert found["num_sentences"] == 3
+
+
+def test_rows_are_of_bounded_length(pairs):
+    translator = trained_run().result.translator
+    config, mesh, tokenizer = translator.config, translator.mesh, translator.tokenizer
+    long = " ".join(["ba be bi. bo bu."] * 400)
+    corpus = encode_corpus([long, "ba"], [long, "be"], tokenizer)
+    batches = list(split_batches(corpus, config, mesh, tokenizer))
+    assert max(batch.source.shape[1] for batch in batches) <= 4 * 24
+    tokens = sum(int((batch.target_segments != 0).sum()) for batch in batches)
+    assert tokens > int(corpus.target_lengths.sum())  # The end of each part.
+
+
 @pytest.mark.smoke
 def test_every_pair_is_translated_and_scored(result, pairs):
     scores = result.scores
@@ -139,3 +169,76 @@ def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_
 def test_nothing_to_evaluate_is_an_error(pairs, message):
     with pytest.raises(InputError, match=message):
         evaluate(trained_run().workdir, pairs=pairs)
+
+
+def test_names_of_files_that_are_not_german_get_no_german_protocol(
+    pairs, tmp_path, caplog
+):
+    files = {}
+    for suffix, index in ("en", 0), ("de", 1), ("fr", 1):
+        files[suffix] = tmp_path / f"test.{suffix}"
+        files[suffix].write_text("".join(f"{pair[index]}\n" for pair in pairs[:2]))
+    german = evaluate(
+        trained_run().workdir, pairs=from_files(files["en"], files["de"])
+    ).scores
+    assert "paper_bleu" in german
+    assert "is named as" not in caplog.text
+    french = evaluate(
+        trained_run().workdir, pairs=from_files(files["en"], files["fr"])
+    ).scores
+    paper = {"paper_bleu", "paper_bleu_signature"}
+    assert french == {k: v for k, v in german.items() if k not in paper}
+    assert caplog.text.count(f"but {files['fr']} is named as fr: taken for fr") == 1
+
+
+def test_the_tokenizer_can_be_chosen_and_is_looked_at_first(pairs, monkeypatch):
+    found = evaluate(trained_run().workdir, pairs=pairs[:2], tokenizer="char").scores
+    assert "|tok:char|" in found["bleu_signature"]
+    monkeypatch.setattr(tokenizer_ko_mecab, "MeCab", None)
+    monkeypatch.setattr(Translator, "from_checkpoint", None)
+    with pytest.raises(InputError, match=r"'sacrebleu\[ko\]'"):
+        evaluate(trained_run().workdir, pairs=pairs[:2], tokenizer="ko-mecab")
+    with pytest.raises(InputError, match="tokenizer=14a must be one of 13a"):
+        evaluate(trained_run().workdir, pairs=pairs[:2], tokenizer="14a")
+
+
+def test_missing_packages_of_the_language_cost_no_translation(pairs, monkeypatch):
+    monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
+    translator = trained_run().result.translator
+    config = tiny_config(data__target_language="Japanese")
+    monkeypatch.setattr(translator, "config", config)
+    monkeypatch.setattr(translator, "n_best", None)
+    monkeypatch.setattr(Translator, "from_checkpoint", lambda *_: translator)
+    with pytest.raises(InputError, match=r"ja-mecab needs .*'sacrebleu\[ja\]'"):
+        evaluate(trained_run().workdir, pairs=pairs[:2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokenizer", "expected"),
+    [
+        ({}, None, ("13a", True)),
+        ({"data__target_language": "German"}, None, ("13a", True)),
+        ({"data__target_language": "zho_Hans"}, None, ("zh", False)),
+        ({"data__target_language": "zh"}, "intl", ("intl", False)),
+        (
+            {"data__target_language": "zh", "training__bleu_tokenizer": "char"},
+            None,
+            ("char", False),
+        ),
+        (
+            {"data__target_language": "zh", "training__bleu_tokenizer": "char"},
+            "zh",
+            ("zh", False),
+        ),
+        # The model speaks French, whatever the default says.
+        (
+            {"data__train_source_path": "a.en", "data__train_target_path": "a.fr"},
+            None,
+            ("13a", False),
+        ),
+    ],
+)
+def test_scoring_by_argument_setting_and_language(changes, tokenizer, expected):
+    data = from_list([("a", "b")])
+    found = choose_scoring(tiny_config(**changes), data, tokenizer)
+    assert (found.tokenizer, found.by_paper) == expected

@@ -12,8 +12,8 @@ from transformer_jax.file_translation.parts import (
     part_path,
 )
 from transformer_jax.file_translation.resumable_output import (
-    finish,
     open_resumable,
+    read_complete,
     read_journal,
 )
 
@@ -43,12 +43,32 @@ def files(folder):
 def test_what_was_written_is_gone_on_with(tmp_path):
     path = tmp_path / "out.partial"
     interrupted(path, ["ä\n", "b\nb\n"])
-    with open_resumable(path, SETTINGS, resume=True) as out:
+    final = tmp_path / "out"
+    with open_resumable(path, SETTINGS, resume=True, destination=final) as out:
         assert (out.journal.lines, out.journal.input_digest) == (2, "digest of 2")
         out.append("c\n", 3, "digest of 3")
-    assert path.read_text(encoding="utf-8") == "ä\nb\nb\nc\n"
-    finish(path, tmp_path / "out")
-    assert files(tmp_path) == ["out"]
+        assert files(tmp_path) == ["out.partial", "out.partial.json"]
+    assert final.read_text(encoding="utf-8") == "ä\nb\nb\nc\n"
+    assert files(tmp_path) == ["out", "out.complete.json"]
+    journal = read_complete(final)
+    assert (journal.lines, journal.input_digest) == (3, "digest of 3")
+
+
+def test_a_job_that_is_not_continued_leaves_the_output_alone(tmp_path):
+    path, final = tmp_path / "out.partial", tmp_path / "out"
+    for resume, left in ((True, ["out", "out.complete.json"]), (False, ["out"])):
+        with open_resumable(path, SETTINGS, resume, destination=final) as out:
+            out.append("a\n", 1, "digest of 1")
+        assert files(tmp_path) == left
+
+
+def test_a_file_without_bytes_is_begun_anew(tmp_path):
+    """As a job leaves it that is killed before its first journal, or after its last."""
+    path = tmp_path / "out.partial"
+    interrupted(path, ["a\n"])
+    path.write_bytes(b"")
+    with open_resumable(path, SETTINGS, resume=False) as out:
+        assert out.journal.lines == 0
 
 
 def test_what_no_journal_speaks_of_is_cut_off(tmp_path):
@@ -100,7 +120,10 @@ def test_only_the_same_job_is_gone_on_with(tmp_path, settings, expected):
     assert read_journal(path).settings == SETTINGS
 
 
-@pytest.mark.parametrize("damage", ["no journal", "half a journal", "too short"])
+@pytest.mark.parametrize(
+    "damage",
+    ["no journal", "half a journal", "other types", "negative", "too short"],
+)
 def test_what_cannot_be_trusted_is_refused_and_kept(tmp_path, damage):
     path, journal = tmp_path / "out.partial", tmp_path / "out.partial.json"
     interrupted(path, ["a\n", "b\n"])
@@ -108,6 +131,9 @@ def test_what_cannot_be_trusted_is_refused_and_kept(tmp_path, damage):
         journal.unlink()
     elif damage == "half a journal":
         journal.write_text(journal.read_text()[:20])
+    elif damage in ("other types", "negative"):
+        wrong = {"settings": None} if damage == "other types" else {"num_bytes": -1}
+        journal.write_text(json.dumps(json.loads(journal.read_text()) | wrong))
     else:
         path.write_text("a\n")
     before = path.read_text()

@@ -15,6 +15,7 @@ from tiny_runs import reversed_pairs, trained_run
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.parts import join_parts, part_path
 from transformer_jax.file_translation.translate import translate_file
+from transformer_jax.scoring.alignment import align
 from transformer_jax.translation.translator import Translator
 
 # What lines may hold: nothing, spaces, control characters, what ends a line elsewhere,
@@ -33,16 +34,6 @@ STRANGE = [
     "mi\r",
     "ba be bi",
 ]
-
-
-@pytest.fixture(scope="module")
-def translator():
-    return Translator.from_checkpoint(trained_run().workdir)
-
-
-@pytest.fixture(scope="module")
-def sources():
-    return [source for source, _ in reversed_pairs(22, seed=5)]
 
 
 def write(path, lines):
@@ -117,6 +108,28 @@ def test_n_best_and_alignments(translator, sources, tmp_path):
     assert [r["alignment"] for r in records] == [f[3] for f in fields[::2]]
 
 
+def test_a_line_in_parts_has_the_links_of_its_parts(translator, sources, tmp_path):
+    long = " ".join(f"{source}. Ko ba." for source in sources)
+    source, output = write(tmp_path / "in", [sources[0], long]), tmp_path / "out"
+    options = {"min_length": 6, "max_extra_length": 5, "max_source_tokens": 48}
+    translate_file(
+        translator, source, output, alignments=True, format="jsonl", **options
+    )
+    record = json.loads(lines_of(output)[1])
+    ((best,),) = translator.n_best([long], 1, **options)
+    assert len(best.parts) > 3
+    assert "parts" not in record
+    assert record["text"] == best.text
+    expected, before = [], [0, 0]
+    for part, text in best.parts:
+        for first, second in align(translator, [part], [text], **options)[0]:
+            expected.append(f"{first + before[0]}-{second + before[1]}")
+        before = [before[0] + len(part.split()), before[1] + len(text.split())]
+    assert before == [len(long.split()), len(best.text.split())]
+    assert record["alignment"].split() == expected
+    assert len(expected) == before[1] > len(best.parts)
+
+
 def test_each_line_begins_with_its_prefix(translator, sources, tmp_path):
     source, output = write(tmp_path / "in", sources[:6]), tmp_path / "out"
     wanted = ["ba", "", "ko ku", "", "", "mi"]
@@ -136,7 +149,7 @@ def test_a_line_that_is_too_long_is_refused_by_number(translator, sources, tmp_p
     with pytest.raises(InputError, match=r"in: line 7 has \d+ tokens, more than"):
         translate_file(translator, source, tmp_path / "out", **options)
     assert files(tmp_path) == ["in", "out.partial", "out.partial.json"]
-    assert len(lines_of(tmp_path / "out.partial")) == 4
+    assert len(lines_of(tmp_path / "out.partial")) == 6
 
 
 # Little to compile.
@@ -166,6 +179,7 @@ def killed_while_writing(source, output, after_bytes):
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_job_killed_while_writing_continues_to_the_same_file(translator, tmp_path):
     # So many lines that it cannot be done before it is killed.
     sources = [source for source, _ in reversed_pairs(100, seed=6, longest=2)]
@@ -190,7 +204,7 @@ def test_a_job_killed_while_writing_continues_to_the_same_file(translator, tmp_p
     whole = tmp_path / "whole"
     translate_file(translator, source, whole, **KILLED)
     assert output.read_bytes() == whole.read_bytes()
-    assert files(tmp_path) == ["in", "out", "whole"]
+    assert files(tmp_path) == ["in", "out", "out.complete.json", "whole"]
 
 
 def test_another_model_does_not_continue(translator, sources, tmp_path):
@@ -204,14 +218,6 @@ def test_another_model_does_not_continue(translator, sources, tmp_path):
     write(source, sources)  # The line is gone; what was done is as it was.
     translate_file(translator, source, output, resume=True, **options)
     assert lines_of(output) == translator.translate(sources)
-
-
-def test_what_is_complete_is_not_done_again_by_accident(translator, sources, tmp_path):
-    source, output = write(tmp_path / "in", sources[:2]), tmp_path / "out"
-    translate_file(translator, source, output, resume=True)
-    with pytest.raises(InputError, match="out is complete, there is nothing"):
-        translate_file(translator, source, output, resume=True)
-    translate_file(translator, source, output)
 
 
 def test_parts_make_the_same_file(translator, sources, tmp_path):
@@ -244,9 +250,12 @@ def test_parts_make_the_same_file(translator, sources, tmp_path):
         ({"input": None, "part": (0, 2)}, "several processes cannot share"),
         ({"output": None, "part": (0, 2)}, "several processes cannot share"),
         ({"part": (2, 2)}, "part="),
-        ({"output": None, "resume": True}, "give output= with resume=True"),
-        ({"output": Path("/")}, "/ is not a file"),
-        ({"output": Path("/dev/null")}, "/dev/null is not a file"),
+        ({"output": None, "resume": True}, "give a file as output= with resume=True"),
+        ({"output": Path("/")}, "/: cannot be written .Is a directory"),
+        (
+            {"output": Path("/dev/null"), "resume": True},
+            "/dev/null cannot be continued",
+        ),
         ({"chunk_lines": 0}, "chunk_lines=0"),
         ({"n_best": 50}, "beam_size"),
         ({"format": "json"}, "format='json' must be one of 'text', 'jsonl'"),

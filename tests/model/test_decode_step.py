@@ -12,7 +12,6 @@ from transformer_jax.decoding.history import (
     add_own_place,
     advance_history,
     empty_history,
-    visible_places,
 )
 from transformer_jax.model.cache import DecoderCache, empty_key_values
 from transformer_jax.model.transformer import Transformer
@@ -70,7 +69,7 @@ def run_steps(config, dtype, params, source, source_segments, tokens, parents):
         history = add_own_place(history._replace(ancestors=ancestors))
         logits, cache, attention = apply(
             weights, tokens, cache, positions, history.slot[0],
-            visible_places(history, config.attention_window), method="decode_step",
+            history.visible_places(config.attention_window), method="decode_step",
         )  # fmt: skip
         return (cache, advance_history(history, parents)), (logits, attention)
 

@@ -7,8 +7,8 @@ from tiny_runs import tiny_config, trained_run
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import InputError
 from transformer_jax.scoring.teacher_forcing import (
-    corpus_from_texts,
     corpus_from_tokens,
+    parts_from_texts,
     run_on_pairs,
 )
 from transformer_jax.translation.translator import Translator
@@ -90,7 +90,7 @@ def test_attention_bounds_the_rows_of_long_pairs(translator):
 )
 def test_texts_that_are_no_pairs(translator, sources, targets, message):
     with pytest.raises(InputError, match=message):
-        corpus_from_texts(translator, sources, targets)
+        parts_from_texts(translator, sources, targets, DecodingConfig())
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_learned_positions_are_used_to_the_last_and_not_beyond(
 ):
     config = tiny_config(model__positions="learned", model__max_length=40)
     learned = Translator(config, random_params(config.model), translator.tokenizer)
-    fits, exceeds = (
-        corpus_from_tokens(learned, [[5]], [[5] * number]) for number in (40, 41)
-    )
+    fits = corpus_from_tokens(learned, [[5]], [[5] * 40])
     ((_, batch, _),) = batches(learned, fits, 128)
     assert batch.source.shape[1] == 40
-    with pytest.raises(InputError, match=r"41 tokens, .* model\.max_length=40"):
-        batches(learned, exceeds, 128)
+    with pytest.raises(
+        InputError, match=r"target of pair 1 has 41 tokens .* model\.max_length=40"
+    ):
+        corpus_from_tokens(learned, [[5]], [[5] * 41])

@@ -1,15 +1,23 @@
 """Lines of text files: what ends a line, and what is refused."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
 from transformer_jax.errors import InputError
 from transformer_jax.storage import text_lines
+from transformer_jax.storage.text_encoding import open_bytes
 from transformer_jax.storage.text_lines import TextLines
 
 # Without the time of writing, which would be in the names of tests.
 PACKED = gzip.compress(b"text\n" * 1000, mtime=0)
+
+
+@pytest.mark.parametrize("read", [TextLines, lambda name: open_bytes(Path(name))])
+def test_a_name_that_no_file_can_have_is_refused(read):
+    with pytest.raises(InputError, match="which no file can be called"):
+        read("a\0b")
 
 
 def lines_of(path, content):
@@ -56,7 +64,6 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     content = "ä\r\n\n\nlonger line\n\n日本\n\nend".encode()
     expected = lines_of(tmp_path / "text", content)
     monkeypatch.setattr(text_lines, "_CHUNK_BYTES", chunk)
-    monkeypatch.setattr(text_lines, "_CHUNK_LINES", chunk)
     assert lines_of(tmp_path / "text", content) == expected
 
 
@@ -73,7 +80,7 @@ def test_gz_is_read_as_the_plain_file(tmp_path):
 def test_invalid_utf8_is_refused_with_its_line(
     tmp_path, monkeypatch, before, bad, chunk
 ):
-    monkeypatch.setattr(text_lines, "_CHUNK_LINES", chunk)
+    monkeypatch.setattr(text_lines, "_CHUNK_BYTES", chunk)
     path = tmp_path / "text"
     path.write_bytes("ä\n\n".encode() + before + bad + b"\nlast\n")
     with pytest.raises(InputError, match=r"text, line 3: not UTF-8") as caught:

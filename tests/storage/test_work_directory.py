@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from buckets import mount
 from processes import answers
 from tiny_runs import reversed_pairs, tiny_config
 
+from transformer_jax.checkpoints.setting_aside import set_aside
+from transformer_jax.cli import main
 from transformer_jax.config.reading import config_to_dict, load_config
-from transformer_jax.data.prepare import prepare
 from transformer_jax.errors import InputError
+from transformer_jax.storage import directory_lock
 from transformer_jax.storage.work_directory import (
     local_cache,
     work_directory,
@@ -20,6 +23,7 @@ from transformer_jax.storage.work_directory import (
 )
 from transformer_jax.training import reporting
 from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.preparation import prepare
 from transformer_jax.training.reporting import Reporter
 from transformer_jax.training.start import write_config
 
@@ -71,26 +75,69 @@ def test_files_are_written_whole(bucket, tmp_path, where):
     assert [found.name for found in path.parent.glob("file*")] == ["file"]
 
 
+def test_links_are_written_through_and_devices_never_replaced(tmp_path):
+    real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
+    real.parent.mkdir()
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    write_whole(work_directory(link), b"new")
+    assert (link.is_symlink(), real.read_bytes()) == (True, b"new")
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    write_whole(work_directory(pipe), b"new")
+    reader.join()
+    assert (read, pipe.is_fifo()) == ([b"new"], True)
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert os.fspath(work_directory("~/runs/one")) == f"{tmp_path}/runs/one"
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "is empty"), ("file", "File exists")])
+def test_no_directory_can_be_made_there(name, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "a").write_text("ba\n")
+    for command in ("train", "prepare"):
+        texts = [f"--data.train-{side}-path=a" for side in ("source", "target")]
+        texts.append("--data.batch-tokens=3072")
+        assert main([command, "own_pairs", "--workdir", name, *texts]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "file").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "file"]
+
+
 def test_settings_are_read_where_they_were_written(bucket):
     config = tiny_config(training__seed=3)
     write_config(config, work_directory(RUN))
     assert config_to_dict(load_config(f"{RUN}/config.json")) == config_to_dict(config)
 
 
+def without_locks(bucket) -> list[str]:
+    """What was written, but for the lock and its heartbeats."""
+    return [name for name in bucket.written if not name.endswith("/lock.json")]
+
+
 def test_hosts_share_tokenizer_and_corpus_through_the_bucket(bucket, monkeypatch):
+    monkeypatch.setattr(directory_lock, "_SETTLING_SECONDS", 0.0)
     config, pairs = tiny_config(), reversed_pairs(50)
     first = prepare(config, RUN, train_pairs=pairs)
-    written = list(bucket.written)
-    assert written[0] == "bucket/runs/one/tokenizer.model"
+    written = without_locks(bucket)
+    assert written[:2] == [
+        "bucket/runs/one/tokenizer.json", "bucket/runs/one/tokenizer.model"
+    ]  # fmt: skip
     # Who finds a manifest finds all of the corpus.
     assert written[-1] == "bucket/runs/one/corpus/train/manifest.json"
-    assert len(written) == 6
+    assert len(written) == 7
     # The same host again, then another one.
     for cache in (None, f"{bucket.root}/../other cache"):
         if cache is not None:
             monkeypatch.setenv("TRANSFORMER_JAX_CACHE", cache)
         again = prepare(config, RUN, train_pairs=pairs)
-        assert bucket.written == written, "nothing is made a second time"
+        assert without_locks(bucket) == written, "nothing is made a second time"
         assert again.tokenizer == first.tokenizer
         np.testing.assert_array_equal(
             again.train.source.tokens, first.train.source.tokens
@@ -98,7 +145,7 @@ def test_hosts_share_tokenizer_and_corpus_through_the_bucket(bucket, monkeypatch
         assert isinstance(again.train.source.tokens, np.memmap)
     changed = prepare(config, RUN, train_pairs=pairs[:-1])
     assert changed.train.num_pairs == 49
-    assert len(bucket.written) == 6 + 5, "another text is stored anew"
+    assert len(without_locks(bucket)) == 7 + 7, "another text is stored anew"
 
 
 def test_lines_are_in_the_bucket_from_time_to_time(bucket, monkeypatch):
@@ -118,6 +165,15 @@ def test_lines_are_in_the_bucket_from_time_to_time(bucket, monkeypatch):
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
     (events,) = work_directory(RUN).glob("events.*")
     assert b"train/loss" in events.read_bytes()
+
+
+def test_a_checkpoint_in_a_bucket_is_set_aside(bucket):
+    run = work_directory(RUN)
+    for _ in range(2):
+        (run / "checkpoints" / "3" / "file").write_text("whole")
+        set_aside(run, run / "checkpoints" / "3")
+    left = sorted(os.fspath(path.relative_to(run)) for path in run.glob("*/*/file"))
+    assert left == ["set_aside/3-2/file", "set_aside/3/file"]
 
 
 def test_each_bucket_has_a_cache_of_its_own(bucket):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_runs import tiny_config
 
 from transformer_jax.config.experiment import OptimizerConfig
 from transformer_jax.training.optimizer import (
@@ -63,8 +64,14 @@ def adam(gradients, *, d_model, warmup_steps, scale=1.0):
         yield updates
 
 
+def experiment(config, num_steps=100):
+    return tiny_config(model__d_model=16, training__num_steps=num_steps).replace(
+        optimizer=config
+    )
+
+
 def assert_updates(config, gradients, expected):
-    optimizer = make_optimizer(config, d_model=16, num_steps=100)
+    optimizer = make_optimizer(experiment(config))
     state = optimizer.init({name: jnp.zeros(shape) for name, shape in SHAPES.items()})
     update = jax.jit(optimizer.update)
     for gradient, reference in zip(gradients, expected, strict=True):
@@ -106,7 +113,7 @@ def test_clipping_scales_larger_gradients_to_the_global_norm():
 @pytest.mark.parametrize("max_gradient_norm", [None, 1.0])
 def test_state_is_float32(max_gradient_norm):
     config = OptimizerConfig(max_gradient_norm=max_gradient_norm)
-    state = make_optimizer(config, 16, 100).init({"a": jnp.zeros(3)})
+    state = make_optimizer(experiment(config)).init({"a": jnp.zeros(3)})
     floats = [leaf for leaf in jax.tree.leaves(state) if leaf.ndim]
     assert len(floats) == 2
     assert all(leaf.dtype == jnp.float32 for leaf in floats)
@@ -115,7 +122,7 @@ def test_state_is_float32(max_gradient_norm):
 def test_a_cooldown_falls_linearly_to_zero_after_the_last_update():
     config = OptimizerConfig(warmup_steps=5, cooldown_steps=10)
     paper = inverse_square_root_schedule(16, 5)
-    schedule = make_schedule(config, 16, 40)
+    schedule = make_schedule(experiment(config, num_steps=40))
     factors = [float(schedule(count) / paper(count)) for count in range(41)]
     np.testing.assert_allclose(factors[:31], 1.0)
     np.testing.assert_allclose(factors[30:], np.linspace(1.0, 0.0, 11), atol=1e-6)

@@ -9,9 +9,9 @@ from tiny_runs import VOCAB_SIZE, reversed_pairs
 
 from transformer_jax.config.experiment import TokenizerConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import train_tokenizer
 from transformer_jax.translation.long_sentences import (
-    TooLongError,
     split_at_sentence_ends,
     split_long_sentences,
 )
@@ -172,9 +172,16 @@ def test_sentences_that_fit_are_left_as_they_are(tokenizer):
 
 def test_the_first_sentence_that_is_too_long_is_named(tokenizer):
     sentences = ["ba be", "", "ko ku. " * 20, "mi " * 50]
-    with pytest.raises(TooLongError, match=r"sentence 3 has \d+ tokens.*=12") as caught:
+    with pytest.raises(SentenceError, match=r"sentence 3 has \d+ tokens.*=12") as error:
         split_long_sentences(sentences, tokenizer, 12, "refuse")
-    assert caught.value.index == 2
+    assert list(error.value.problems) == [2, 3]
+
+
+def test_what_cannot_be_cut_has_no_place_in_a_table_of_positions(tokenizer):
+    """An emoji is four tokens, a space before it and the end of sentence."""
+    with pytest.raises(SentenceError, match=r"sentence 2 has 6 tokens that .*length=5"):
+        split_long_sentences(["ba", "ba \U0001f600"], tokenizer, 5, positions=5)
+    assert split_long_sentences(["\U0001f600"], tokenizer, 5).owners == [0]
 
 
 @pytest.mark.parametrize(

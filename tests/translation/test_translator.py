@@ -245,35 +245,7 @@ def test_a_tokenizer_of_another_model_is_refused(trained):
         Translator(config, trained.params, trained.tokenizer)
 
 
-@pytest.mark.parametrize(
-    ("sentences", "message"),
-    [
-        (None, "sentences=None must be a list"),
-        (5, "sentences=5 must be a list"),
-        ((text for text in ["ba"]), "must be a list of sentences"),
-        (["ba", 5], r"sentences\[1\]=5 must be a string"),
-        ([["ba"]], r"sentences\[0\]=\['ba'\] must be a string"),
-    ],
-)
-def test_what_is_no_list_of_sentences_is_refused(trained, sentences, message):
-    with pytest.raises(InputError, match=message):
-        trained.translate(sentences)
-
-
-def test_arrays_of_strings_are_sentences(trained):
-    assert trained.translate(np.array(["ba", "be"])) == trained.translate(["ba", "be"])
-
-
 @pytest.mark.parametrize("n", [2.0, None, "2", True])
 def test_a_number_of_translations_is_an_integer(trained, n):
     with pytest.raises(InputError, match=f"n={n!r} must be an integer"):
         trained.n_best(["ba"], n)
-
-
-@pytest.mark.parametrize(
-    ("prefixes", "message"),
-    [("ba", "prefixes='ba' is one string"), ([None], r"prefixes\[0\]=None must be a")],
-)
-def test_prefixes_are_strings(trained, prefixes, message):
-    with pytest.raises(InputError, match=message):
-        trained.translate(["ba"], prefixes=prefixes)

@@ -10,17 +10,21 @@ import jax
 import numpy as np
 
 from transformer_jax.checkpoints.contents import (
+    AVERAGE,
     averaged_steps,
     is_checkpoint,
     load_description,
     load_params_to_host,
-    save_average,
     stored_params,
     time_written,
 )
-from transformer_jax.checkpoints.manager import AVERAGE, CHECKPOINTS, Checkpoints
+from transformer_jax.checkpoints.errors import DamagedCheckpoint, IncompleteCheckpoint
+from transformer_jax.checkpoints.reader import CHECKPOINTS, StoredCheckpoints
+from transformer_jax.checkpoints.saving_parameters import write_parameters
+from transformer_jax.config.checks import require_type
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
+from transformer_jax.model.size import shapes_of
 from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
 
 # The paper averages 5 checkpoints of the base model.
@@ -64,10 +68,16 @@ def average_checkpoints(
 
     Paper: section 6.1: the last 5 for base, 20 for big, written 10 minutes apart.
     """
+    for name, value, kind in (
+        ("last", last, int | None),
+        ("minutes", minutes, float | None),
+        *(("steps", step, int) for step in steps),
+    ):
+        require_type(name, value, kind)
     folder = work_directory(workdir)
-    with contextlib.closing(Checkpoints(folder)) as checkpoints:
-        existing = checkpoints.steps
-    paths = {step: folder / CHECKPOINTS / str(step) for step in existing}
+    checkpoints = StoredCheckpoints(folder)
+    existing = checkpoints.steps
+    paths = {step: checkpoints.directory(step) for step in existing}
     if steps:
         chosen = _choose_named(steps, existing, folder, last, minutes)
     else:
@@ -75,12 +85,12 @@ def average_checkpoints(
     if output is None:
         destination = folder / AVERAGE / str(chosen[-1])
     else:
-        destination = _check_free(work_directory(output))
+        destination = _check_free(work_directory(output), folder)
     directories = [paths[step] for step in chosen]
     _check_alike(directories)
     config, tokenizer = load_description(directories[-1])
     params = _mean(directories)
-    save_average(destination, params, chosen, config, tokenizer)
+    write_parameters(destination, config, params, tokenizer, averaged_steps=chosen)
     logger.info("averaged the checkpoints of steps %s", ", ".join(map(str, chosen)))
     return destination
 
@@ -152,7 +162,7 @@ def choose_spaced(
     return taken
 
 
-def _check_free(directory: StoredPath) -> StoredPath:
+def _check_free(directory: StoredPath, workdir: StoredPath) -> StoredPath:
     """Returns the directory, if it is new, empty or an average."""
     is_free = not directory.exists() or (
         directory.is_dir() and not any(directory.iterdir())
@@ -161,6 +171,11 @@ def _check_free(directory: StoredPath) -> StoredPath:
     if not (is_free or is_average):
         raise InputError(
             f"output={directory} is there already and no average: name another."
+        )
+    if directory.parent == workdir / CHECKPOINTS:
+        raise InputError(
+            f"output={directory} is among the checkpoints of the run, where an average "
+            "would be taken for one of them: name another."
         )
     return directory
 
@@ -171,6 +186,9 @@ def _reading(directory: StoredPath) -> Iterator[None]:
     try:
         yield
     except (OSError, KeyError, ValueError) as error:
+        is_removed = isinstance(error, IncompleteCheckpoint)
+        if isinstance(error, DamagedCheckpoint) and not is_removed:
+            raise
         raise InputError(
             f"{os.fspath(directory)} cannot be read "
             f"({' '.join(str(error).split()):.200}): a run that goes on removes old "
@@ -198,7 +216,8 @@ def _check_alike(directories: Sequence[StoredPath]) -> None:
     found = []
     for directory in directories:
         with _reading(directory):
-            found.append((_shapes(directory), load_description(directory)[1]))
+            shapes = shapes_of(stored_params(directory))
+            found.append((shapes, load_description(directory)[1]))
     first, *others = found
     names = [directory.name for directory in directories]
     for name, (shapes, tokenizer) in zip(names[1:], others, strict=True):
@@ -214,11 +233,3 @@ def _check_alike(directories: Sequence[StoredPath]) -> None:
                 f"the checkpoints of steps {names[0]} and {name} are of different "
                 f"models, {differing[0]} is not the same: average those of one run."
             )
-
-
-def _shapes(directory: StoredPath) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every parameter by its path."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(stored_params(directory))
-    }

@@ -1,45 +1,44 @@
 """Checkpoints on disk, through Orbax.
 
 A checkpoint `checkpoints/<step>/` has the items `params`, `training` (the rest of the
-state), `config` and `tokenizer`. To translate, all but `training` is enough. An average
-has an item `average` in place of `training`, the list of its steps; it lies in
-`average/<last step>/`, or in a directory that the user named.
+state), `run` (what exact continuation needs beside it), `config` and `tokenizer`. To
+translate, all but `training` and `run` are enough. Validation results are added to it
+later. An average has an item `average`, the list of its steps, in place of `training`
+and `run`; it lies in `average/<last step>/`, or in a directory that the user named.
 """
 
 import contextlib
-import math
 import os
-from collections.abc import Mapping
-from typing import Any, Literal
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
-from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
-from transformer_jax.checkpoints.contents import averaged_steps as averaged_steps
-from transformer_jax.checkpoints.contents import descriptions, is_checkpoint
-from transformer_jax.checkpoints.contents import load_checkpoint as load_checkpoint
-from transformer_jax.checkpoints.contents import load_params as load_params
-from transformer_jax.checkpoints.contents import time_written as time_written
+from transformer_jax.checkpoints.contents import descriptions
+from transformer_jax.checkpoints.errors import (
+    DamagedCheckpoint,
+    SaveError,
+    first_line,
+)
 from transformer_jax.checkpoints.options import (
+    LastAndBest,
     item_handlers,
     manager_options,
-    rank,
     restore_args,
 )
+from transformer_jax.checkpoints.reader import StoredCheckpoints
+from transformer_jax.checkpoints.validation_file import YARDSTICK, write_validation
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
-from transformer_jax.config.reading import config_from_dict
+from transformer_jax.devices.lost_processes import is_of_exchange
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
-from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
-CHECKPOINTS, AVERAGE = "checkpoints", "average"
 
-Which = Literal["latest", "best", "average"] | int
-
-
-class Checkpoints:
+class Checkpoints(StoredCheckpoints):
     """The checkpoints of one work directory: the last N, and the best by a metric.
 
     Writing happens in the background; `close` waits for it. Every process of a
@@ -50,18 +49,12 @@ class Checkpoints:
         self, workdir: str | os.PathLike[str], training: TrainingConfig | None = None
     ) -> None:
         """Opens them: for reading, or with settings of the training for writing too."""
-        self._directory = work_directory(workdir) / CHECKPOINTS
-        options = manager_options(training)
-        if training is None and not self._directory.is_dir():
-            raise InputError(
-                f"{workdir} has no checkpoints: train into it first, with "
-                f"`transformer-jax train CONFIG.toml --workdir {workdir}` (train in "
-                "Python)."
-            )
+        super().__init__(workdir, may_be_new=training is not None)
         self._training = training
+        self._saving: int | None = None
         self._manager = ocp.CheckpointManager(
             self._directory,
-            options=options,
+            options=manager_options(training, self._validations),
             item_handlers=item_handlers(),
         )
 
@@ -70,15 +63,6 @@ class Checkpoints:
         """Steps that have a checkpoint, ascending."""
         return sorted(self._manager.all_steps())
 
-    def best_step(self, metric: Literal["bleu", "loss"]) -> int | None:
-        """Returns the step with the best validation metric, None where none has one."""
-        ranked = [
-            (rank(self._manager.metrics(step) or {}, metric), step)
-            for step in self.steps
-        ]
-        best, step = max(ranked, default=(-math.inf, 0))
-        return step if best > -math.inf else None
-
     def save(
         self,
         step: int,
@@ -86,104 +70,124 @@ class Checkpoints:
         training: PyTree,
         config: ExperimentConfig,
         tokenizer: Tokenizer,
-        validation: Mapping[str, float] | None = None,
+        *,
+        run: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begins to write a checkpoint; a step that has one is left as it is."""
+        """Begins to write a checkpoint; a step that has one is left as it is.
+
+        Raises:
+            SaveError: it cannot be written, or the one before it could not.
+        """
         if step in self._manager.all_steps():
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.PyTreeSave(params),
-                training=ocp.args.PyTreeSave(training),
-                **descriptions(config, tokenizer),
-            ),
-            metrics=dict(validation or {}),
-        )
+        self.wait()
+        self._saving = step
+        with self._naming_failure():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.PyTreeSave(params),
+                    training=ocp.args.PyTreeSave(training),
+                    run=ocp.args.JsonSave(dict(run or {})),
+                    **descriptions(config, tokenizer),
+                ),
+            )
+
+    def set_validation(
+        self, step: int, values: Mapping[str, Any], yardstick: str | None = None
+    ) -> None:
+        """Adds validation results to a step's checkpoint, once that is written.
+
+        Checkpoints that are neither among the last nor the best any more are removed.
+
+        Raises:
+            SaveError: as `save`.
+        """
+        self.wait()
+        if step not in self._manager.all_steps():
+            return  # It could not be written, and the run goes on without it.
+        self._validations[step] = {**values, YARDSTICK: yardstick}
+        if jax.process_index() == 0:
+            with self._naming_failure(step):
+                write_validation(self.directory(step), self._validations[step])
+        if self._training is not None:
+            policy = LastAndBest(self._training, self._validations)
+            for old in sorted(policy.steps_to_remove(self.steps)):
+                self._manager.delete(old)
 
     def restore(
         self, step: int, abstract_params: PyTree, abstract_training: PyTree
     ) -> tuple[Params, Any]:
-        """Returns `(params, training)` with the shardings of the abstract trees."""
-        items = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=restore_args(abstract_params),
-                training=restore_args(abstract_training),
-            ),
-        )
+        """Returns `(params, training)` with the shardings of the abstract trees.
+
+        Raises:
+            DamagedCheckpoint: Orbax cannot read it.
+        """
+        try:
+            items = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    params=restore_args(abstract_params),
+                    training=restore_args(abstract_training),
+                ),
+            )
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise DamagedCheckpoint(
+                f"{self.directory(step)} cannot be restored ({first_line(error)})."
+            ) from error
         return items["params"], items["training"]
 
-    def config(self, step: int) -> ExperimentConfig:
-        """Returns the settings the checkpoint was written with."""
-        args = ocp.args.Composite(config=ocp.args.JsonRestore())
-        return config_from_dict(self._manager.restore(step, args=args)["config"])
+    def reload(self) -> None:
+        """Looks at the directory anew."""
+        self._manager.reload()
+        for step in set(self._validations) - set(self.steps):
+            del self._validations[step]
 
     def wait(self) -> None:
-        """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything is on disk.
+
+        Raises:
+            SaveError: as `save`.
+        """
+        with self._naming_failure():
+            self._manager.wait_until_finished()
+        self._saving = None
+
+    @contextlib.contextmanager
+    def _naming_failure(self, step: int | None = None) -> Iterator[None]:
+        """Turns an error of writing into a SaveError, and removes what it has left."""
+        step = self._saving if step is None else step
+        try:
+            yield
+        except Exception as error:
+            if step is None or isinstance(error, InputError) or is_of_exchange(error):
+                raise
+            self._saving = None
+            self._remove_partials(step)
+            self._manager.reload()
+            left = self.steps
+            kept = f"that of step {left[-1]} is the last" if left else "there is none"
+            raise SaveError(
+                f"the checkpoint of step {step} cannot be written into "
+                f"{self._directory} ({first_line(error)}); {kept}."
+            ) from error
+
+    def _remove_partials(self, step: int) -> None:
+        """Removes what a save that failed has left: it may fill the disk."""
+        for wait in (0.0, 0.2, 1.0):
+            time.sleep(wait)  # Other threads may be writing still.
+            for path in self._directory.iterdir():
+                if path.name.startswith(f"{step}.") and "tmp" in path.name:
+                    with contextlib.suppress(OSError):
+                        path.rmtree()
 
     def close(self) -> None:
-        """Waits until everything is on disk, then closes the directory."""
-        self._manager.close()
+        """Waits until everything is on disk, then closes the directory.
 
-
-def checkpoint_dir(
-    workdir: str | os.PathLike[str], which: Which = "latest"
-) -> StoredPath:
-    """Returns the directory of a checkpoint chosen by step, age, metric or kind.
-
-    Args:
-        workdir: a work directory; or one checkpoint's directory, which is the latest.
-
-    Raises:
-        InputError: there is no such checkpoint; the message lists those there are.
-    """
-    folder = work_directory(workdir)
-    if is_checkpoint(folder):
-        if which != "latest":
-            raise InputError(
-                f"{workdir} is a single checkpoint: leave out the choice of {which}."
-            )
-        return folder
-    if which == "average":
-        found = averages(folder)
-        if not found:
-            raise InputError(
-                f"{workdir} has no averaged checkpoint: make one with "
-                f"`transformer-jax average {workdir}` (average_checkpoints in Python)."
-            )
-        return found[-1]
-    with contextlib.closing(Checkpoints(folder)) as checkpoints:
-        step = _choose_step(checkpoints, which, folder)
-    return folder / CHECKPOINTS / str(step)
-
-
-def _choose_step(checkpoints: Checkpoints, which: Which, workdir: StoredPath) -> int:
-    steps = checkpoints.steps
-    if not steps:
-        raise InputError(f"{workdir} has no complete checkpoint yet.")
-    if which == "latest":
-        return steps[-1]
-    if which == "best":
-        metric = checkpoints.config(steps[-1]).training.best_metric
-        best = checkpoints.best_step(metric)
-        if best is None:
-            raise InputError(
-                f"{workdir} has no checkpoint with validation results: choose another "
-                f"of latest, average, {', '.join(map(str, steps))}."
-            )
-        return best
-    if not isinstance(which, int) or which not in steps:
-        raise InputError(
-            f"{workdir} has no checkpoint {which!r}: choose one of latest, best, "
-            f"average, {', '.join(map(str, steps))}."
-        )
-    return int(which)
-
-
-def averages(workdir: StoredPath) -> list[StoredPath]:
-    """Returns the directories of the averages in a work directory, the newest last."""
-    found = [path for path in (workdir / AVERAGE).glob("*") if path.name.isdigit()]
-    whole = [path for path in found if is_finalized(path) and averaged_steps(path)]
-    return sorted(whole, key=time_written)
+        Raises:
+            SaveError: as `save`.
+        """
+        try:
+            self.wait()
+        finally:
+            self._manager.close()

@@ -1,60 +1,112 @@
 """Options for Orbax: how it writes checkpoints, and which it keeps."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers
 
-from transformer_jax.config.experiment import TrainingConfig
+from transformer_jax.checkpoints.checksums import with_checksums
+from transformer_jax.checkpoints.validation_file import YARDSTICK
+from transformer_jax.config.experiment import BestMetric, TrainingConfig
 
 
-def manager_options(training: TrainingConfig | None) -> ocp.CheckpointManagerOptions:
+class LastAndBest(checkpoint_managers.PreservationPolicy):
+    """Keeps the last checkpoints, and the best of those that can be compared."""
+
+    def __init__(
+        self, training: TrainingConfig, validations: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        """`validations` has the results by step; it is looked at when asked."""
+        self._training = training
+        self._validations = validations
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: Any
+    ) -> Sequence[bool]:
+        """Orbax's question, when it begins to write a new one."""
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        removed = self.steps_to_remove(steps)
+        return [step not in removed for step in steps]
+
+    def steps_to_remove(self, steps: Iterable[int]) -> set[int]:
+        """Returns the steps whose checkpoints need not be kept."""
+        training, ascending = self._training, sorted(steps)
+        ranked = rank_steps(self._validations, ascending, training.best_metric)
+        best = ranked[: training.keep_best]
+        return set(ascending[: -training.keep_last]) - set(best)
+
+
+def rank_steps(
+    validations: Mapping[int, Mapping[str, Any]],
+    steps: Collection[int],
+    metric: BestMetric,
+) -> list[int]:
+    """Returns the steps with a value of the metric, best first.
+
+    Those whose text or way of translating was another than that of the newest are left
+    out: their numbers cannot be compared. Of equal ones the newer is better.
+    """
+    known = [step for step in sorted(steps) if validations.get(step)]
+    if not known:
+        return []
+    yardstick = validations[known[-1]].get(YARDSTICK)
+    ranked = [
+        (rank(validations[step], metric), step)
+        for step in known
+        if validations[step].get(YARDSTICK) == yardstick
+    ]
+    return [step for value, step in sorted(ranked)[::-1] if value > -math.inf]
+
+
+def manager_options(
+    training: TrainingConfig | None, validations: Mapping[int, Mapping[str, Any]]
+) -> ocp.CheckpointManagerOptions:
     """Returns the options to write checkpoints with these settings, or only to read."""
     if training is None:
         return ocp.CheckpointManagerOptions(read_only=True, create=False)
     return ocp.CheckpointManagerOptions(
         save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
-        preservation_policy=_preservation(training),
-        # The preservation policy alone decides which checkpoints stay; but Orbax writes
-        # validation results only if this is set.
-        best_fn=lambda results: rank(results, training.best_metric),
+        preservation_policy=LastAndBest(training, validations),
         max_to_keep=None,
         enable_async_checkpointing=True,
     )
 
 
-def _preservation(training: TrainingConfig) -> checkpoint_managers.PreservationPolicy:
-    return checkpoint_managers.AnyPreservationPolicy(
-        [
-            checkpoint_managers.LatestN(n=training.keep_last),
-            checkpoint_managers.BestN(
-                get_metric_fn=lambda results: rank(results, training.best_metric),
-                n=training.keep_best,
-                keep_checkpoints_without_metrics=False,
-            ),
-        ]
-    )
-
-
-def rank(results: Mapping[str, float], metric: Literal["bleu", "loss"]) -> float:
+def rank(results: Mapping[str, float], metric: BestMetric) -> float:
     """Returns a number that is higher for better results, -inf where there are none."""
-    value = results.get(metric, math.nan)
-    if math.isnan(value):
+    value = results.get(metric)
+    if value is None or not math.isfinite(value):
         return -math.inf
-    return value if metric == "bleu" else -value
+    return -value if metric == "loss" else value
 
 
 def item_handlers() -> dict[str, ocp.CheckpointHandler]:
     """Returns the handler of each item of a checkpoint."""
     return {
-        "params": _arrays_handler(),
-        "training": _arrays_handler(),
-        "config": ocp.JsonCheckpointHandler(),
-        "tokenizer": ocp.JsonCheckpointHandler(),
+        "params": with_checksums(_arrays_handler()),
+        "training": with_checksums(_arrays_handler()),
+        "run": with_checksums(ocp.JsonCheckpointHandler()),
+        **_description_handlers(),
+    }
+
+
+def parameters_handlers() -> dict[str, ocp.CheckpointHandler]:
+    """Returns the handler of each item of parameters alone, and of an average."""
+    return {
+        "params": with_checksums(ocp.StandardCheckpointHandler()),
+        "average": with_checksums(ocp.JsonCheckpointHandler()),
+        **_description_handlers(),
+    }
+
+
+def _description_handlers() -> dict[str, ocp.CheckpointHandler]:
+    return {
+        "config": with_checksums(ocp.JsonCheckpointHandler()),
+        "tokenizer": with_checksums(ocp.JsonCheckpointHandler()),
     }
 
 

@@ -48,8 +48,12 @@ else:
         "length_penalty",
         "length_penalty_alpha",
         "coverage_penalty",
+        "max_extra_length",
         "batch_tokens",
+        "max_source_tokens",
+        "too_long",
         "compute_dtype",
+        "alignment_layer",
     )
 
 AS_CONFIGURED: DecodingSettings = {}

@@ -1,6 +1,5 @@
 """The command `info`."""
 
-import contextlib
 import dataclasses
 from typing import Any
 
@@ -13,7 +12,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 
 
-def info(path: tyro.conf.Positional[str], /) -> None:
+def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
     `on_this_hardware` lists what each setting of null becomes on the devices here. For
@@ -22,12 +21,19 @@ def info(path: tyro.conf.Positional[str], /) -> None:
     Args:
         path: TOML file with settings, name of a configuration, as multi30k_en_de, work
             directory, or one checkpoint.
+        verify: read every file of a work directory or checkpoint and say what is whole;
+            exit code 2 if anything is not.
     """
     stored: dict[str, Any] = {}
     folder = work_directory(path)
     if folder.is_dir():
+        if verify:
+            _verify(folder)
+            return
         config, stored = _describe_stored(folder)
     else:
+        if verify:
+            raise InputError(f"--verify needs a work directory: {path} is none.")
         config = load_config(path)
     from transformer_jax.cost.model_flops import flops_per_target_token
     from transformer_jax.model.size import parameter_counts
@@ -47,26 +53,43 @@ def info(path: tyro.conf.Positional[str], /) -> None:
 
 def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
     """Returns the settings in a directory, and its checkpoints and averages."""
-    from transformer_jax.checkpoints import manager as checkpoint
-    from transformer_jax.checkpoints.contents import is_checkpoint, load_description
+    from transformer_jax.checkpoints.choosing import averages, checkpoint_dir, steps_in
+    from transformer_jax.checkpoints.contents import (
+        averaged_steps,
+        is_checkpoint,
+        load_config_of,
+    )
 
     if is_checkpoint(folder):
-        steps = checkpoint.averaged_steps(folder)
-        return load_description(folder)[0], {"averaged_steps": steps}
-    if not (folder / "config.json").exists():
+        return load_config_of(folder), {"averaged_steps": averaged_steps(folder)}
+    steps = steps_in(folder)
+    if not (steps or (folder / "config.json").exists()):
         raise InputError(
             f"{folder} is neither a work directory nor a checkpoint: it has no "
-            "config.json."
+            "config.json and no checkpoints."
         )
-    config, steps = load_config(folder / "config.json"), []
-    if (folder / checkpoint.CHECKPOINTS).is_dir():
-        with contextlib.closing(checkpoint.Checkpoints(folder)) as checkpoints:
-            steps = checkpoints.steps
-    averages = {
-        directory.name: checkpoint.averaged_steps(directory)
-        for directory in checkpoint.averages(folder)
+    stored = {
+        "checkpoints": steps,
+        "averages": {path.name: averaged_steps(path) for path in averages(folder)},
     }
-    return config, {"checkpoints": steps, "averages": averages}
+    if (folder / "config.json").exists():
+        return load_config(folder / "config.json"), stored
+    return load_config_of(checkpoint_dir(folder, steps[-1])), stored
+
+
+def _verify(folder: StoredPath) -> None:
+    """Prints which parts of a directory are whole.
+
+    Raises:
+        InputError: one is not.
+    """
+    from transformer_jax.verification.verify import verify_parts
+
+    parts = verify_parts(folder)
+    print_json({"verified": parts})
+    damages = [state for state in parts.values() if state != "whole"]
+    if damages:
+        raise InputError(f"{len(damages)} of {len(parts)} parts: {damages[0]}")
 
 
 def _decided_settings(config: ExperimentConfig) -> dict[str, Any] | None:

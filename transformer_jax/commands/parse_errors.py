@@ -21,6 +21,13 @@ def one_line(box: str, program: str) -> str:
     texts = [" ".join(text.split()) for text in paragraphs if text.strip()]
     # The first is the title of the box.
     error = re.sub(r"^Error parsing __tyro\S+ ", "", [*texts, "bad usage"][1])
+    unknown = re.findall(r"(--\S+) \(applied to", error)
+    if unknown:
+        error = f"{program} has no option {' and no '.join(unknown)}"
     meant = re.search(r"Perhaps you meant: (\S+)", " ".join(texts))
-    hint = f"did you mean {meant[1]}?" if meant else f"see {program} --help."
+    # Another command may have an option of the very name.
+    if meant is None or meant[1] in unknown:
+        hint = f"see {program} --help."
+    else:
+        hint = f"did you mean {meant[1]}?"
     return f"{error.rstrip('.')}; {hint}"

@@ -21,7 +21,7 @@ def prepare(
         progress: show progress on standard error.
     """
     show_log(progress)
-    from transformer_jax.data.prepare import prepare
+    from transformer_jax.training.preparation import prepare
 
     with flags_in_errors({"workdir=": "--workdir "}):
         data = prepare(settings, workdir)

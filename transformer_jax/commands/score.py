@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,11 +11,17 @@ import tyro
 
 from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import load_translator
+from transformer_jax.commands.models import (
+    check_alignments,
+    load_translator,
+    note_alignments,
+)
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import Joined, Processes, show_log
 from transformer_jax.config.decoding_keywords import DecodingSettings
-from transformer_jax.storage.text_streams import open_output
+from transformer_jax.errors import InputError
+from transformer_jax.storage.json_values import finite_or_none, json_line
+from transformer_jax.storage.outputs import find_output, open_output
 
 if TYPE_CHECKING:
     from transformer_jax.data.sentence_pairs import SentencePairs
@@ -43,14 +49,15 @@ def score(
 
     A line of text is the log-probability (nats), a tab, and the score by which beam
     search would rank it. A summary follows as one JSON object: on standard output, or
-    on standard error where the scores themselves go to standard output. Settings of
-    decoding that are left out are those of the training.
+    on standard error where the scores themselves go to standard output. A pair that is
+    too long is scored and aligned in parts, as translate makes them; --too-long refuse
+    names it instead. Settings of decoding that are left out are those of the training.
 
     Args:
         workdir: a trained work directory, or one checkpoint in it.
         source: sentences, one a line; plain or .gz.
         target: their translations, line by line.
-        output: file to write; default standard output.
+        output: file to write; default, or -, standard output.
         format: text, or one JSON object a line with every token's log-probability.
         alignments: word alignments too, as 0-0 2-1: source word, target word.
         checkpoint: latest, best, average or a step.
@@ -59,22 +66,30 @@ def score(
         progress: show progress on standard error.
     """
     show_log(progress)
+    check_alignments(alignments, decoding)
     processes.start()
     from transformer_jax.data.sentence_pairs import from_files
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.progress import Progress
 
+    found = find_output(output, source, target)
     pairs = from_files(source, target)
     translator = load_translator(workdir, checkpoint, ensemble)
+    if alignments:
+        with flags_in_errors({}, decoding=True):
+            note_alignments(translator, decoding)
     log_prob, num_tokens = 0.0, 0
     with (
         # Every process computes; one writes.
-        open_output(output) if is_primary() else contextlib.nullcontext() as out,
+        open_output(found) if is_primary() else contextlib.nullcontext() as out,
         Progress(len(pairs), "sentences", shown=progress) as shown,
         flags_in_errors({}, decoding=True),
     ):
         shown.say("compiling")
-        scored = _records(translator, pairs, alignments, decoding, shown.show_done)
+        files = {"source": source, "target": target}
+        scored = _records(
+            translator, pairs, files, alignments, decoding, shown.show_done
+        )
         for record in scored:
             log_prob += record["log_prob"]
             num_tokens += record["num_tokens"]
@@ -82,8 +97,8 @@ def score(
                 out.write(_format_record(record, format) + "\n")
     if is_primary():
         summary = _summary(len(pairs), num_tokens, log_prob, checkpoint)
-        if output is None:
-            print_note(json.dumps(summary))
+        if found.is_standard:
+            print_note(json.dumps(finite_or_none(summary)))
         else:
             print_json(summary)
 
@@ -91,6 +106,7 @@ def score(
 def _records(
     translator: "Translator",
     pairs: "SentencePairs",
+    files: Mapping[str, Path],
     alignments: bool,
     decoding: DecodingSettings,
     on_done: Callable[[int], None],
@@ -98,21 +114,32 @@ def _records(
     """Yields the scores of each pair, in the order of the files.
 
     It calls `on_done` with the number of pairs scored so far.
+
+    Args:
+        files: names of the two files, for messages.
+
+    Raises:
+        InputError: a pair is too long and to be refused, or cannot be cut.
     """
     from transformer_jax.scoring.alignment import align, pharaoh
     from transformer_jax.scoring.scores import score
+    from transformer_jax.translation.long_pairs import TooLongPairError
 
     for first in range(0, len(pairs), _CHUNK_LINES):
         chunk = pairs.read(first, min(first + _CHUNK_LINES, len(pairs)))
         sources, targets = map(list, zip(*chunk, strict=True))
-        scores = score(
-            translator,
-            sources,
-            targets,
-            on_done=lambda done, first=first: on_done(first + done),
-            **decoding,
-        )
-        links = align(translator, sources, targets) if alignments else []
+        try:
+            scores = score(
+                translator,
+                sources,
+                targets,
+                on_done=lambda done, first=first: on_done(first + done),
+                **decoding,
+            )
+        except TooLongPairError as error:
+            line = first + error.index + 1
+            raise InputError(f"{files[error.side]}: line {line} {error.what}") from None
+        links = align(translator, sources, targets, **decoding) if alignments else []
         for index, found in enumerate(scores):
             record = {
                 "line": first + index + 1,
@@ -128,7 +155,7 @@ def _records(
 def _format_record(record: dict[str, Any], format: str) -> str:
     """Returns the line of a pair."""
     if format == "jsonl":
-        return json.dumps(record, ensure_ascii=False)
+        return json_line(record)
     columns = [f"{record['log_prob']:.6f}", f"{record['score']:.6f}"]
     if "alignment" in record:
         columns.append(record["alignment"])

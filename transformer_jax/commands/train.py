@@ -10,6 +10,7 @@ def train(
     config: ConfigFile,
     /,
     workdir: str,
+    from_step: int | None = None,
     progress: bool = True,
     settings: Settings = PAPER_BASE,
     processes: Joined = Processes(),  # noqa: B008
@@ -17,12 +18,13 @@ def train(
     """Train a model into a work directory, or continue training it.
 
     Prepares data and tokenizer if absent, trains, evaluates, checkpoints. The same
-    command continues an interrupted run exactly.
+    command continues an interrupted run: on the same mesh to the bit.
 
     Args:
         config: TOML file with settings, or a name, as multi30k_en_de; a setting that
             is left out is that of the paper's base model.
         workdir: directory of the run: settings, tokenizer, checkpoints, metrics.
+        from_step: continue the checkpoint of this step; later ones are set aside.
         progress: show progress on standard error.
     """
     show_log(progress)
@@ -30,14 +32,26 @@ def train(
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.training.train import train
 
-    with flags_in_errors({"workdir=": "--workdir "}):
-        result = train(settings, workdir, progress=progress, alone=processes.alone)
+    flags = {
+        "workdir=": "--workdir ",
+        "from_step": "--from-step",
+        "data.accept_other_text=true": "--data.accept-other-text",
+    }
+    with flags_in_errors(flags):
+        result = train(
+            settings,
+            workdir,
+            progress=progress,
+            alone=processes.alone,
+            from_step=from_step,
+        )
     if is_primary():
         step = int(result.state.step)
         print_note(
             f"trained to step {step:,}; now `transformer-jax translate {workdir}`, or "
             f"`transformer-jax average {workdir}` first"
         )
-        lines = [line for line in result.history if line["kind"] == "validation"]
-        # A finished run that was copied without its metrics has no line.
-        print_json((lines or result.history or [{"step": step}])[-1])
+        # Of the last step only; a run that was copied without its metrics has no line.
+        lines = [line for line in result.history if line["step"] == step]
+        by_kind = {line["kind"]: line for line in lines}
+        print_json(by_kind.get("validation", by_kind.get("train", {"step": step})))

@@ -1,7 +1,7 @@
 """The command `translate`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -10,7 +10,12 @@ from transformer_jax.commands.decoding_flags import (
     DecodingFlags,
 )
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import load_translator, parse_checkpoint
+from transformer_jax.commands.models import (
+    check_alignments,
+    load_translator,
+    note_alignments,
+    parse_checkpoint,
+)
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -18,7 +23,11 @@ from transformer_jax.commands.startup import (
     show_log,
     translate_on_all_cores,
 )
-from transformer_jax.file_translation.input_rows import CHUNK_LINES
+from transformer_jax.storage.outputs import find_output
+from transformer_jax.storage.text_streams import check_input
+
+if TYPE_CHECKING:
+    from transformer_jax.file_translation.translate import FileTranslation
 
 # Arguments of `translate_file` as its errors name them, and as the shell's user does.
 _FLAGS = {
@@ -27,6 +36,7 @@ _FLAGS = {
     "output=": "--output",
     "n_best=": "--n-best ",
     "chunk_lines=": "--chunk-lines ",
+    "on_error=": "--on-error ",
 }
 
 
@@ -44,7 +54,8 @@ def translate(
     prefixes: Path | None = None,
     checkpoint: str = "latest",
     ensemble: tuple[str, ...] = (),
-    chunk_lines: int = CHUNK_LINES,
+    chunk_lines: int | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
     progress: bool = True,
     decoding: DecodingFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
@@ -57,21 +68,33 @@ def translate(
 
     Args:
         workdir: a trained work directory, or one checkpoint in it.
-        input: file to read, one sentence a line, plain or .gz; default standard input.
-        output: file to write; default standard output.
-        resume: go on with what an interrupted job has left, if it has left anything.
+        input: file to read, one sentence a line, plain or .gz; default, or -, standard
+            input.
+        output: file to write, plain or .gz; default, or -, standard output.
+        resume: go on with what an interrupted job has left, if it has left anything;
+            an output that such a job has completed is left as it is.
         n_best: translations of each line, best first.
         format: text, or one JSON object a line with scores and subwords.
-        alignments: also which source word each word comes from, as 0-0 2-1.
+        alignments: also which source word each word comes from, after a tab, as
+            0-0 2-1: source word, target word, counted from 0.
         prefixes: file with what each translation has to begin with, one a line.
         checkpoint: latest, best, average or a step.
         ensemble: more work directories or checkpoints, whose probabilities are
             averaged with those of the first.
-        chunk_lines: lines translated together, and written together.
+        chunk_lines: lines translated together, and written together, which is what an
+            interruption may lose; default, as many as take about 20 seconds, 4,096 at
+            most.
+        on_error: at a line that cannot be used, stop with the lines before it done, or
+            skip it and leave its output empty.
         progress: show progress on standard error.
     """
     show_log(progress)
-    parse_checkpoint(checkpoint)  # Before JAX is imported, which takes seconds.
+    check_alignments(alignments, decoding)
+    # Before JAX is imported and the model is loaded, which takes seconds.
+    parse_checkpoint(checkpoint)
+    for path in (input, prefixes):
+        check_input(path)
+    find_output(output, input, prefixes)
     translate_on_all_cores()
     processes.start()
     import jax
@@ -85,6 +108,8 @@ def translate(
     mesh = make_mesh(MeshConfig(), jax.local_devices())
     translator = load_translator(workdir, checkpoint, ensemble, mesh)
     with flags_in_errors(_FLAGS, decoding=True):
+        if alignments:
+            note_alignments(translator, decoding)
         taken = translate_file(
             translator,
             input,
@@ -95,12 +120,24 @@ def translate(
             prefixes=prefixes,
             resume=resume,
             chunk_lines=chunk_lines,
+            on_error=on_error,
             progress=progress,
             **decoding,
         )
     if is_primary():
-        print_note(
-            f"{taken.lines:,} lines in {taken.seconds:,.1f} s: "
-            f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
-            "compiled"
-        )
+        _tell(taken)
+
+
+def _tell(taken: "FileTranslation") -> None:
+    """Prints speed, and lines that someone should look at."""
+    print_note(
+        f"{taken.lines:,} lines in {taken.seconds:,.1f} s: "
+        f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
+        "compiled"
+    )
+    for lines, what in (
+        (taken.counts.unfinished, "translations cut at their greatest length"),
+        (taken.counts.skipped, "lines skipped, as they cannot be used"),
+    ):
+        if lines.number:
+            print_note(f"{what}: {lines.number:,} (line {lines})")

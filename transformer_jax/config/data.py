@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from transformer_jax.config.checks import require_at_least, require_types
+from transformer_jax.config.checks import (
+    require_at_least,
+    require_sizes,
+    require_types,
+)
 from transformer_jax.errors import InputError
 
 
@@ -80,12 +84,17 @@ class DataConfig:
     batch_tokens: int = 24_576
     """Target positions of a global batch: its rows times target_length."""
     prefetch_batches: int = 16
+    accept_other_text: bool = False
+    """Continue a trained model on another training text, as to fine-tune it. The run
+    then begins at the start of that text, with the tokenizer of the model."""
 
     def __post_init__(self) -> None:
         require_types("data", self)
         require_at_least(
             "data", self, source_length=2, target_length=2, prefetch_batches=1
         )
+        sizes = "source_length", "target_length", "batch_tokens", "prefetch_batches"
+        require_sizes("data", self, *sizes)
         if self.batch_tokens < self.target_length:
             raise InputError(
                 f"data.batch_tokens={self.batch_tokens} must be at least one row, "

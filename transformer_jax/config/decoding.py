@@ -8,7 +8,9 @@ from transformer_jax.config.checks import (
     MOST_SEED,
     require_at_least,
     require_at_most,
+    require_float32,
     require_positive,
+    require_sizes,
     require_types,
 )
 from transformer_jax.config.decoding_keywords import DecodingSettings, check_keywords
@@ -72,9 +74,13 @@ class DecodingConfig:
     """Longest source sentence that is translated whole. None = data.source_length of
     the training run."""
     too_long: Literal["split", "refuse"] = "split"
-    """Longer sentences are split into parts and translated, or refused."""
+    """Longer sentences are split into parts and translated, or refused; likewise given
+    pairs with a longer side."""
     compute_dtype: Literal["float32", "bfloat16"] | None = None
     """None = as in training."""
+    alignment_layer: int | None = None
+    """Decoder layer whose attention aligns words, from 0, or from the end if negative.
+    None = the last."""
 
     def __post_init__(self) -> None:
         require_types("decoding", self)
@@ -84,8 +90,16 @@ class DecodingConfig:
             max_extra_length=1, no_repeat_ngram_size=1, top_k=1, seed=0,
             batch_tokens=1, max_source_tokens=2,
         )  # fmt: skip
-        require_at_most("decoding", self, seed=MOST_SEED)
+        # A larger alpha would take the penalty of long outputs out of float32.
+        require_at_most("decoding", self, seed=MOST_SEED, length_penalty_alpha=10)
+        require_sizes(
+            "decoding", self,
+            "beam_size", "min_length", "max_extra_length", "no_repeat_ngram_size",
+            "top_k", "batch_tokens", "max_source_tokens",
+        )  # fmt: skip
         require_positive("decoding", self, "temperature", "top_p")
+        floats = "temperature", "top_p", "coverage_penalty"
+        require_float32("decoding", self, *floats)
         if self.top_p is not None and self.top_p > 1:
             raise InputError(f"decoding.top_p={self.top_p} must be at most 1.")
         if not self.sampling:
@@ -95,6 +109,19 @@ class DecodingConfig:
                         f"decoding.{name}={getattr(self, name)} is of use in sampling "
                         "only: set decoding.sampling=true."
                     )
+
+    def of_programs(self) -> "DecodingConfig":
+        """Returns a copy with only what compiled programs of a search depend on.
+
+        Searches with equal copies share their programs.
+        """
+        free = (
+            "max_extra_length", "batch_tokens", "max_source_tokens", "too_long",
+            "compute_dtype", "alignment_layer", "seed",
+        )  # fmt: skip
+        default = DecodingConfig()
+        values = {name: getattr(default, name) for name in free}
+        return dataclasses.replace(self, **values)
 
     def replace(self, **changes: Unpack[DecodingSettings]) -> "DecodingConfig":
         """Returns a copy with other values for some settings.

@@ -36,6 +36,7 @@ class DecodingSettings(TypedDict, total=False):
     max_source_tokens: int | None
     too_long: Literal["split", "refuse"]
     compute_dtype: Literal["float32", "bfloat16"] | None
+    alignment_layer: int | None
 
 
 def refuse_misspelt_keywords(

@@ -7,22 +7,26 @@ comment of the setting says what it becomes; TOML writes it "none".
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeAlias, get_type_hints
 
 from transformer_jax.config.checks import (
     MOST_SEED,
     MOST_STEPS,
     require_at_least,
     require_at_most,
+    require_float32,
     require_positive,
     require_rates,
+    require_sizes,
     require_types,
 )
 from transformer_jax.config.data import DataConfig as DataConfig
 from transformer_jax.config.data import TokenizerConfig as TokenizerConfig
 from transformer_jax.config.decoding import DecodingConfig as DecodingConfig
 from transformer_jax.config.model import ModelConfig as ModelConfig
+from transformer_jax.config.treebank import TreebankConfig
 from transformer_jax.errors import InputError
+from transformer_jax.text_metrics.tokenizers import DetokenizedTextTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +58,14 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         require_types("optimizer", self)
         require_at_least("optimizer", self, warmup_steps=1, cooldown_steps=1)
+        require_at_most("optimizer", self, warmup_steps=MOST_STEPS)
         require_rates("optimizer", self, "beta1", "beta2")
         positive = "learning_rate_scale", "epsilon", "max_gradient_norm"
         require_positive("optimizer", self, *positive)
+        require_float32("optimizer", self, *positive)
+
+
+BestMetric: TypeAlias = Literal["bleu", "chrf", "f1", "loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +75,8 @@ class TrainingConfig:
     A step is one update of the parameters; counters ending in `_steps` count those.
 
     Raises:
-        InputError: a value of the wrong type or range, or `best_metric="bleu"` without
-            translations in validation. The message names the setting, as
+        InputError: a value of the wrong type or range, or `best_metric` other than
+            "loss" without translations in validation. The message names the setting, as
             `training.num_steps`.
 
     Example:
@@ -89,15 +98,37 @@ class TrainingConfig:
     log_every_steps: int = 50
     evaluate_every_steps: int = 2_000
     validation_bleu_sentences: int | None = None
-    """Validation sentences translated for BLEU; None = all, 0 = none."""
+    """Validation sentences translated for BLEU, or parsed for F1; None = all, 0 =
+    none."""
+    bleu_tokenizer: DetokenizedTextTokenizer | None = None
+    """Tokenizer of sacreBLEU. None = that of the target language: zh, ja-mecab or
+    ko-mecab for Chinese, Japanese or Korean, 13a for all others."""
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
     """The paper's interval. None = checkpoints by steps only."""
     keep_last: int = 5
     keep_best: int = 1
-    best_metric: Literal["bleu", "loss"] = "bleu"
+    best_metric: BestMetric = "bleu"
+    """By which result of the validation the best checkpoints are chosen; f1 is that of
+    parsing."""
     max_skipped_steps: int = 10
-    """Updates in a row with a non-finite loss or gradient before the run ends."""
+    """Updates skipped in a row before the run ends, or goes back, see
+    `max_rollbacks`. Skipped is one whose loss or gradient is not finite, or too large
+    by one of the next two settings."""
+    max_loss_ratio: float | None = 4.0
+    """Largest loss of an update, as a multiple of the loss of a model that has learnt
+    nothing (the logarithm of the vocabulary). None = any."""
+    max_gradient_ratio: float | None = None
+    """Largest gradient norm of an update after the first hundred, as a multiple of its
+    running mean. None = any (the paper)."""
+    max_rollbacks: int = 0
+    """How often the run goes back to a checkpoint, and on with the rows after those it
+    could not learn from, before it ends."""
+    if_save_fails: Literal["stop", "continue"] = "stop"
+    """What to do where a checkpoint cannot be written, as on a full disk."""
+    stall_minutes: float | None = 30.0
+    """Time without any progress after which the log says where the run is waiting; one
+    of several processes then ends, so that the job can be started again."""
     ema_decay: float | None = None
     """Decay of a running average of the parameters, such as 0.999. None = no average
     (the paper). Evaluation and translation use the average; a checkpoint also holds the
@@ -111,14 +142,20 @@ class TrainingConfig:
             num_steps=1, seed=0, accumulation_steps=1, loss_slice_tokens=1,
             log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
             checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
+            max_rollbacks=0, max_loss_ratio=1, max_gradient_ratio=1,
         )  # fmt: skip
         require_at_most("training", self, seed=MOST_SEED, num_steps=MOST_STEPS)
+        require_sizes(
+            "training", self,
+            "accumulation_steps", "loss_slice_tokens", "validation_bleu_sentences",
+        )  # fmt: skip
+        require_float32("training", self, "max_loss_ratio", "max_gradient_ratio")
         require_rates("training", self, "label_smoothing", "ema_decay")
-        require_positive("training", self, "checkpoint_every_minutes")
-        if self.best_metric == "bleu" and self.validation_bleu_sentences == 0:
+        require_positive("training", self, "checkpoint_every_minutes", "stall_minutes")
+        if self.best_metric != "loss" and self.validation_bleu_sentences == 0:
             raise InputError(
-                "training.best_metric='bleu' needs translations: set it to 'loss', or "
-                "training.validation_bleu_sentences above 0."
+                f"training.best_metric={self.best_metric!r} needs translations: set it "
+                "to 'loss', or training.validation_bleu_sentences above 0."
             )
 
 
@@ -168,6 +205,7 @@ class ExperimentConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    treebank: TreebankConfig = field(default_factory=TreebankConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
@@ -189,6 +227,7 @@ class ExperimentConfig:
                 "tokenizer.shared=false needs model.share_embeddings='target' or "
                 "'none', not 'all': the rows of one matrix would mean two things."
             )
+        self._check_task()
         longest = max(self.data.source_length, self.data.target_length)
         if self.model.positions == "learned" and self.model.max_length < longest:
             raise InputError(
@@ -205,6 +244,26 @@ class ExperimentConfig:
             raise InputError(
                 f"optimizer.cooldown_steps={self.optimizer.cooldown_steps} must be at "
                 f"most training.num_steps={self.training.num_steps}."
+            )
+
+    def _check_task(self) -> None:
+        """Checks that the run either translates or parses."""
+        parses, metric = self.treebank.is_used, self.training.best_metric
+        named = [
+            f"data.{name}={getattr(self.data, name)!r}"
+            for name in ("dataset", "train_source_path", "validation_source_path")
+            if getattr(self.data, name) is not None
+        ]
+        if parses and named:
+            raise InputError(
+                f"{named[0]} and treebank.train_paths exclude each other: keep one."
+            )
+        if metric != "loss" and parses != (metric == "f1"):
+            means = "translation" if parses else "parsing"
+            needed = "'f1'" if parses else "'bleu', 'chrf'"
+            raise InputError(
+                f"training.best_metric={metric!r} is of {means}, which this run does "
+                f"not learn: set it to {needed} or 'loss'."
             )
 
     def replace(self, **sections: Any) -> "ExperimentConfig":

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transformer_jax.config.checks import require_at_least, require_rates, require_types
+from transformer_jax.config.checks import (
+    require_at_least,
+    require_rates,
+    require_sizes,
+    require_types,
+)
 from transformer_jax.errors import InputError
 
 
@@ -68,6 +73,12 @@ class ModelConfig:
             vocab_size=1, target_vocab_size=1, num_encoder_layers=1,
             num_decoder_layers=1, d_model=1, d_ff=1, num_heads=1, d_k=1, d_v=1,
             max_length=1, attention_window=1, scan_unroll=1,
+        )  # fmt: skip
+        require_sizes(
+            "model", self,
+            "vocab_size", "target_vocab_size", "num_encoder_layers",
+            "num_decoder_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v",
+            "max_length", "attention_window", "scan_unroll",
         )  # fmt: skip
         require_rates(
             "model", self,

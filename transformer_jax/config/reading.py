@@ -1,9 +1,15 @@
-"""Settings from and to TOML, JSON and plain dictionaries; strict when reading."""
+"""Settings from and to TOML, JSON and plain dictionaries.
+
+What a user writes is read strictly. Settings that the package has stored, with its
+version, may come from another version, and are read by this rule: what they lack has
+its default; an unknown one is left out with a warning, but one of `model` or
+`tokenizer` that is not off (null or false) is refused: the model would be another.
+"""
 
 import dataclasses
 import difflib
 import functools
-import json
+import logging
 import os
 import tomllib
 import typing
@@ -11,16 +17,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformer_jax.config.checks import require_type
+from transformer_jax.config.checks import require_config, require_type, shown
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
+from transformer_jax.storage.json_values import parse_json
+from transformer_jax.storage.path_names import path_name
 from transformer_jax.storage.work_directory import is_remote, work_directory
+from transformer_jax.version import VERSION
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 # The folder configs/ of the repository, in an installed package too.
 _CONFIGS = Path(__file__).parents[1] / "configs"
+
+_VERSION = "version"
+# Sections that decide what the parameters of a model mean.
+_OF_THE_MODEL = ("model", "tokenizer")
+
+logger = logging.getLogger(__name__)
 
 
 def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
@@ -39,18 +54,21 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
         >>> tj.load_config("wmt14_en_de_big").model.d_model
         1024
     """
-    path = work_directory(path) if is_remote(path) else _find_file(path)
+    name = path_name("the configuration", path)
+    path = work_directory(name) if is_remote(name) else _find_file(name)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: the configuration cannot be read ({_reason(error)})."
         ) from None
-    parse = json.loads if path.suffix == ".json" else tomllib.loads
+    parse = parse_json if path.suffix == ".json" else tomllib.loads
     try:
         mapping = parse(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from None
+    if isinstance(mapping, dict) and _VERSION in mapping:
+        return stored_config(mapping, os.fspath(path))
     try:
         return config_from_dict(mapping)
     except InputError as error:
@@ -60,7 +78,13 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
 def _find_file(name: str | os.PathLike[str]) -> Path:
     """Returns the path of a file, or of a configuration of this package by its name."""
     path = Path(name)
-    if path.exists() or len(path.parts) != 1 or path.suffix:
+    try:
+        is_there = path.exists()
+    except OSError as error:  # As a name that is too long.
+        raise InputError(
+            f"{path}: the configuration cannot be read ({_reason(error)})."
+        ) from None
+    if is_there or len(path.parts) != 1 or path.suffix:
         return path
     known = sorted(file.stem for file in _CONFIGS.glob("*.toml"))
     if path.name not in known:
@@ -92,12 +116,59 @@ def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
 def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Returns the settings as nested dictionaries of JSON values, defaults included.
 
+    Raises:
+        InputError: what is given are no settings.
+
     Example:
         >>> tj.config_to_dict(tj.ExperimentConfig())["optimizer"]["warmup_steps"]
         4000
     """
+    require_config(config, ExperimentConfig)
     mapping: dict[str, Any] = _converter().unstructure(config)
     return mapping
+
+
+def config_to_store(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns the settings as JSON values with the version of the package."""
+    return {_VERSION: VERSION, **config_to_dict(config)}
+
+
+def stored_config(mapping: Mapping[str, Any], where: str) -> ExperimentConfig:
+    """Returns settings that some version of the package has stored.
+
+    Args:
+        where: name of the file, for messages.
+
+    Raises:
+        InputError: this version cannot build what they describe.
+    """
+    version = mapping.get(_VERSION, "an earlier one")
+    known = {name: value for name, value in mapping.items() if name != _VERSION}
+    hints = typing.get_type_hints(ExperimentConfig)
+    for section in [name for name in known if name not in hints]:
+        logger.warning("%s: left out %s, of version %s", where, section, version)
+        del known[section]
+    for section, fields in known.items():
+        if not isinstance(fields, Mapping):
+            continue
+        names = typing.get_type_hints(hints[section])
+        for name in [name for name in fields if name not in names]:
+            setting = f"{section}.{name}={shown(fields[name]):.60}"
+            if section in _OF_THE_MODEL and fields[name] not in (None, False):
+                raise InputError(
+                    f"{where} was written by version {version} of transformer_jax; "
+                    f"this is {VERSION}, which does not know {setting}: install that "
+                    "version, or a later one."
+                )
+            logger.warning("%s: left out %s, of version %s", where, setting, version)
+        known[section] = {k: v for k, v in fields.items() if k in names}
+    try:
+        return config_from_dict(known)
+    except InputError as error:
+        raise InputError(
+            f"{where}, written by version {version} of transformer_jax (this is "
+            f"{VERSION}): {error}"
+        ) from None
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
@@ -125,12 +196,12 @@ def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
     """
     if not isinstance(mapping, Mapping):
         where = prefix.rstrip(".") or "the configuration"
-        raise InputError(f"{where}={mapping!r} must be a table of settings.")
+        raise InputError(f"{where}={shown(mapping)} must be a table of settings.")
     hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, value in mapping.items():
         if name not in hints:
-            nearest = difflib.get_close_matches(name, hints, n=1)
+            nearest = difflib.get_close_matches(str(name), hints, n=1)
             hint = (
                 f"did you mean {prefix}{nearest[0]}?"
                 if nearest
@@ -141,8 +212,8 @@ def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
             values[name] = _check_mapping(value, hints[name], f"{prefix}{name}.")
             continue
         may_be_none = type(None) in typing.get_args(hints[name])
-        is_none = may_be_none and str(value).lower() == "none"
-        values[name] = None if is_none else value
+        is_none = isinstance(value, str) and value.lower() == "none"
+        values[name] = None if is_none and may_be_none else value
         require_type(f"{prefix}{name}", values[name], hints[name])
     return values
 

@@ -21,13 +21,13 @@ from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.pipeline import make_batches, pack_corpus
-from transformer_jax.data.prepare import prepare
 from transformer_jax.devices import sharding
-from transformer_jax.devices.agreement import primary_first
 from transformer_jax.devices.compilations import CompileCounter
-from transformer_jax.devices.mesh import check_rows, make_mesh
+from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import create_directory, work_directory
+from transformer_jax.training.preparation import prepare
+from transformer_jax.training.start import check_fits
 from transformer_jax.training.state import TrainState, init_state
 from transformer_jax.training.step import make_train_step
 
@@ -110,10 +110,10 @@ def benchmark(
         raise InputError(f"num_steps={num_steps} must be at least 1.")
     if warmup_steps < 0:
         raise InputError(f"warmup_steps={warmup_steps} must be at least 0.")
+    mesh = make_mesh(config.mesh)
+    check_fits(config, mesh)
     if profile_dir is not None:
         create_directory(work_directory(profile_dir), "profile_dir")
-    mesh = make_mesh(config.mesh)
-    check_rows(config.data.rows, mesh, config.training.accumulation_steps)
     corpus, name = _corpus(config, workdir)
     batches = make_batches(
         corpus,
@@ -239,6 +239,5 @@ def _corpus(
 ) -> tuple[Corpus, str]:
     if workdir is None:
         return made_up_corpus(config.model, config.data), "made up"
-    with primary_first("prepare"):
-        data = prepare(config, workdir)
+    data = prepare(config, workdir)
     return data.train, config.data.dataset or config.data.train_source_path or "given"

@@ -48,7 +48,12 @@ def make_batch(
         rows: indices into the packed rows.
         num_rows: number of rows of the batch, at least that of `rows`; the last ones
             are padding. None = that of `rows`.
+
+    Raises:
+        InputError: a file of the corpus has been cut short.
     """
+    corpus.source.check_files()
+    corpus.target.check_files()
     rows = np.asarray(rows)
     counts = packed.offsets[rows + 1] - packed.offsets[rows]
     pairs = packed.pairs[_join_ranges(packed.offsets[rows], counts)]

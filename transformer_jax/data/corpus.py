@@ -1,6 +1,8 @@
 """A tokenised corpus: token arrays, and the places where sentences begin."""
 
 import itertools
+import mmap
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +31,21 @@ class Sentences:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
+    def check_files(self) -> None:
+        """Looks whether the files are whole: reading what was cut off ends the process.
+
+        Raises:
+            InputError: a file that is mapped into memory has been cut short.
+        """
+        for array in (self.tokens, self.offsets):
+            mapped = array.base if isinstance(array, np.memmap) else None
+            if isinstance(mapped, mmap.mmap) and mapped.size() < array.nbytes:
+                raise InputError(
+                    f"{os.fspath(array.filename)!r} was cut short while it was read: "
+                    "let nothing write into a work directory that is in use, and run "
+                    "the same command again."
+                )
+
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
@@ -40,6 +57,8 @@ class Corpus:
     pad_id: int
     num_empty: int = 0
     """Pairs of the text that are not in the corpus because a side is empty."""
+    num_same: int = 0
+    """Pairs whose two sides are the same text."""
     tokenizer_digest: str | None = None
     fingerprint: str | None = None
     """Identifies the text that the corpus was made from."""

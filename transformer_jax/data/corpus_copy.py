@@ -5,12 +5,14 @@ its disk and stores it in the work directory; every other host, and every host o
 later run, copies it from there.
 """
 
+import functools
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from transformer_jax.data.corpus_files import MANIFEST
+from transformer_jax.storage.retries import retry
 from transformer_jax.storage.work_directory import StoredPath
 
 _BUFFER_BYTES = 1 << 24
@@ -36,8 +38,11 @@ def fetch_corpus(remote: StoredPath, local: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f"{local.name}.partial-", dir=local.parent))
     try:
         for path in remote.iterdir():
-            with path.open("rb") as source, (partial / path.name).open("wb") as target:
-                shutil.copyfileobj(source, target, _BUFFER_BYTES)
+            retry(
+                os.fspath(path),
+                functools.partial(_copy, path, partial / path.name),
+                remote=True,
+            )
         while True:
             try:
                 os.rename(partial, local)
@@ -49,3 +54,8 @@ def fetch_corpus(remote: StoredPath, local: Path) -> None:
                 shutil.rmtree(local, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(source: StoredPath, target: Path) -> None:
+    with source.open("rb") as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing, _BUFFER_BYTES)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,13 +25,31 @@ from transformer_jax.data.corpus import (
     join_tokens,
 )
 from transformer_jax.errors import InputError
+from transformer_jax.storage.json_values import parse_json
 
 if TYPE_CHECKING:  # A batch needs no tokenizer.
+    from transformer_jax.data.sentence_pairs import SentencePairs
     from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _PAIRS_PER_CHUNK = 10_000
+_TOKEN_TYPES = {name: np.dtype(name) for name in ("<u2", "<u4")}
+_BYTES_PER_READ = 1 << 24
+_FILES = [
+    f"{side}_{kind}.bin"
+    for side in ("source", "target")
+    for kind in ("tokens", "offsets")
+]
+_NOT_AS_WRITTEN = "{!r} is damaged (its checksum is not that of what was written)"
+
+
+class DamagedCorpus(InputError):  # noqa: N818 - it says what was found
+    """A tokenised corpus that is of no use; `problem` is the message without advice."""
+
+    def __init__(self, folder: Path, problem: str) -> None:
+        super().__init__(f"{problem}: remove {str(folder)!r}, and it is made again.")
+        self.problem = problem
 
 
 def write_corpus(
@@ -55,13 +74,9 @@ def write_corpus(
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{final.name}.partial-", dir=final.parent))
     try:
-        counts = _write_arrays(pairs, tokenizer, partial)
+        counts, checksums = _write_arrays(pairs, tokenizer, partial)
         if not counts["num_pairs"]:
-            raise InputError(
-                f"no pair of {getattr(pairs, 'name', 'the text')} can be used: all "
-                f"{counts['num_empty']} have an empty source or target; check the "
-                "data section of the configuration."
-            )
+            raise _nothing_usable(pairs, counts["num_empty"])
         manifest = {
             "format_version": FORMAT_VERSION,
             "source_dtype": _token_type(tokenizer.source_vocab_size).str,
@@ -71,14 +86,35 @@ def write_corpus(
             "tokenizer_digest": tokenizer.digest,
             "fingerprint": fingerprint,
             **counts,
+            "crc32": checksums,
         }
+        manifest["seal"] = _seal(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         partial.chmod(0o755)  # mkdtemp gives access to the owner alone.
+        if final.is_symlink() or final.is_file():
+            final.unlink()
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return load_corpus(final)
+
+
+def check_usable(pairs: "SentencePairs") -> None:
+    """Checks that some pair has text on both sides, before anything is made of them.
+
+    Raises:
+        InputError: none has.
+    """
+    if not any(source.strip() and target.strip() for source, target in pairs):
+        raise _nothing_usable(pairs, len(pairs))
+
+
+def _nothing_usable(pairs: Iterable[tuple[str, str]], number: int) -> InputError:
+    return InputError(
+        f"no pair of {getattr(pairs, 'name', 'the text')} can be used: all {number} "
+        "have an empty source or target; check the data section of the configuration."
+    )
 
 
 def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
@@ -89,12 +125,12 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
     """
     folder = Path(directory)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = parse_json((folder / MANIFEST).read_text())
         if manifest["format_version"] != FORMAT_VERSION:
-            raise InputError(
+            raise DamagedCorpus(
+                folder,
                 f"the tokenised corpus in {str(folder)!r} has format "
-                f"{manifest['format_version']}, not {FORMAT_VERSION}: remove it, and "
-                "it is made again."
+                f"{manifest['format_version']}, not {FORMAT_VERSION}",
             )
         return Corpus(
             _map_side(folder, "source", manifest),
@@ -102,6 +138,7 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
             bos_id=manifest["bos_id"],
             pad_id=manifest["pad_id"],
             num_empty=manifest["num_empty"],
+            num_same=manifest.get("num_same", 0),
             tokenizer_digest=manifest["tokenizer_digest"],
             fingerprint=manifest["fingerprint"],
         )
@@ -110,15 +147,43 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
             f"no tokenised corpus in {str(folder)!r} ({Path(error.filename).name} is "
             "missing): run `transformer-jax prepare`."
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{str(folder / MANIFEST)!r} is damaged ({type(error).__name__}: {error}): "
-            f"remove {str(folder)!r}, and it is made again."
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCorpus(
+            folder,
+            f"{str(folder / MANIFEST)!r} is damaged ({type(error).__name__}: {error})",
         ) from None
 
 
+def _seal(manifest: dict[str, Any]) -> int:
+    """Returns a checksum of a manifest without its seal."""
+    return zlib.crc32(json.dumps(manifest, sort_keys=True).encode())
+
+
+def verify_corpus(directory: str | os.PathLike[str]) -> None:
+    """Reads all of a corpus and compares it with its checksums.
+
+    Raises:
+        InputError: as `load_corpus`, or a file is not as it was written.
+    """
+    load_corpus(directory)
+    folder = Path(directory)
+    manifest = parse_json((folder / MANIFEST).read_text())
+    seal, written = manifest.pop("seal", None), manifest.get("crc32", {})
+    if seal != _seal(manifest) or list(written) != _FILES:
+        raise DamagedCorpus(folder, _NOT_AS_WRITTEN.format(str(folder / MANIFEST)))
+    for name in _FILES:
+        found = 0
+        with (folder / name).open("rb") as file:
+            while chunk := file.read(_BYTES_PER_READ):
+                found = zlib.crc32(chunk, found)
+        if found != written[name]:
+            raise DamagedCorpus(folder, _NOT_AS_WRITTEN.format(str(folder / name)))
+
+
 def _token_type(vocab_size: int) -> np.dtype:
-    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+    return _TOKEN_TYPES["<u2" if vocab_size <= 1 << 16 else "<u4"]
 
 
 def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
@@ -129,9 +194,9 @@ def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
 
 def _write_arrays(
     pairs: Iterable[tuple[str, str]], tokenizer: "Tokenizer", folder: Path
-) -> dict[str, int]:
-    """Writes tokens and offsets of both sides chunk by chunk; returns the counts."""
-    num_read = num_pairs = 0
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Writes both sides; returns the counts, and the checksum of each file."""
+    num_read = num_pairs = num_same = 0
     with (
         _SideWriter(folder, "source", tokenizer.source_vocab_size) as source,
         _SideWriter(folder, "target", tokenizer.target_vocab_size) as target,
@@ -142,12 +207,15 @@ def _write_arrays(
             target.append(tokenizer.encode_target([pair[1] for pair in usable]))
             num_read += len(chunk)
             num_pairs += len(usable)
-    return {
+            num_same += sum(source == target for source, target in usable)
+    counts = {
         "num_pairs": num_pairs,
         "num_empty": num_read - num_pairs,
+        "num_same": num_same,
         "num_source_tokens": source.num_tokens,
         "num_target_tokens": target.num_tokens,
     }
+    return counts, source.checksums | target.checksums
 
 
 class _SideWriter:
@@ -156,38 +224,44 @@ class _SideWriter:
     def __init__(self, folder: Path, side: str, vocab_size: int) -> None:
         self.num_tokens = 0
         self._dtype = _token_type(vocab_size)
-        self._tokens: BinaryIO = (folder / f"{side}_tokens.bin").open("wb")
-        self._offsets: BinaryIO = (folder / f"{side}_offsets.bin").open("wb")
-        self._offsets.write(np.zeros(1, OFFSET_TYPE).tobytes())
+        self._names = [f"{side}_{kind}.bin" for kind in ("tokens", "offsets")]
+        self._files: list[BinaryIO] = [(folder / n).open("wb") for n in self._names]
+        self.checksums = dict.fromkeys(self._names, 0)
+        self._write(1, np.zeros(1, OFFSET_TYPE))
 
     def append(self, sentences: Sequence[Sequence[int]]) -> None:
         offsets = compute_offsets(sentences, self.num_tokens)
-        self._tokens.write(join_tokens(sentences, self._dtype).tobytes())
-        self._offsets.write(offsets[1:].tobytes())
+        self._write(0, join_tokens(sentences, self._dtype))
+        self._write(1, offsets[1:])
         self.num_tokens = int(offsets[-1])
+
+    def _write(self, which: int, array: np.ndarray) -> None:
+        contents, name = array.tobytes(), self._names[which]
+        self._files[which].write(contents)
+        self.checksums[name] = zlib.crc32(contents, self.checksums[name])
 
     def __enter__(self) -> "_SideWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._tokens.close()
-        self._offsets.close()
+        for file in self._files:
+            file.close()
 
 
 def _map_side(folder: Path, side: str, manifest: dict[str, Any]) -> Sentences:
     """Returns one side, mapped into memory; its files must fit the manifest."""
     expected = {
-        "tokens": (np.dtype(manifest[f"{side}_dtype"]), f"num_{side}_tokens", 0),
+        "tokens": (_TOKEN_TYPES[manifest[f"{side}_dtype"]], f"num_{side}_tokens", 0),
         "offsets": (OFFSET_TYPE, "num_pairs", 1),
     }
     arrays = {}
     for kind, (dtype, count, extra) in expected.items():
         path = folder / f"{side}_{kind}.bin"
         if path.stat().st_size != (manifest[count] + extra) * dtype.itemsize:
-            raise InputError(
+            raise DamagedCorpus(
+                folder,
                 f"{str(path)!r} has {path.stat().st_size} bytes, not the "
-                f"{(manifest[count] + extra) * dtype.itemsize} of its manifest: remove "
-                f"{str(folder)!r}, and it is made again."
+                f"{(manifest[count] + extra) * dtype.itemsize} of its manifest",
             )
         arrays[kind] = np.memmap(path, dtype, mode="r")
     return Sentences(arrays["tokens"], arrays["offsets"])

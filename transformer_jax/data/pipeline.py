@@ -83,7 +83,7 @@ def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
         InputError: no pair fits into a row.
 
     Example:
-        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
         >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
         >>> packed.num_rows < corpus.num_pairs  # several pairs share a row
         True
@@ -111,11 +111,12 @@ def _report_fill(corpus: Corpus, packed: PackedRows) -> None:
     room = packed.source_length, packed.target_length
     advice = ""
     if highest_fill(*lengths, *room) < _HIGH_FILL:
-        source, target = balanced_lengths(*lengths, max(room))
-        advice = (
-            f"; data.source_length={source}, data.target_length={target} would fit the "
-            "text better"
-        )
+        better = balanced_lengths(*lengths, max(room))
+        if better != room:
+            advice = (
+                f"; data.source_length={better[0]}, data.target_length={better[1]} "
+                "would fit the text better"
+            )
     fill = fill_of(packed, *lengths).both
     logger.info("%.1f%% of the positions in rows hold tokens%s", 100 * fill, advice)
 
@@ -146,7 +147,7 @@ def make_batches(
             by default all.
 
     Example:
-        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
         >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
         >>> batches = tj.make_batches(corpus, packed, config.data, seed=0)
         >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
@@ -180,6 +181,12 @@ def evaluation_batches(
         rows_of_host: returns this host's rows, given their number in a global batch;
             by default all.
         row_multiple: rows of the longer shapes are a multiple of it.
+
+    Example:
+        >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
+        >>> batches = tj.evaluation_batches(corpus, config.data)
+        >>> sum(int(batch.target_segments.max(axis=1).sum()) for batch in batches) == 50
+        True
     """
     height = config.rows
     lengths = (config.source_length, config.target_length)

@@ -1,35 +1,36 @@
 """The data of a work directory: tokenizer and corpora, made once, then loaded."""
 
-import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from transformer_jax.config.experiment import DataConfig, ExperimentConfig
+from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
-from transformer_jax.data.corpus_files import MANIFEST, load_corpus, write_corpus
+from transformer_jax.data.corpus_files import (
+    MANIFEST,
+    DamagedCorpus,
+    check_usable,
+    load_corpus,
+    verify_corpus,
+    write_corpus,
+)
+from transformer_jax.data.languages import files_of_split, find_languages
 from transformer_jax.data.sentence_pairs import SentencePairs, from_list
-from transformer_jax.data.source import load_pairs
+from transformer_jax.data.source import load_split
+from transformer_jax.data.text_warnings import warn_of_text
+from transformer_jax.data.tokenizer_of_run import TrainedWith, find_or_learn_tokenizer
+from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import (
     StoredPath,
     create_directory,
     is_remote,
     local_cache,
     remove_if_empty,
-    work_directory,
 )
-from transformer_jax.tokenizer.tokenizer import (
-    SHARED_FILE,
-    SOURCE_FILE,
-    Tokenizer,
-    check_vocabulary,
-    load_tokenizer,
-    train_tokenizer,
-)
+from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 Split = Literal["train", "validation", "test"]
 
@@ -38,90 +39,101 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The data of a run."""
+    """The data of a run.
+
+    Example:
+        >>> data = tj.prepare(config, "runs/prepared", train_pairs=pairs)
+        >>> data.tokenizer.decode_source([data.train.source[0]]) == [pairs[0][0]]
+        True
+    """
 
     tokenizer: Tokenizer
     train: Corpus
     validation: Corpus | None
     validation_pairs: SentencePairs | None
+    """In memory: a change of their files does not change the references."""
+    training_text: str
+    """Digest of all of the text."""
+    validation_text: str | None
 
 
-def prepare(
+def prepare_data(
     config: ExperimentConfig,
-    workdir: str | os.PathLike[str],
+    folder: StoredPath,
     *,
     train_pairs: Sequence[tuple[str, str]] | None = None,
     validation_pairs: Sequence[tuple[str, str]] | None = None,
+    trained: TrainedWith | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> PreparedData:
     """Returns tokenizer and corpora of a work directory; makes those that are missing.
 
-    The tokenizer is learnt from the training text only, and never again in a directory
-    that has one. A corpus is made again if its text or tokenizer has changed.
+    A tokenizer is learnt from the training text only. What was made of other settings
+    or another text is made again, but never the tokenizer of a trained model.
 
     Args:
-        train_pairs: (source, target) sentences in place of those `config.data` names.
-        validation_pairs: likewise.
+        trained: what the last checkpoint in the directory was trained with, if there is
+            one.
+        tokenizer: the one to use. None = that of the directory, or a new one.
 
     Raises:
         InputError: the text, its format or the vocabulary is refused.
-
-    Example:
-        >>> data = tj.prepare(config, "runs/prepared", train_pairs=pairs)
-        >>> data.train.num_pairs == len(pairs), data.validation
-        (True, None)
     """
-    folder = work_directory(workdir)
-    train = _choose_pairs(config.data, "train", train_pairs)
+    train = _choose_pairs(config, "train", train_pairs)
     assert train is not None  # load_pairs refuses a configuration without any
     from_python = train_pairs is not None
     validation = (
         None
         if from_python and validation_pairs is None
-        else _choose_pairs(config.data, "validation", validation_pairs)
+        else _choose_pairs(config, "validation", validation_pairs)
     )
+    if not (from_python or config.treebank.is_used):
+        splits = [files_of_split(config.data, split) for split in get_args(Split)]
+        find_languages(config.data, *splits).warn()
+    if validation is not None:
+        validation = validation.in_memory()
+        check_usable(validation)
+    check_usable(train)
+    training_text = train.digest()
     with remove_if_empty(folder):
         create_directory(folder)
-        tokenizer = _load_or_train_tokenizer(config, folder, train)
-    corpus_dir = folder / "corpus"
+        tokenizer = find_or_learn_tokenizer(
+            config, folder, train, training_text, trained, tokenizer
+        )
+    corpora, validation_text = folder / "corpus", None
+    validation_corpus = None
+    training_corpus = _load_or_write_corpus(
+        train, training_text, tokenizer, corpora / "train"
+    )
+    if validation is not None:
+        validation_text = validation.digest()
+        validation_corpus = _load_or_write_corpus(
+            validation, validation_text, tokenizer, corpora / "validation"
+        )
+    warn_of_text(train, training_corpus, tokenizer)
     return PreparedData(
         tokenizer=tokenizer,
-        train=_load_or_write_corpus(train, tokenizer, corpus_dir / "train"),
-        validation=None
-        if validation is None
-        else _load_or_write_corpus(validation, tokenizer, corpus_dir / "validation"),
+        train=training_corpus,
+        validation=validation_corpus,
         validation_pairs=validation,
+        training_text=training_text,
+        validation_text=validation_text,
     )
 
 
 def _choose_pairs(
-    config: DataConfig, split: Split, given: Sequence[tuple[str, str]] | None
+    config: ExperimentConfig, split: Split, given: Sequence[tuple[str, str]] | None
 ) -> SentencePairs | None:
     if given is not None:
         return from_list(given, name=f"{split} pairs")
-    return load_pairs(config, split)
-
-
-def _load_or_train_tokenizer(
-    config: ExperimentConfig, workdir: StoredPath, pairs: SentencePairs
-) -> Tokenizer:
-    if any((workdir / name).exists() for name in (SHARED_FILE, SOURCE_FILE)):
-        tokenizer = load_tokenizer(workdir)
-        check_vocabulary(tokenizer, config.model)
-        return tokenizer
-    logger.info(
-        "learning a vocabulary of %d from %s", config.model.vocab_size, pairs.name
-    )
-    tokenizer = train_tokenizer(pairs, config.tokenizer, config.model)
-    tokenizer.save(workdir)
-    return tokenizer
+    return load_split(config, split)
 
 
 def _load_or_write_corpus(
-    pairs: SentencePairs, tokenizer: Tokenizer, directory: StoredPath
+    pairs: SentencePairs, text: str, tokenizer: Tokenizer, directory: StoredPath
 ) -> Corpus:
     """Returns the corpus in a directory; makes it if there is none of this text."""
-    fingerprint = _fingerprint(pairs)
-    made_of = tokenizer.digest, fingerprint
+    made_of = tokenizer.digest, text
     local = local_cache(directory) if is_remote(directory) else Path(directory)
     corpus = _load_existing(local, made_of)
     is_stored = not is_remote(directory) or (directory / MANIFEST).exists()
@@ -131,7 +143,7 @@ def _load_or_write_corpus(
         corpus = _load_existing(local, made_of)
     if corpus is None:
         logger.info("encoding %d pairs of %s", len(pairs), pairs.name)
-        corpus = write_corpus(pairs, tokenizer, local, fingerprint=fingerprint)
+        corpus = write_corpus(pairs, tokenizer, local, fingerprint=text)
         is_stored = not is_remote(directory)
         logger.info(
             "%s: %d pairs, %d with an empty side skipped",
@@ -145,20 +157,17 @@ def _load_or_write_corpus(
 
 
 def _load_existing(directory: Path, made_of: tuple[str, str]) -> Corpus | None:
-    """Returns the corpus in a directory, None if its tokenizer or text is another."""
+    """Returns the corpus in a directory, None if it has to be made."""
     if not (directory / MANIFEST).exists():
         return None
-    corpus = load_corpus(directory)
+    try:
+        verify_corpus(directory)
+        corpus = load_corpus(directory)
+    except InputError as error:
+        problem = error.problem if isinstance(error, DamagedCorpus) else error
+        logger.warning("%s: making it again", problem)
+        return None
     if (corpus.tokenizer_digest, corpus.fingerprint) == made_of:
         return corpus
     logger.info("%s belongs to another text or tokenizer: making it again", directory)
     return None
-
-
-def _fingerprint(pairs: SentencePairs) -> str:
-    """Returns a digest of the size of the text and a thousand of its lines."""
-    step = max(1, len(pairs) // 1000)
-    hashed = hashlib.sha256(str(len(pairs)).encode())
-    for index in range(0, len(pairs), step):
-        hashed.update(repr(tuple(pairs[index])).encode())
-    return hashed.hexdigest()[:16]

@@ -1,10 +1,14 @@
 """Sentence pairs by index, from text files or Python lists."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from transformer_jax.errors import InputError
+from transformer_jax.storage.text_encoding import check_read_once
 from transformer_jax.storage.text_lines import TextLines
 
 Pair = tuple[str, str]
@@ -19,6 +23,11 @@ class SentencePairs(ABC):
 
     name: str
     """The name of the pairs in messages."""
+    files: tuple[Path | None, Path | None] = (None, None)
+    """Where the sides are, None for what is in no file."""
+    target_symbols: tuple[str, ...] = ()
+    """Words of the targets that are one piece of the vocabulary each, as the brackets
+    of trees."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -36,6 +45,21 @@ class SentencePairs(ABC):
     def __iter__(self) -> Iterator[Pair]:
         for start in range(0, len(self), _PAIRS_PER_READ):
             yield from self.read(start, min(start + _PAIRS_PER_READ, len(self)))
+
+    def digest(self) -> str:
+        """Returns what identifies the text: a digest of all of it."""
+        hashed = hashlib.sha256(str(len(self)).encode())
+        for start in range(0, len(self), _PAIRS_PER_READ):
+            pairs = self.read(start, min(start + _PAIRS_PER_READ, len(self)))
+            for side in zip(*pairs, strict=True):
+                # With the lengths, so that no two texts have the same bytes.
+                hashed.update(np.fromiter(map(len, side), "<u4", len(side)).tobytes())
+                hashed.update("".join(side).encode("utf-8", "surrogatepass"))
+        return hashed.hexdigest()[:32]
+
+    def in_memory(self) -> "SentencePairs":
+        """Returns the pairs as they are now, whatever becomes of their files."""
+        return ListPairs(list(self), self.name)
 
 
 class ListPairs(SentencePairs):
@@ -57,6 +81,7 @@ class FilePairs(SentencePairs):
 
     def __init__(self, source: TextLines, target: TextLines):
         self.name = f"{source.path} and {target.path}"
+        self.files = source.path, target.path
         self._source = source
         self._target = target
 
@@ -74,10 +99,15 @@ def from_list(pairs: Iterable[Pair], name: str = "the given pairs") -> SentenceP
     Raises:
         InputError: there is no pair, or an item is not two texts.
     """
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise InputError(
+            f"{name}={pairs!r:.40} ({type(pairs).__name__}) must be a list of (source, "
+            "target) texts."
+        )
     items = list(pairs)
     for index, item in enumerate(items):
         if not (
-            isinstance(item, tuple | list)
+            isinstance(item, tuple | list | np.ndarray)
             and len(item) == 2
             and all(isinstance(side, str) for side in item)
         ):
@@ -93,11 +123,12 @@ def from_list(pairs: Iterable[Pair], name: str = "the given pairs") -> SentenceP
 def from_files(source_path: str | Path, target_path: str | Path) -> SentencePairs:
     """Returns line i of one file and line i of the other as pair i.
 
-    Files are UTF-8, plain or .gz; see `TextLines`.
+    Files are UTF-8, plain or .gz, or standard input (`-`); see `TextLines`.
 
     Raises:
         InputError: a file cannot be read, or the numbers of lines differ.
     """
+    check_read_once(Path(source_path), Path(target_path))
     source, target = TextLines(source_path), TextLines(target_path)
     if len(source) != len(target):
         raise InputError(

@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal, overload
 
-from transformer_jax.config.experiment import DataConfig
+from transformer_jax.config.checks import require_config
+from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.sentence_pairs import SentencePairs, from_files
 from transformer_jax.data.tfds_pairs import from_tfds
+from transformer_jax.data.tree_pairs import load_tree_pairs
 from transformer_jax.errors import InputError
 
 
@@ -35,6 +37,7 @@ def load_pairs(
         >>> list(tj.load_pairs(tj.DataConfig(**paths), "train"))
         [('A house.', 'Ein Haus.'), ('A dog.', 'Ein Hund.')]
     """
+    require_config(config, DataConfig)
     if split not in ("train", "validation", "test"):
         raise InputError(f"split={split!r} must be train, validation or test.")
     source_path = getattr(config, f"{split}_source_path")
@@ -57,6 +60,19 @@ def load_pairs(
             "data set, as cldr_translate/en_de, or the files of the training pairs."
         )
     return None
+
+
+def load_split(
+    config: ExperimentConfig, split: Literal["train", "validation", "test"]
+) -> SentencePairs | None:
+    """Returns the pairs of a split: of sentences, or of sentences and their trees.
+
+    Raises:
+        InputError: as `load_pairs`, or a tree is damaged.
+    """
+    if config.treebank.is_used:
+        return load_tree_pairs(config.treebank, split)
+    return load_pairs(config.data, split)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from typing import Any
 from transformer_jax.data.sentence_pairs import Pair, SentencePairs
 from transformer_jax.errors import InputError
 from transformer_jax.progress import has_bar
+from transformer_jax.storage.retries import retry
+from transformer_jax.storage.work_directory import is_remote
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +20,15 @@ logger = logging.getLogger(__name__)
 class TfdsPairs(SentencePairs):
     """Records of a TFDS data source, read in one direction of its languages."""
 
-    def __init__(self, records: Any, name: str, languages: tuple[str, str]):
-        self.name = name
+    def __init__(
+        self,
+        records: Any,
+        name: str,
+        languages: tuple[str, str],
+        *,
+        remote: bool = False,
+    ):
+        self.name, self._is_remote = name, remote
         self._records = records
         self._source, self._target = languages
 
@@ -27,7 +36,18 @@ class TfdsPairs(SentencePairs):
         return len(self._records)
 
     def read(self, start: int, stop: int) -> list[Pair]:
-        records = self._records.__getitems__(list(range(start, stop)))
+        wanted = list(range(start, stop))
+        try:
+            records = retry(
+                self.name,
+                lambda: self._records.__getitems__(wanted),
+                remote=self._is_remote,
+            )
+        except Exception as error:  # Of any type, as the library's.
+            raise InputError(
+                f"{self.name}: records {start} to {stop - 1} cannot be read "
+                f"({' '.join(str(error).split()):.200})."
+            ) from error
         return [(x[self._source].decode(), x[self._target].decode()) for x in records]
 
 
@@ -53,7 +73,8 @@ def from_tfds(
     _check_languages(builder, dataset, source_language, target_language)
     records = _open_records(builder, dataset, split)
     name = f"{dataset} {split}, {source_language} to {target_language}"
-    return TfdsPairs(records, name, (source_language, target_language))
+    remote = is_remote(builder.data_dir)
+    return TfdsPairs(records, name, (source_language, target_language), remote=remote)
 
 
 def _make_builder(dataset: str, data_dir: str | None) -> Any:

@@ -29,12 +29,18 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.decoding.bracket_grammar import (
+    BracketGrammar,
+    no_brackets,
+    write_tokens,
+)
 from transformer_jax.decoding.continuations import Continuations, propose_continuations
 from transformer_jax.decoding.history import (
     add_own_place,
     advance_history,
     gather,
 )
+from transformer_jax.decoding.search_arguments import check_arguments
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Hypotheses,
@@ -63,6 +69,8 @@ def beam_search(
     coverage: Float[Array, "batch source"] | None = None,
     rng: Array | None = None,
     num_results: int | None = None,
+    grammar: BracketGrammar | None = None,
+    num_leaves: Int[Array, " batch"] | None = None,
 ) -> BeamResult:
     """Returns the n-best list of each sentence, best first.
 
@@ -71,8 +79,9 @@ def beam_search(
     sentences are independent, and some compilers gather a sharded `top_k`.
 
     Args:
-        step: the model.
-        cache: the cache of `step`: `max_length` slots of beam_size places.
+        step: the model: `(tokens [batch, beam], positions [batch], history, cache) ->
+            (logits [batch, beam, vocab], cache, attention)`, see `decoding/step.py`.
+        cache: its first cache, with `max_length` slots of beam_size places.
         initial_tokens: the input at position 0, usually begin-of-sentence.
         settings: beam size, penalties, constraints, sampling. The sizes of batches and
             sources are not used.
@@ -86,10 +95,14 @@ def beam_search(
         coverage: for a coverage penalty: 1 where the source is padding, else 0.
         rng: for sampling: a key for each sentence.
         num_results: length n of the list, 1 to beam_size; None = beam_size.
+        grammar: outputs are trees, written as tokens that open and close brackets.
+        num_leaves: leaves of each output's tree, where there is a grammar; fewer than
+            its maximum length. An output that ends has exactly so many, and every
+            output does end, if a hypothesis has a probability above 0.
 
     Raises:
         InputError: a size is out of range, or the settings need an argument that is
-            missing (`rng`, `coverage`).
+            missing (`rng`, `coverage`, `num_leaves`).
 
     Example:
         A model whose next token depends on the last one only:
@@ -128,12 +141,18 @@ def beam_search(
     2 * beam_size best continuations, so its beam of one is not greedy search, and its
     list has no unfinished hypotheses if one has finished.
     """
-    _check(settings, max_length, coverage, rng, num_results)
+    check_arguments(settings, max_length, coverage, rng, num_results)
+    brackets = None
+    if grammar is not None:
+        if num_leaves is None:
+            raise InputError("grammar needs num_leaves, the leaves of each tree.")
+        brackets = no_brackets(grammar, num_leaves, settings.beam_size)
     search = Search(
         settings=settings,
         eos_id=eos_id,
         pad_id=pad_id,
         num_results=num_results or settings.beam_size,
+        grammar=grammar,
     )
     limits = jnp.full(initial_tokens.shape, max_length, jnp.int32)
     if max_lengths is not None:
@@ -141,7 +160,7 @@ def beam_search(
     initial = empty_state(
         cache, initial_tokens, limits, search.settings, pad_id,
         slots=max_length, max_length=max_length, prefixes=prefixes,
-        coverage=coverage, rng=rng,
+        coverage=coverage, rng=rng, brackets=brackets,
     )  # fmt: skip
     final = lax.while_loop(
         lambda state: ~jnp.all(state.done),
@@ -149,29 +168,6 @@ def beam_search(
         initial,
     )
     return rank_hypotheses(final, search)
-
-
-def _check(
-    settings: DecodingConfig,
-    max_length: int,
-    coverage: Array | None,
-    rng: Array | None,
-    num_results: int | None,
-) -> None:
-    if max_length < 1:
-        raise InputError(f"max_length={max_length} must be at least 1.")
-    if num_results is not None and not 1 <= num_results <= settings.beam_size:
-        raise InputError(
-            f"num_results={num_results} must be between 1 and "
-            f"decoding.beam_size={settings.beam_size}."
-        )
-    if settings.sampling and rng is None:
-        raise InputError("decoding.sampling=true needs rng, a key for each sentence.")
-    if settings.coverage_penalty and coverage is None:
-        raise InputError(
-            f"decoding.coverage_penalty={settings.coverage_penalty} needs coverage: 1 "
-            "where the source is padding, else 0."
-        )
 
 
 def advance(state: SearchState, step: Step, search: Search) -> SearchState:
@@ -200,6 +196,12 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
     if coverage is not None:
         live_coverage = gather(coverage, live_parents)
         coverage = _select(state.done, state.coverage, live_coverage)
+    brackets = state.brackets
+    if brackets is not None and search.grammar is not None:
+        brackets = write_tokens(
+            search.grammar, gather(brackets, live_parents), live_tokens,
+            logits.shape[-1], search.eos_id,
+        )  # fmt: skip
     return state._replace(
         positions=jnp.where(state.done, state.positions, lengths),
         done=state.done | _is_done(live, finished, lengths, state.limits, search),
@@ -207,6 +209,7 @@ def advance(state: SearchState, step: Step, search: Search) -> SearchState:
         live=live,
         finished=finished,
         coverage=coverage,
+        brackets=brackets,
         history=advance_history(history, live_parents),
         cache=cache,
     )

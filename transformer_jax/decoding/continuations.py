@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from transformer_jax.decoding.bracket_grammar import allowed_tokens
 from transformer_jax.decoding.constraints import apply_constraints
 from transformer_jax.decoding.sampling import sample_tokens
 from transformer_jax.decoding.search_state import Search, SearchState
@@ -38,6 +39,12 @@ def propose_continuations(
         search.eos_id,
     )  # fmt: skip
     batch_size, beam_size, vocab_size = logits.shape
+    if search.grammar is not None and state.brackets is not None:
+        left = state.limits - state.positions
+        allowed = allowed_tokens(
+            search.grammar, state.brackets, left, vocab_size, search.eos_id
+        )
+        logits = jnp.where(allowed, logits, -jnp.inf)
     if settings.sampling and state.rng is not None:
         tokens = sample_tokens(state.rng, logits, state.positions, settings)
         drawn = jnp.take_along_axis(logits, tokens[:, :, None], axis=2)

@@ -21,10 +21,36 @@ _Tree = TypeVar("_Tree")
 
 
 class History(NamedTuple):
-    """The places in the cache of the ancestors of every hypothesis."""
+    """The places in the cache of the ancestors of every hypothesis.
+
+    A step function of `beam_search` gets it, to attend to what its hypothesis has read.
+
+    Example:
+        >>> import numpy as np
+        >>> ancestors = np.array([[[0, 1], [1, 1]]])  # a sentence, two hypotheses
+        >>> history = tj.History(np.array([1], np.int32), ancestors)
+        >>> history.visible_places()[0, 0].tolist()  # places 0 and 1 of slots 0 and 1
+        [True, False, False, True]
+    """
 
     slot: Array  # int32 [batch], all equal: the slot that this step writes
     ancestors: Array  # int32 [batch, beam, slots]: place in each slot, -1 = none
+
+    def visible_places(
+        self, window: int | None = None
+    ) -> Bool[Array, "batch beam places"]:
+        """Returns the mask of the places `slot * beam + place` that a hypothesis sees.
+
+        Args:
+            window: number of earlier steps that are seen; None = all.
+        """
+        batch, beam, slots = self.ancestors.shape
+        places = jnp.arange(beam)[None, None, None]
+        mask = self.ancestors[..., None] == places
+        if window is not None:
+            age = (self.slot[:, None] - jnp.arange(slots)[None]) % slots
+            mask &= (age <= window)[:, None, :, None]
+        return mask.reshape(batch, beam, slots * beam)
 
 
 def empty_history(batch: int, beam: int, slots: int) -> History:
@@ -41,23 +67,6 @@ def add_own_place(history: History) -> History:
     is_now = jnp.arange(slots)[None, None] == history.slot[:, None, None]
     own = jnp.arange(beam, dtype=jnp.int32)[None, :, None]
     return history._replace(ancestors=jnp.where(is_now, own, history.ancestors))
-
-
-def visible_places(
-    history: History, window: int | None
-) -> Bool[Array, "batch beam places"]:
-    """Returns the mask of the places `slot * beam + place` that a hypothesis sees.
-
-    Args:
-        window: number of earlier steps that are seen; None = all.
-    """
-    batch, beam, slots = history.ancestors.shape
-    places = jnp.arange(beam)[None, None, None]
-    mask = history.ancestors[..., None] == places
-    if window is not None:
-        age = (history.slot[:, None] - jnp.arange(slots)[None]) % slots
-        mask &= (age <= window)[:, None, :, None]
-    return mask.reshape(batch, beam, slots * beam)
 
 
 def advance_history(history: History, parents: Int[Array, "batch beam"]) -> History:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.decoding.bracket_grammar import BracketGrammar, OpenBrackets
 from transformer_jax.decoding.history import History, empty_history
 from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
 
@@ -22,6 +23,8 @@ class Search:
     """The token that fills sequences after their end."""
     num_results: int
     """Length of the n-best list. The search ends when these hypotheses are final."""
+    grammar: BracketGrammar | None = None
+    """What outputs must be."""
 
     def score(
         self, totals: Array, lengths: Array, coverage: Array | None
@@ -79,6 +82,7 @@ class SearchState(NamedTuple):
     prefixes: Array | None  # int32 [batch, prefix]: forced first tokens, padded with -1
     coverage: Array | None  # float32 [batch, beam, source]: summed attention
     rng: Array | None  # keys [batch]
+    brackets: OpenBrackets | None  # with a grammar
     history: History
     cache: PyTree
 
@@ -89,6 +93,15 @@ class BeamResult(NamedTuple):
     Finished hypotheses come first, best first. Unfinished ones, cut off at the length
     limit of the sentence, follow, best first. Places without a hypothesis (fewer than n
     exist, or log-probabilities were NaN) have length 0 and score minus infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> scores, lengths = np.array([[-0.5]]), np.array([[3]])
+        >>> found = tj.BeamResult(
+        ...     np.array([[[7, 8, 1, 0]]]), scores, lengths, lengths == 3, np.array([3])
+        ... )
+        >>> found.sequences[0, 0, : found.lengths[0, 0]].tolist()
+        [7, 8, 1]
     """
 
     sequences: Array  # int32 [batch, n, max_length]: no BOS, EOS if finished, padding
@@ -110,6 +123,7 @@ def empty_state(
     prefixes: Array | None = None,
     coverage: Array | None = None,
     rng: Array | None = None,
+    brackets: OpenBrackets | None = None,
 ) -> SearchState:
     """Returns the state with one empty hypothesis a sentence; beam_size in sampling.
 
@@ -135,6 +149,7 @@ def empty_state(
         prefixes=prefixes,
         coverage=None if coverage is None else jnp.repeat(coverage[:, None], beam, 1),
         rng=rng,
+        brackets=brackets,
         history=empty_history(batch, beam, slots),
         cache=cache,
     )

@@ -17,8 +17,11 @@ class Step(Protocol):
         tokens: the last token of each hypothesis.
         positions: the position of these tokens, from 0.
         history: the places of earlier tokens in the cache. The search never reorders
-            the cache (`decoding.history`).
-        cache: as the call before returned it.
+            the cache: keys and values of `tokens` go to its slot `history.slot[0]`, at
+            the place of their hypothesis, and `history.visible_places()` is the mask of
+            what each hypothesis has read, `tokens` included.
+        cache: as the call before returned it; any tree of `[batch, ...]` arrays, those
+            of keys and values with `max_length * beam` places.
 
     Returns:
         Logits of the next token; the cache with this step written into `history.slot`;

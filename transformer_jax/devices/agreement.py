@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -73,6 +73,26 @@ def _raise_together(name: str, failure: Exception | None) -> None:
     for index, error in enumerate(errors):
         if error:
             raise InputError(f"process {index} failed: {error}")
+
+
+def decided_by_primary(name: str, decide: Callable[[], str]) -> str:
+    """Returns a decision of the primary process to every process.
+
+    Every process must call it. If it fails there, it fails in all.
+
+    Args:
+        decide: is called in the primary alone.
+    """
+    if jax.process_count() == 1:
+        return decide()
+    decision, failure = "", None
+    if is_primary():
+        try:
+            decision = decide()
+        except Exception as error:
+            failure = error
+    _raise_together(name, failure)
+    return _gather(f"{name}, decided", decision)[0]
 
 
 def require_agreement(name: str, values: Mapping[str, str]) -> None:

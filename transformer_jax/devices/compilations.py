@@ -6,16 +6,19 @@ import jax
 
 
 class CompileCounter:
-    """Counts the programs XLA compiles in this process while it is open."""
+    """Counts the programs XLA compiles while it is open, and the seconds that takes."""
 
     _EVENT = "/jax/core/compile/backend_compile_duration"
 
     def __init__(self) -> None:
         self.count = 0
+        self.seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
     def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
-        self.count += event == self._EVENT
+        if event == self._EVENT:
+            self.count += 1
+            self.seconds += duration_secs
 
     def close(self) -> None:
         jax.monitoring.unregister_event_duration_listener(self._listen)

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.errors import InputError
 
 Dtype: TypeAlias = Literal["float32", "bfloat16"]
 
@@ -45,6 +46,26 @@ def decide_model(model: ModelConfig, mesh: Mesh) -> ModelConfig:
         scan_unroll=unroll if model.scan_unroll is None else model.scan_unroll,
         attention_kernel=model.attention_kernel or ("pallas" if in_kernel else "xla"),
     )
+
+
+def check_kernel(model: ModelConfig, mesh: Mesh) -> None:
+    """Checks that the kernel of attention works on the devices.
+
+    Raises:
+        InputError: it does not.
+    """
+    if model.attention_kernel != "cudnn":
+        return
+    if _platform(mesh) != "gpu":
+        raise InputError(
+            "model.attention_kernel='cudnn' needs NVIDIA GPUs, and the devices here "
+            f"are {_platform(mesh).upper()}s: use 'xla', or leave it out."
+        )
+    if model.compute_dtype != "bfloat16":
+        raise InputError(
+            f"model.attention_kernel='cudnn' needs model.compute_dtype='bfloat16', not "
+            f"{model.compute_dtype!r}: NVIDIA's attention has no other."
+        )
 
 
 def loss_slice_tokens(settings: TrainingConfig, mesh: Mesh) -> int:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 import jax
 
 from transformer_jax.devices.first_use import prepare_process
+from transformer_jax.devices.leaving import leave_in_order
 from transformer_jax.errors import InputError
+from transformer_jax.interruption import before_leaving
 
 _COUNTS = {
     "SLURM_STEP_NUM_TASKS": "SLURM",
@@ -99,6 +101,7 @@ def initialize_distributed(
         jax.local_device_count(),
         jax.device_count(),
     )
+    before_leaving(leave_in_order)
     if not is_primary():
         logging.getLogger(__name__.split(".")[0]).setLevel(logging.WARNING)
 

@@ -7,6 +7,7 @@ import jax
 from jax.experimental import mesh_utils
 from jax.sharding import Mesh
 
+from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices.first_use import prepare_process
 from transformer_jax.errors import InputError
@@ -32,6 +33,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
         >>> mesh.axis_names
         ('data', 'fsdp', 'tensor')
     """
+    require_config(config, MeshConfig)
     if devices is None:
         prepare_process()
         devices = jax.devices()

@@ -68,13 +68,49 @@ def shardings_of(boxed: PyTree, mesh: Mesh) -> PyTree:
     ) -> NamedSharding:
         if not isinstance(leaf, nn.Partitioned):
             return replicated_sharding(mesh)
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = _path_name(path)
         spec = _checked_spec(name, leaf.value.shape, leaf.names, mesh)
         return NamedSharding(mesh, spec)
 
     return jax.tree_util.tree_map_with_path(
         sharding_of, boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned)
     )
+
+
+def shardings_like(
+    tree: PyTree, params: PyTree, shardings: PyTree, mesh: Mesh
+) -> PyTree:
+    """Returns the shardings of a tree that holds arrays made after parameters.
+
+    An array whose path ends with that of a parameter, and that has its shape, lies as
+    the parameter does; any other is whole on every device.
+
+    Args:
+        tree: shapes or arrays, as the state of any optimizer.
+        shardings: those of the parameters.
+    """
+    layouts = {
+        _path_name(path): (leaf.shape, layout)
+        for (path, leaf), layout in zip(
+            jax.tree_util.tree_leaves_with_path(params),
+            jax.tree.leaves(shardings),
+            strict=True,
+        )
+    }
+
+    def sharding_of(path: tuple[Any, ...], leaf: Array) -> NamedSharding:
+        name = f"/{_path_name(path)}"
+        for ending, (shape, layout) in layouts.items():
+            if name.endswith(f"/{ending}") and leaf.shape == shape:
+                found: NamedSharding = layout
+                return found
+        return replicated_sharding(mesh)
+
+    return jax.tree_util.tree_map_with_path(sharding_of, tree)
+
+
+def _path_name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _checked_spec(

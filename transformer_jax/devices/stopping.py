@@ -41,7 +41,7 @@ class StopVote:
             batches: number of the update, the same in all processes.
         """
         if jax.process_count() == 1:
-            return interruption.requested()
+            return interruption.wanted_signal()
         before, self._pending = self._pending, self._cast()
         if reached_preemption(batches):
             return interruption.PREEMPTION
@@ -54,7 +54,7 @@ class StopVote:
         """
         self._calls += 1
         if jax.process_count() == 1:
-            wish = interruption.requested()
+            wish = interruption.wanted_signal()
         elif self._calls % _CALLS_PER_VOTE == 1:
             wish = int(self._cast())
         else:
@@ -65,7 +65,7 @@ class StopVote:
     def _cast(self) -> jax.Array:
         # One place for each device: where two processes share a row of a batch, they
         # may not have different values for it.
-        wish = np.full(1, interruption.requested(), np.int32)
+        wish = np.full(1, interruption.wanted_signal(), np.int32)
         wishes = jax.make_array_from_callback(
             (self._mesh.size,), _each_device(self._mesh), lambda _: wish
         )

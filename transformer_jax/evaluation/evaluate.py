@@ -3,44 +3,42 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
-import jax
 from jax.sharding import Mesh
 
-from transformer_jax.checkpoints.manager import (
-    AVERAGE,
-    CHECKPOINTS,
-    Which,
-    averaged_steps,
-    checkpoint_dir,
-)
+from transformer_jax.checkpoints.choosing import Which, checkpoint_dir
+from transformer_jax.checkpoints.contents import AVERAGE, averaged_steps
+from transformer_jax.checkpoints.reader import CHECKPOINTS
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.decoding_keywords import (
     DecodingSettings,
     refuse_misspelt_keywords,
 )
-from transformer_jax.config.experiment import DataConfig, ExperimentConfig
-from transformer_jax.data.batch import Batch
-from transformer_jax.data.corpus import Corpus, make_corpus
-from transformer_jax.data.pipeline import evaluation_batches
-from transformer_jax.data.sentence_pairs import from_list
-from transformer_jax.data.source import load_pairs
-from transformer_jax.devices import sharding
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.data.sentence_pairs import SentencePairs, from_list
+from transformer_jax.data.source import load_split
+from transformer_jax.data.tree_pairs import TreePairs
 from transformer_jax.devices.defaults import decoding_dtypes
-from transformer_jax.devices.mesh import num_row_groups
 from transformer_jax.errors import InputError
-from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
-from transformer_jax.loss.sums import add_sums, mean_metrics
-from transformer_jax.model.params import Params
+from transformer_jax.evaluation.corpus_loss import corpus_loss
+from transformer_jax.evaluation.text_scores import (
+    Scoring,
+    choose_scoring,
+    text_scores,
+)
+from transformer_jax.parser.parser import Parser
+from transformer_jax.parser.tree_scores import parse_and_score
+from transformer_jax.parsing.trees import Tree
 from transformer_jax.progress import Progress
 from transformer_jax.storage.work_directory import StoredPath
-from transformer_jax.text_metrics.bleu import corpus_bleu, paper_bleu
-from transformer_jax.text_metrics.quality import translation_quality
-from transformer_jax.tokenizer.tokenizer import Tokenizer
-from transformer_jax.translation.position_limit import check_lengths
+from transformer_jax.text_metrics.bleu import corpus_bleu
+from transformer_jax.text_metrics.tokenizers import (
+    SacrebleuTokenizer,
+    check_tokenizer,
+)
 from transformer_jax.translation.translator import Translator
 
 # Settings of decoding that are always reported; others only where they are changed.
@@ -54,7 +52,13 @@ _ALWAYS_REPORTED = (
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores of a model on sentence pairs, with the translations that were scored."""
+    """Scores of a model on sentence pairs, with the translations that were scored.
+
+    Example:
+        >>> result = tj.evaluate(workdir, pairs=pairs[:2], progress=False)
+        >>> len(result.translations), result.references[0] == pairs[0][1]
+        (2, True)
+    """
 
     scores: dict[str, Any]
     """Plain JSON values; the names are listed in `evaluate`."""
@@ -70,15 +74,21 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: Which = "latest",
     pairs: Iterable[tuple[str, str]] | None = None,
+    tokenizer: SacrebleuTokenizer | None = None,
     progress: bool = True,
     **decoding: Unpack[DecodingSettings],
 ) -> EvaluationResult:
     """Returns the scores of a trained model on every pair of a split.
 
-    Quality: `loss`, `nll` and `perplexity` per subword (nats); `bleu` (sacreBLEU),
+    Quality: `loss`, `nll` and `perplexity` per subword (nats), where a pair that is too
+    long is taken in parts, as `tj.score` does, so that its memory does not grow with
+    the square of its length; `bleu` (sacreBLEU),
     `chrf`, `chrf_plus_plus` and `ter`, and for English-German `paper_bleu` (tokenised,
     compounds split), all in percent, each with its signature, as `bleu_signature`;
-    `num_sentences`.
+    `num_sentences`. A text is English-German if the settings and the names of its files
+    and of the training files say so, as far as they say anything.
+    Of a parser, in place of these: `f1`, `recall`, `precision`, `complete_match`,
+    `tagging_accuracy` as EVALB counts them, and `num_mended`.
     Model: `model`, the name of its directory; `checkpoint`, the argument; `step`;
     `averaged_steps`, the steps of an averaged checkpoint; `ema_decay`.
     Translation: `beam_size`, `length_penalty`, `length_penalty_alpha`,
@@ -90,12 +100,14 @@ def evaluate(
         split: the split of the run's data.
         checkpoint: "latest", "best", "average" or a step.
         pairs: (source, target) sentences in place of a split.
+        tokenizer: of sacreBLEU. None = `training.bleu_tokenizer`; where that is None,
+            the one of the target language, see `corpus_bleu`.
         progress: show progress on standard error.
         decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
-        InputError: no such checkpoint, no such data, or a decoding setting that is
-            unknown or refused.
+        InputError: no such checkpoint, no such data, a decoding setting that is unknown
+            or refused, or a tokenizer that needs packages that are missing.
 
     Example:
         >>> result = tj.evaluate(workdir, pairs=[("A house.", "Ein Haus.")])
@@ -107,49 +119,74 @@ def evaluate(
     # A wrong value is refused before a model is loaded. Whether the run samples is not
     # known yet, so settings of sampling are let through.
     DecodingConfig(sampling=True).replace(**decoding)
+    if tokenizer is not None:
+        check_tokenizer(tokenizer)
     directory = checkpoint_dir(workdir, checkpoint)
-    translator = Translator.from_checkpoint(directory)
+    translator = Translator.from_checkpoint(workdir, checkpoint)
     config = translator.config
     config = config.replace(decoding=config.decoding.replace(**decoding))
-    data = load_pairs(config.data, split) if pairs is None else from_list(pairs)
+    data: SentencePairs | None
+    if pairs is None:
+        data = load_split(config, split)
+    else:
+        data = pairs if isinstance(pairs, SentencePairs) else from_list(pairs)
     if data is None:
         raise InputError(
-            f"the run in {workdir} has no {split} data: set data.{split}_source_path "
-            f"and data.{split}_target_path, or name two files."
+            f"the run in {workdir} has no {split} data: set "
+            + (
+                f"treebank.{split}_paths."
+                if config.treebank.is_used
+                else f"data.{split}_source_path and data.{split}_target_path, or name "
+                "two files."
+            )
         )
     sources, references = map(list, zip(*data, strict=True))
+    shown_references = references
+    if isinstance(data, TreePairs):
+        shown_references = list(map(str, data.trees))
+        write = functools.partial(_parse, Parser(translator), data.trees)
+    else:
+        scoring = choose_scoring(config, data, tokenizer)
+        write = functools.partial(_translate, translator, sources, references, scoring)
     with Progress(len(sources), "sentences", shown=progress) as shown:
         shown.say("compiling")
-        n_best = translator.n_best(sources, 1, on_done=shown.show_done, **decoding)
-        translations = [best[0].text for best in n_best]
+        translations, quality = write(shown.show_done, **decoding)
         shown.show_done(len(sources))
-        shown.say("computing the loss and the scores")
+        shown.say("computing the loss")
         scores = {
-            **_corpus_loss(translator, sources, references),
-            **_text_scores(translations, references, config.data),
+            **corpus_loss(translator, sources, references),
+            **quality,
             "num_sentences": len(sources),
             **_checkpoint_report(directory, checkpoint, config),
             **_decoding_report(config, translator.mesh),
         }
         shown.say("")
-    return EvaluationResult(scores, sources, references, translations)
+    return EvaluationResult(scores, sources, shown_references, translations)
 
 
-def _text_scores(
-    translations: list[str], references: list[str], data: DataConfig
-) -> dict[str, Any]:
-    quality = translation_quality(translations, [references])
-    scores: dict[str, Any] = {
-        "bleu": quality.bleu,
-        "bleu_signature": quality.signature,
-    }
-    for metric in ("chrf", "chrf_plus_plus", "ter"):
-        for name in (metric, f"{metric}_signature"):
-            scores[name] = getattr(quality, name)
-    if (data.source_language, data.target_language) == ("en", "de"):
-        paper = paper_bleu(translations, references)
-        scores |= {"paper_bleu": paper.bleu, "paper_bleu_signature": paper.signature}
-    return scores
+def _translate(
+    translator: Translator,
+    sources: list[str],
+    references: list[str],
+    scoring: Scoring,
+    on_done: Callable[[int], None],
+    **decoding: Unpack[DecodingSettings],
+) -> tuple[list[str], dict[str, Any]]:
+    """Returns translations and their scores."""
+    n_best = translator.n_best(sources, 1, on_done=on_done, **decoding)
+    translations = [best[0].text for best in n_best]
+    return translations, text_scores(translations, references, scoring)
+
+
+def _parse(
+    parser: Parser,
+    gold: list[Tree],
+    on_done: Callable[[int], None],
+    **decoding: Unpack[DecodingSettings],
+) -> tuple[list[str], dict[str, Any]]:
+    """Returns trees as brackets, and their scores."""
+    trees, scores = parse_and_score(parser, gold, on_done=on_done, **decoding)
+    return list(map(str, trees)), scores
 
 
 def _checkpoint_report(
@@ -181,76 +218,23 @@ def _decoding_report(config: ExperimentConfig, mesh: Mesh) -> dict[str, Any]:
     return reported | {"compute_dtype": dtype}
 
 
-def _corpus_loss(
-    translator: Translator, sources: list[str], references: list[str]
-) -> dict[str, float]:
-    config, mesh = translator.config, translator.mesh
-    # The training run may have had another number of devices.
-    config = config.replace(data=_round_up_rows(config.data, num_row_groups(mesh)))
-    corpus = encode_corpus(sources, references, translator.tokenizer)
-    losses = mean_loss(
-        make_evaluation_step(config, mesh),
-        translator.params,
-        split_batches(corpus, config, mesh),
-        mesh,
-    )
-    return {name: losses[name] for name in ("loss", "nll", "perplexity")}
-
-
-def _round_up_rows(data: DataConfig, devices: int) -> DataConfig:
-    """Returns the settings with rows rounded up to a multiple of the devices."""
-    rows = -(-data.rows // devices) * devices
-    return dataclasses.replace(data, batch_tokens=rows * data.target_length)
-
-
-def encode_corpus(
-    sources: Sequence[str], references: Sequence[str], tokenizer: Tokenizer
-) -> Corpus:
-    """Returns a corpus in memory of every pair, including pairs with empty sides."""
-    return make_corpus(
-        tokenizer.encode_source(sources),
-        tokenizer.encode_target(references),
-        bos_id=tokenizer.bos_id,
-        pad_id=tokenizer.pad_id,
-    )
-
-
-def mean_loss(
-    evaluation_step: EvaluationStep,
-    params: Params,
-    batches: Iterable[Batch],
-    mesh: Mesh,
-) -> dict[str, float]:
-    """Returns loss, nll and perplexity: means over all tokens of all batches."""
-    totals: dict[str, jax.Array] | None = None
-    for batch in batches:
-        sums = evaluation_step(params, sharding.make_global(batch, mesh))
-        totals = sums if totals is None else add_sums(totals, sums)
-    return mean_metrics(jax.device_get(totals))
-
-
-def split_batches(
-    corpus: Corpus, config: ExperimentConfig, mesh: Mesh
-) -> Iterable[Batch]:
-    """Returns this host's rows of batches that hold every pair of a corpus once.
-
-    Raises:
-        InputError: as `check_lengths`.
-    """
-    check_lengths(corpus, config.model)
-    return evaluation_batches(
-        corpus,
-        config.data,
-        rows_of_host=functools.partial(sharding.rows_of_host, mesh=mesh),
-        row_multiple=num_row_groups(mesh),
-    )
-
-
 def translation_scores(
-    translator: Translator, sources: Sequence[str], references: Sequence[str]
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[str],
+    tokenizer: SacrebleuTokenizer,
+    on_done: Callable[[int], None] | None = None,
 ) -> dict[str, float | str | None]:
-    """Returns BLEU, its signature and chrF of the translations of `sources`."""
-    scores = corpus_bleu(translator.translate(sources), references)
+    """Returns BLEU, its signature and chrF of the translations of `sources`.
+
+    Args:
+        tokenizer: of sacreBLEU.
+        on_done: called with the number of sentences done, from time to time.
+    """
+    best = translator.n_best(sources, 1, on_done=on_done)
+    scores = corpus_bleu(
+        [found[0].text for found in best], references, tokenizer=tokenizer
+    )
     return {
         "bleu": scores.bleu,
         "bleu_signature": scores.signature,

@@ -1,18 +1,16 @@
 """Output formats of a file translation: plain text and JSON lines."""
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transformer_jax.scoring.alignment import Links, pharaoh
+from transformer_jax.scoring.alignment import pharaoh
+from transformer_jax.scoring.words import Links
+from transformer_jax.storage.json_values import json_line
 from transformer_jax.translation.results import Translation
 
-# Characters that some programs read as the end of a line. JSON can escape them.
 _BREAKS_IN_TEXT = str.maketrans("\n\r", "  ")
 _BREAKS_AND_TABS = str.maketrans("\n\r\t", "   ")
-_BREAKS_IN_JSON = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +47,39 @@ def format_translations(
         if line_format.format == "jsonl":
             record = {"line": number, "rank": rank, "source": source}
             record |= vars(translation)
-            if not math.isfinite(translation.score):  # JSON has no infinity.
-                record["score"] = None
+            del record["parts"]
             if aligned is not None:
                 record["alignment"] = pharaoh(aligned)
-            text = json.dumps(record, ensure_ascii=False).translate(_BREAKS_IN_JSON)
+            text = json_line(record)
         else:
             text = _format_text(number, translation, aligned, line_format.n_best)
         lines.append(f"{text}\n")
     return "".join(lines)
 
 
+def format_problem(
+    number: int, source: str, problem: str, line_format: LineFormat
+) -> str:
+    """Returns the output of a line that cannot be used: nothing, or what is wrong."""
+    nothing = Translation("", 0.0, True, [])
+    if line_format.format == "text":
+        links: Links | None = [] if line_format.alignments else None
+        return f"{_format_text(number, nothing, links, line_format.n_best)}\n"
+    readable = source.encode(errors="surrogateescape").decode(errors="replace")
+    record = {"line": number, "rank": 1, "source": readable, "error": problem}
+    return f"{json_line(record)}\n"
+
+
+def text_line(translation: str) -> str:
+    """Returns a translation as one line: spaces replace what would end it."""
+    return translation.translate(_BREAKS_IN_TEXT)
+
+
 def _format_text(
     number: int, translation: Translation, aligned: Links | None, n_best: int
 ) -> str:
     if n_best == 1 and aligned is None:
-        return translation.text.translate(_BREAKS_IN_TEXT)
+        return text_line(translation.text)
     fields = [translation.text.translate(_BREAKS_AND_TABS)]
     if n_best > 1:
         fields = [str(number), f"{translation.score:.4f}", *fields]

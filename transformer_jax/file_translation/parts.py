@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 from transformer_jax.errors import InputError
-from transformer_jax.file_translation.resumable_output import (
-    discard,
+from transformer_jax.file_translation.resumable_output import discard
+from transformer_jax.storage.outputs import (
     explain_write_errors,
     flush_to_disk,
+    keep_mode,
 )
 
 
@@ -53,6 +54,7 @@ def join_parts(output: Path, count: int) -> None:
     joined = output.with_name(f"{output.name}.joined")
     with explain_write_errors(joined):
         with joined.open("wb") as file:
+            keep_mode(joined, output)
             for path in parts:
                 with path.open("rb") as part:
                     shutil.copyfileobj(part, file)

@@ -7,15 +7,23 @@ resumes.
 """
 
 import contextlib
+import gzip
 import json
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.json_values import parse_json
+from transformer_jax.storage.locked_files import lock_file
+from transformer_jax.storage.outputs import (
+    explain_write_errors,
+    flush_to_disk,
+    keep_mode,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +44,24 @@ class Journal:
     num_bytes: int = 0
     """Output bytes of these lines."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where a damaged file has something else."""
+        kinds = (dict, int, str, int)
+        fits = map(isinstance, vars(self).values(), kinds)
+        if not all(fits) or min(self.lines, self.num_bytes) < 0:
+            raise ValueError("not a journal")
+
 
 class ResumableOutput:
     """A file written in chunks; see `open_resumable`."""
 
-    def __init__(self, path: Path, file: IO[bytes], journal: Journal) -> None:
+    def __init__(
+        self, path: Path, file: IO[bytes], journal: Journal, compressed: bool
+    ) -> None:
         self.path = path
         self.journal = journal
         self._file = file
+        self._compressed = compressed
 
     def append(self, text: str, lines: int, input_digest: str) -> None:
         """Writes a chunk, and returns when it is on disk.
@@ -53,6 +71,8 @@ class ResumableOutput:
             input_digest: digest of these lines.
         """
         contents = text.encode()
+        if self._compressed:  # A .gz file may have any number of members.
+            contents = gzip.compress(contents, mtime=0)
         journal = Journal(
             settings=self.journal.settings,
             lines=lines,
@@ -68,82 +88,100 @@ class ResumableOutput:
 
 @contextlib.contextmanager
 def open_resumable(
-    path: Path, settings: Settings, resume: bool
+    path: Path,
+    settings: Settings,
+    resume: bool,
+    *,
+    destination: Path | None = None,
+    compressed: bool = False,
 ) -> Iterator[ResumableOutput]:
     """Opens a file to append chunks to. After an error the file is kept.
 
-    A file without any chunk is deleted after an error.
+    A file without any chunk is deleted after an error. A complete one becomes the
+    destination, if there is one, while it still belongs to this process.
 
     Args:
         resume: continue the file of an interrupted job, if there is one. The job must
-            have had the same settings.
+            have had the same settings. The finished file keeps its journal.
+        destination: its name when it is complete.
+        compressed: whether the text is written as .gz.
 
     Raises:
-        InputError: the file cannot be written; or an interrupted job has left a file,
-            and `resume` is False or the file does not fit.
+        InputError: the file cannot be written, or another process is writing it; or an
+            interrupted job has left a file, and `resume` is False or the file does not
+            fit.
     """
-    with explain_write_errors(path):
-        is_new = not path.exists()
-        file = path.open("ab")
+    with contextlib.ExitStack() as stack:
+        with explain_write_errors(path):
+            file = stack.enter_context(lock_file(path, os.fspath(destination or path)))
+            found = _read_resumable(path, settings, resume) or Journal(settings)
+            journal = replace(found, settings=settings)
+            if destination is not None:
+                keep_mode(path, destination)
+            file.truncate(journal.num_bytes)
+            _write_journal(path, journal)
+        output = ResumableOutput(path, file, journal, compressed)
         try:
-            _lock(file, path)
-            found = None if is_new else _read_resumable(path, settings, resume)
-        except InputError:
-            file.close()
+            yield output
+            if destination is not None:
+                with explain_write_errors(destination):
+                    finish(output, destination, keep_journal=resume)
+        except BaseException:
+            # A full disk, say, has raised already; closing raises the same again.
+            with contextlib.suppress(OSError):
+                _keep(output)
+                file.close()
             raise
-        journal = found or Journal(settings)
-        file.truncate(journal.num_bytes)
-        _write_journal(path, journal)
-    output = ResumableOutput(path, file, journal)
-    try:
-        yield output
-        file.close()
-    except BaseException:
-        # A full disk, say, has raised already; closing raises the same again.
-        with contextlib.suppress(OSError):
-            file.close()
-        _keep(output)
-        raise
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
-    """Keeps other processes from writing the file until it is closed.
+def finish(output: ResumableOutput, destination: Path, *, keep_journal: bool) -> None:
+    """Renames a complete file to its destination.
 
-    Raises:
-        InputError: another process is writing it.
+    Args:
+        keep_journal: whether a later job is told what the file was made of, by
+            `complete_path`.
     """
-    try:
-        import fcntl
-    except ImportError:  # On Windows.
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"{path} is being written by another job: wait for its end, or name "
-            "another output."
-        ) from None
-    except OSError:  # This file system has no locks.
-        return
+    complete_path(destination).unlink(missing_ok=True)
+    output.path.replace(destination)
+    if keep_journal:
+        _journal_path(output.path).replace(complete_path(destination))
+    discard(output.path)
 
 
-def finish(path: Path, destination: Path) -> None:
-    """Renames a complete file to its destination, and deletes its journal."""
-    with explain_write_errors(destination):
-        path.replace(destination)
-    discard(path)
+def complete_path(destination: Path) -> Path:
+    """Returns the path of the journal of a finished output."""
+    return destination.with_name(f"{destination.name}.complete.json")
 
 
 def discard(path: Path) -> None:
     """Deletes a file and its journal, if they exist."""
     path.unlink(missing_ok=True)
     _journal_path(path).unlink(missing_ok=True)
+    _new_journal_path(path).unlink(missing_ok=True)
 
 
 def read_journal(path: Path) -> Journal | None:
     """Returns the journal of a file, or None if there is no readable one."""
+    return _parse_journal(_journal_path(path))
+
+
+def read_complete(destination: Path) -> Journal | None:
+    """Returns the journal of a finished output, None if there is none that fits it."""
+    journal = _parse_journal(complete_path(destination))
+    if journal is None or destination.stat().st_size != journal.num_bytes:
+        return None
+    return journal
+
+
+def write_complete(destination: Path, journal: Journal) -> None:
+    """Says of a finished output what it was made of."""
+    path = complete_path(destination)
+    path.write_text(json.dumps(asdict(journal)), encoding="utf-8")
+
+
+def _parse_journal(path: Path) -> Journal | None:
     try:
-        return Journal(**json.loads(_journal_path(path).read_text(encoding="utf-8")))
+        return Journal(**parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -155,9 +193,10 @@ def _read_resumable(path: Path, settings: Settings, resume: bool) -> Journal | N
         InputError: as `open_resumable`.
     """
     journal = read_journal(path)
-    if journal is not None and journal.lines == 0:
+    size = path.stat().st_size
+    if size == 0 or (journal is not None and journal.lines == 0):
         return None
-    if journal is None or path.stat().st_size < journal.num_bytes:
+    if journal is None or size < journal.num_bytes:
         raise InputError(
             f"{path} is left of an interrupted job, and its journal is missing or does "
             "not fit it: delete it to begin anew."
@@ -167,14 +206,25 @@ def _read_resumable(path: Path, settings: Settings, resume: bool) -> Journal | N
             f"{path} holds {journal.lines} lines of an interrupted job: add "
             "resume=True to go on with it, or delete it to begin anew."
         )
+    check_settings(path, journal, settings, "was begun")
+    return journal
+
+
+def check_settings(path: Path, journal: Journal, settings: Settings, was: str) -> None:
+    """Checks that a file was made with the same settings.
+
+    Raises:
+        InputError: it was not. The message names the first that differs.
+    """
     for name in {**journal.settings, **settings}:
         then, now = journal.settings.get(name), settings.get(name)
+        if name == "on_error" and then != "skip":
+            continue  # Lines that are done had no error: they are the same.
         if then != now:
             raise InputError(
-                f"{path} was begun with {name}={then}, not {now}: go on with the same, "
+                f"{path} {was} with {name}={then}, not {now}: go on with the same, "
                 "or delete it to begin anew."
             )
-    return journal
 
 
 def _keep(output: ResumableOutput) -> None:
@@ -189,30 +239,17 @@ def _keep(output: ResumableOutput) -> None:
     )
 
 
-@contextlib.contextmanager
-def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turns an OSError while `path` is written into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error})."
-        ) from None
-
-
 def _journal_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def _new_journal_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json.new")
+
+
 def _write_journal(path: Path, journal: Journal) -> None:
-    new = path.with_name(path.name + ".json.new")
+    new = _new_journal_path(path)
     with new.open("w", encoding="utf-8") as file:
         json.dump(asdict(journal), file)
         flush_to_disk(file)
     new.replace(_journal_path(path))
-
-
-def flush_to_disk(file: IO[bytes] | IO[str]) -> None:
-    """Returns when everything written to a file is on disk."""
-    file.flush()
-    os.fsync(file.fileno())

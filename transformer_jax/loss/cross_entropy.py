@@ -9,9 +9,18 @@ from jaxtyping import Array, Float, Int
 
 from transformer_jax.loss.position_slices import split_positions
 
+SLICE_TOKENS = 2_048
+
 
 class LossSums(NamedTuple):
-    """Sums over real tokens, in nats; divide by the number of tokens for means."""
+    """Sums over real tokens, in nats; divide by the number of tokens for means.
+
+    Example:
+        >>> import numpy as np
+        >>> sums = tj.LossSums(loss=np.float32(8.0), nll=np.float32(6.0))
+        >>> float(sums.nll) / 4
+        1.5
+    """
 
     loss: Array  # float32 []: with label smoothing, the objective of training
     nll: Array  # float32 []: -log p(label), the exponent of perplexity
@@ -23,8 +32,8 @@ def label_smoothed_cross_entropy(
     labels: Int[Array, "rows length"],
     weights: Float[Array, "rows length"],
     *,
-    label_smoothing: float,
-    slice_tokens: int,
+    label_smoothing: float = 0.1,
+    slice_tokens: int = SLICE_TOKENS,
 ) -> LossSums:
     """Returns the sums of loss and negative log-likelihood, in nats.
 
@@ -40,6 +49,14 @@ def label_smoothed_cross_entropy(
         hidden: decoder outputs, in the dtype the products are computed in.
         weights: 1 for real tokens, 0 for padding.
         slice_tokens: number of positions in a slice, about.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> hidden, matrix = jnp.zeros((1, 3, 8)), jnp.ones((20, 8))
+        >>> labels, weights = jnp.zeros((1, 3), jnp.int32), jnp.ones((1, 3))
+        >>> sums = tj.label_smoothed_cross_entropy(hidden, matrix, labels, weights)
+        >>> bool(jnp.allclose(sums.nll, 3 * jnp.log(20)))  # each token has 1 / 20
+        True
 
     Paper: section 5.4; the smoothing is uniform over the vocabulary, as in its
     reference for it (Szegedy et al., 2016).

@@ -10,22 +10,26 @@ from jaxtyping import Array
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
-from transformer_jax.devices.defaults import decide_model, loss_slice_tokens
-from transformer_jax.devices.mesh import num_row_groups
-from transformer_jax.loss.batch_loss import batch_loss
+from transformer_jax.devices.defaults import decide_model
+from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
 
 EvaluationStep: TypeAlias = Callable[[Params, Batch], dict[str, Array]]
 
 
-def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep:
+def make_evaluation_step(
+    config: ExperimentConfig, mesh: Mesh, *, loss: LossFunction | None = None
+) -> EvaluationStep:
     """Returns the function `(params, batch) -> sums`, compiled for each batch shape.
 
     The batch is global (`make_global`). The sums are float32 scalars over its real
     target tokens: `loss` (label-smoothed) and `nll`, in nats. The numbers of real
     tokens are `source_tokens` and `target_tokens`; `source_slots` and `target_slots`
-    count padding too. Add the sums of all batches, then divide by `target_tokens`.
+    count padding too. Add the sums of all batches; `mean_metrics` divides them.
+
+    Args:
+        loss: None = `batch_loss`, the paper's.
 
     Example:
         >>> import numpy as np
@@ -39,12 +43,12 @@ def make_evaluation_step(config: ExperimentConfig, mesh: Mesh) -> EvaluationStep
         >>> float(sums["target_tokens"]), bool(sums["nll"] > 0)
         (32.0, True)
     """
-    slice_tokens = loss_slice_tokens(config.training, mesh) * num_row_groups(mesh)
+    loss_of = loss or make_loss(config, mesh)
     config = config.replace(model=decide_model(config.model, mesh))
 
     def evaluation_step(params: Params, batch: Batch) -> dict[str, Array]:
         with sharding.activation_layout(mesh):
-            sums = batch_loss(config, params, batch, None, slice_tokens=slice_tokens)
+            sums = loss_of(config, params, batch, None)
         counts = count_tokens(batch.source_segments, batch.target_segments)
         return {**counts, **sums._asdict()}
 

@@ -40,6 +40,16 @@ def mean_metrics(sums: Mapping[str, float]) -> dict[str, float]:
     Loss and nll are in nats per target token. Perplexity is per subword: compare it
     between models with the same vocabulary only. Fill is the share of all source and
     target positions that hold real tokens.
+
+    Args:
+        sums: those of `make_evaluation_step`, added over the batches.
+
+    Example:
+        >>> counts = {"source_tokens": 3, "source_slots": 4, "target_slots": 4}
+        >>> sums = {"loss": 6.0, "nll": 4.0, "target_tokens": 2, **counts}
+        >>> means = tj.mean_metrics(sums)
+        >>> means["loss"], means["nll"], means["fill"]
+        (3.0, 2.0, 0.625)
     """
     tokens = max(float(sums["target_tokens"]), 1.0)
     nll = float(sums["nll"]) / tokens

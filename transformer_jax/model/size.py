@@ -1,10 +1,12 @@
 """Shapes and number of parameters, without creating them."""
 
+import functools
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.params import Params
@@ -20,6 +22,39 @@ def abstract_params(config: ModelConfig) -> Params:
 
     variables: dict[str, Params] = nn.unbox(jax.eval_shape(init, jax.random.key(0)))
     return variables["params"]
+
+
+def shapes_of(params: PyTree) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every parameter by its path."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    return shapes_of(abstract_params(config))
+
+
+def find_misfit(config: ModelConfig, params: PyTree) -> str | None:
+    """Returns where parameters are not those of a model; None if they are.
+
+    Args:
+        params: arrays, or anything with a shape.
+    """
+    expected, found = _expected_shapes(config), shapes_of(params)
+    for name in sorted(expected | found):
+        if expected.get(name) != found.get(name):
+            if name not in found:
+                return f"the parameter {name} is missing"
+            if name not in expected:
+                return f"the parameter {name} is not one of this model"
+            return (
+                f"the parameter {name} has the shape {found[name]}, its settings say "
+                f"{expected[name]}"
+            )
+    return None
 
 
 def parameter_counts(config: ModelConfig) -> dict[str, int]:

@@ -1,13 +1,19 @@
 """Word alignment of sentence pairs, from the decoder's attention to the source."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Unpack
 
 import jax
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.decoding_keywords import (
+    DecodingSettings,
+    refuse_misspelt_keywords,
+)
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
@@ -17,39 +23,39 @@ from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.scoring.teacher_forcing import (
     BatchFunction,
-    corpus_from_texts,
+    corpus_from_parts,
     decode_given_targets,
+    parts_from_texts,
     run_on_pairs,
 )
+from transformer_jax.scoring.words import AlignedPart, Links, join_links, word_starts
+from transformer_jax.translation.arguments import as_sentences, decoding_of
+from transformer_jax.translation.results import Translation
 from transformer_jax.translation.translator import Translator
 
-Links = list[tuple[int, int]]
-"""Pairs of source word and target word, counted from 0, ordered by target word."""
 
-_SPACE = "\u2581"  # SentencePiece writes a space so; it begins a word.
-
-
+@refuse_misspelt_keywords
 def align(
     translator: Translator,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    *,
-    layer: int | None = None,
+    sources: Iterable[str],
+    targets: Iterable[str],
+    **decoding: Unpack[DecodingSettings],
 ) -> list[Links]:
     """Returns the word alignment of each source with its translation.
 
     White space separates words. Each target word is linked to the source word that it
-    attends to most while it is predicted. A pair with an empty side has no links.
+    attends to most while it is predicted. A pair with an empty side has no links. A
+    pair that is too long is aligned in parts, cut as `tj.score` does: the links are
+    those of the parts.
 
     Args:
-        layer: decoder layer whose attention to the source is used, as the mean over its
-            heads; counted from 0, or from the end if negative. None = the last but one
-            (Garg et al., 2019, found it best), or the only one.
+        decoding: fields of `DecodingConfig` that replace the configured ones, such as
+            `alignment_layer`, whose attention is used as the mean over its heads.
 
     Raises:
         InputError: an argument is one string, there is not one target for each source,
-            there is no such layer, or a sentence is longer than a learned table of
-            positions.
+            there is no such layer, a pair is too long and `too_long="refuse"`, or a
+            decoding setting is unknown or refused.
 
     Example:
         >>> translator = tj.Translator.from_checkpoint(workdir)
@@ -59,9 +65,15 @@ def align(
 
     Paper: section 3.2.3, encoder-decoder attention.
     """
-    corpus = corpus_from_texts(translator, sources, targets)
+    settings = decoding_of(translator, decoding)
+    sources, targets = (
+        as_sentences("sources", sources),
+        as_sentences("targets", targets),
+    )
+    parts = parts_from_texts(translator, sources, targets, settings)
+    corpus = corpus_from_parts(translator, parts)
     tokenizer, results = translator.tokenizer, {}
-    for index, attention in attention_matrices(translator, corpus, layer):
+    for index, attention in attention_matrices(translator, corpus, settings):
         # The end of sentence may be attended to, but is no word.
         source, target = corpus.source[index][:-1], corpus.target[index][:-1]
         results[index] = _links(
@@ -69,30 +81,65 @@ def align(
             word_starts(tokenizer.source_pieces(source)),
             word_starts(tokenizer.target_pieces(target)),
         )
-    return [results[index] for index in range(corpus.num_pairs)]
+    of_pairs: list[list[AlignedPart]] = [[] for _ in sources]
+    for index, owner in enumerate(parts.owners):
+        part = AlignedPart(parts.sources[index], parts.targets[index], results[index])
+        of_pairs[owner].append(part)
+    return [
+        join_links(source, target, aligned, tokenizer)
+        for source, target, aligned in zip(sources, targets, of_pairs, strict=True)
+    ]
+
+
+def align_translations(
+    translator: Translator,
+    sources: Sequence[str],
+    n_best: Sequence[Sequence[Translation]],
+    **decoding: Unpack[DecodingSettings],
+) -> list[list[Links]]:
+    """Returns the word alignment of every translation of every source.
+
+    What was translated in parts is aligned in the same parts.
+
+    Args:
+        decoding: as in `align`; those of the search.
+    """
+    # What search has written is aligned, however many tokens its text has.
+    decoding = {**decoding, "too_long": "split"}
+    flat = [
+        (source, translation.text, translation.parts or ((source, translation.text),))
+        for source, translations in zip(sources, n_best, strict=True)
+        for translation in translations
+    ]
+    pairs = [pair for *_, parts in flat for pair in parts]
+    sides = [source for source, _ in pairs], [target for _, target in pairs]
+    links = iter(align(translator, *sides, **decoding))
+    joined = iter(
+        [
+            join_links(
+                source,
+                text,
+                [AlignedPart(*part, next(links)) for part in parts],
+                translator.tokenizer,
+            )
+            for source, text, parts in flat
+        ]
+    )
+    return [[next(joined) for _ in translations] for translations in n_best]
+
+
+def alignment_layers(translator: Translator, settings: DecodingConfig) -> list[int]:
+    """Returns the layer of each model that aligns words, counted from 0.
+
+    Raises:
+        InputError: a model has no such layer.
+    """
+    return [_layer(config, settings) for config, _ in translator.models]
 
 
 def pharaoh(links: Links) -> str:
     """Returns links in the Pharaoh format, source word first: `0-0 2-1`."""
     return " ".join(f"{source}-{target}" for source, target in links)
-
-
-def word_starts(pieces: Sequence[str]) -> list[int]:
-    """Returns the index of each word's first subword.
-
-    A space at the end of the sentence belongs to the word before it.
-
-    Args:
-        pieces: subwords of a sentence without end of sentence.
-    """
-    starts: list[int] = []
-    is_blank = False
-    for index, piece in enumerate(pieces):
-        if not starts or (piece.startswith(_SPACE) and not is_blank):
-            starts.append(index)
-            is_blank = True
-        is_blank = is_blank and not piece.strip(_SPACE)
-    return starts[:-1] if is_blank else starts
 
 
 def word_attention(
@@ -124,7 +171,9 @@ def _links(
 
 
 def attention_matrices(
-    translator: Translator, corpus: Corpus, layer: int | None
+    translator: Translator,
+    corpus: Corpus,
+    settings: DecodingConfig,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields each pair's number and its attention to the source, in any order.
 
@@ -133,16 +182,15 @@ def attention_matrices(
     Of an ensemble it is the mean of the models.
 
     Args:
-        layer: as in `align`.
+        settings: decoding settings with the layer, the dtype and the size of a batch.
 
     Raises:
         InputError: as `align`.
     """
-    settings = translator.config.decoding
 
     def make_function(config: ModelConfig) -> BatchFunction[Array]:
-        number = _layer_number(layer, config)
-        return _make_function(config, number, translator.mesh)
+        layer = _layer(config, settings)
+        return _make_function(config, layer, translator.mesh)
 
     for numbers, _, outputs in run_on_pairs(
         translator, corpus, make_function, settings, keeps_attention=True
@@ -157,15 +205,15 @@ def attention_matrices(
             )
 
 
-def _layer_number(layer: int | None, config: ModelConfig) -> int:
-    """Returns the layer's number, counted from 0."""
+def _layer(config: ModelConfig, settings: DecodingConfig) -> int:
     number = config.num_decoder_layers
+    layer = settings.alignment_layer
     if layer is None:
-        return max(0, number - 2)
+        return number - 1
     if not -number <= layer < number:
         raise InputError(
-            f"layer={layer} is not one of the {number} decoder layers: use 0 to "
-            f"{number - 1}, or -1 for the last."
+            f"decoding.alignment_layer={layer} is not one of the {number} decoder "
+            f"layers: use 0 to {number - 1}, or -1 for the last."
         )
     return layer % number
 

@@ -1,7 +1,7 @@
 """Log-probabilities of given translations, token by token."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -27,11 +27,13 @@ from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.scoring.teacher_forcing import (
     BatchFunction,
-    corpus_from_texts,
+    corpus_from_parts,
     corpus_from_tokens,
     decode_given_targets,
+    parts_from_texts,
     run_on_pairs,
 )
+from transformer_jax.translation.arguments import as_sentences, decoding_of
 from transformer_jax.translation.translator import Translator
 
 # Positions projected to logits at a time: 150 MB for 37,000 pieces.
@@ -43,7 +45,14 @@ _Outputs = tuple[Array, Array | None]
 
 @dataclass(frozen=True)
 class PairScore:
-    """Log-probability and score of one translation of one source."""
+    """Log-probability and score of one translation of one source.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> (found,) = tj.score(translator, ["A house."], ["Ein Haus."])
+        >>> abs(sum(found.token_log_probs) - found.log_prob) < 1e-3
+        True
+    """
 
     log_prob: float
     """Log-probability of the whole translation; nats."""
@@ -51,9 +60,9 @@ class PairScore:
     """The score by which beam search ranks: `log_prob` over the length penalty, plus
     the coverage penalty if one is set."""
     num_tokens: int
-    """Target tokens, end of sentence included."""
+    """Target tokens, end of sentence included; of a pair in parts, that of each."""
     pieces: list[str]
-    """Subwords of the translation, end of sentence included."""
+    """Subwords of the translation, ends of sentence included."""
     token_log_probs: list[float]
     """Log-probability of each piece given source and earlier pieces; nats."""
 
@@ -61,8 +70,8 @@ class PairScore:
 @refuse_misspelt_keywords
 def score(
     translator: Translator,
-    sources: Sequence[str],
-    targets: Sequence[str],
+    sources: Iterable[str],
+    targets: Iterable[str],
     *,
     on_done: Callable[[int], None] | None = None,
     **decoding: Unpack[DecodingSettings],
@@ -71,6 +80,14 @@ def score(
 
     An empty target is the end of sentence alone. The probability under an ensemble is
     the mean of its models' probabilities.
+
+    A pair is too long if its source is longer than search translates whole, or its
+    target longer than search writes for such a source. It is scored in parts that end
+    each: log-probabilities and scores are sums, pieces follow each other. The source is
+    cut as search cuts it, the target into as many parts with lengths in proportion
+    (Gale and Church, 1993), at sentence ends; if these are too few, at clauses or
+    between words. Where these are the parts that search has written, the score is that
+    of the search.
 
     The text of a search result may encode to other subwords than the search found; to
     score the found subwords, use `score_tokens`.
@@ -82,8 +99,8 @@ def score(
 
     Raises:
         InputError: an argument is one string, there is not one target for each source,
-            a sentence is longer than a learned table of positions, or a decoding
-            setting is unknown or refused.
+            a pair is too long and `too_long="refuse"`, or a decoding setting is unknown
+            or refused.
 
     Example:
         >>> translator = tj.Translator.from_checkpoint(workdir)
@@ -93,9 +110,18 @@ def score(
 
     Paper: section 6.1, for the length penalty.
     """
-    settings = translator.config.decoding.replace(**decoding)
-    corpus = corpus_from_texts(translator, sources, targets)
-    return _score(translator, corpus, settings, on_done)
+    settings = decoding_of(translator, decoding)
+    sources, targets = (
+        as_sentences("sources", sources),
+        as_sentences("targets", targets),
+    )
+    parts = parts_from_texts(translator, sources, targets, settings)
+    counter = None if on_done is None else _pair_counter(parts.owners, on_done)
+    scores = _score(translator, corpus_from_parts(translator, parts), settings, counter)
+    of_pairs: list[list[PairScore]] = [[] for _ in sources]
+    for owner, found in zip(parts.owners, scores, strict=True):
+        of_pairs[owner].append(found)
+    return [_join(found) for found in of_pairs]
 
 
 @refuse_misspelt_keywords
@@ -107,6 +133,8 @@ def score_tokens(
 ) -> list[PairScore]:
     """Returns the log-probabilities of given token ids, in the order of the pairs.
 
+    Every pair is scored as it is given, in one piece, however long it is.
+
     Args:
         source_ids: token ids of each source, end of sentence included, as
             `Tokenizer.encode_source` returns them.
@@ -115,7 +143,8 @@ def score_tokens(
         decoding: as in `score`.
 
     Raises:
-        InputError: as `score`; or a side has no tokens, or ids outside the vocabulary.
+        InputError: as `score`; or a side has no tokens, ids outside the vocabulary, or
+            more tokens than a learned table of positions.
 
     Example:
         >>> translator = tj.Translator.from_checkpoint(workdir)
@@ -125,7 +154,7 @@ def score_tokens(
         >>> by_tokens == tj.score(translator, ["A house."], ["Ein Haus."])
         True
     """
-    settings = translator.config.decoding.replace(**decoding)
+    settings = decoding_of(translator, decoding)
     corpus = corpus_from_tokens(translator, source_ids, target_ids)
     return _score(translator, corpus, settings)
 
@@ -162,12 +191,43 @@ def gold_log_probs(
     return join_positions(log_probs, labels.shape[1])
 
 
+def _pair_counter(
+    owners: Sequence[int], on_done: Callable[[int], None]
+) -> Callable[[np.ndarray], None]:
+    """Returns a function to call with the numbers of parts that are done.
+
+    It calls `on_done` with the number of pairs whose parts are all done.
+    """
+    left = np.bincount(owners)
+    pairs = np.asarray(owners)
+
+    def note(numbers: np.ndarray) -> None:
+        np.subtract.at(left, pairs[numbers], 1)
+        on_done(int(np.count_nonzero(left == 0)))
+
+    return note
+
+
+def _join(parts: list[PairScore]) -> PairScore:
+    """Returns the score of a pair, the sum over its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    return PairScore(
+        log_prob=sum(part.log_prob for part in parts),
+        score=sum(part.score for part in parts),
+        num_tokens=sum(part.num_tokens for part in parts),
+        pieces=[piece for part in parts for piece in part.pieces],
+        token_log_probs=[each for part in parts for each in part.token_log_probs],
+    )
+
+
 def _score(
     translator: Translator,
     corpus: Corpus,
     settings: DecodingConfig,
-    on_done: Callable[[int], None] | None = None,
+    on_batch: Callable[[np.ndarray], None] | None = None,
 ) -> list[PairScore]:
+    """Returns the scores of a corpus; `on_batch` gets the numbers of each batch."""
     has_coverage = settings.coverage_penalty != 0
     penalty = make_length_penalty(
         settings.length_penalty, settings.length_penalty_alpha
@@ -199,8 +259,8 @@ def _score(
                 pieces=translator.tokenizer.target_pieces(corpus.target[index]),
                 token_log_probs=log_probs[row, :length].tolist(),
             )
-        if on_done is not None:
-            on_done(len(results))
+        if on_batch is not None:
+            on_batch(numbers)
     return [results[index] for index in range(corpus.num_pairs)]
 
 

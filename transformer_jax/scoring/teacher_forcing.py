@@ -7,7 +7,7 @@ few shapes, with every model of an ensemble.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import jax
@@ -25,7 +25,12 @@ from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.position_limit import check_lengths
+from transformer_jax.translation.arguments import as_sentences
+from transformer_jax.translation.long_pairs import (
+    PairParts,
+    check_positions,
+    split_long_pairs,
+)
 from transformer_jax.translation.translator import Translator
 
 Outputs = TypeVar("Outputs")
@@ -37,23 +42,40 @@ BatchFunction: TypeAlias = Callable[[Params, Batch], Outputs]
 _MAX_WEIGHTS = 1 << 26
 
 
-def corpus_from_texts(
-    translator: Translator, sources: Sequence[str], targets: Sequence[str]
-) -> Corpus:
-    """Returns a corpus of the encoded texts; an empty text is the end of sentence.
+def parts_from_texts(
+    translator: Translator,
+    sources: Iterable[str],
+    targets: Iterable[str],
+    settings: DecodingConfig,
+) -> PairParts:
+    """Returns the encoded pairs, those that are too long in parts.
+
+    An empty text is the end of sentence.
+
+    Args:
+        settings: decoding settings, which say what is too long for search.
 
     Raises:
-        InputError: there is one string in place of several, or not a target for each
-            source.
+        InputError: a side is no list of strings, or there is not a target for each
+            source; or a pair is too long and `too_long="refuse"`.
     """
-    for name, texts in ("sources", sources), ("targets", targets):
-        if isinstance(texts, str):
-            raise InputError(
-                f"{name}={texts!r:.40} is one string: give a list of sentences."
-            )
+    source_texts = as_sentences("sources", sources)
+    target_texts = as_sentences("targets", targets)
+    _check_numbers(len(source_texts), len(target_texts))
+    limits = translator.pair_limits(settings)
+    return split_long_pairs(
+        source_texts, target_texts, translator.tokenizer, limits, settings.too_long
+    )
+
+
+def corpus_from_parts(translator: Translator, parts: PairParts) -> Corpus:
+    """Returns a corpus of the parts, each as a pair."""
     tokenizer = translator.tokenizer
-    return corpus_from_tokens(
-        translator, tokenizer.encode_source(sources), tokenizer.encode_target(targets)
+    return make_corpus(
+        parts.source_ids,
+        parts.target_ids,
+        bos_id=tokenizer.bos_id,
+        pad_id=tokenizer.pad_id,
     )
 
 
@@ -65,14 +87,12 @@ def corpus_from_tokens(
     """Returns a corpus of token ids that are checked against the vocabularies.
 
     Raises:
-        InputError: not a target for each source, a side without tokens, or an id that
-            the vocabulary does not have.
+        InputError: not a target for each source, a side without tokens, an id that the
+            vocabulary does not have, or more tokens than a learned table of positions.
     """
-    if len(source_ids) != len(target_ids):
-        raise InputError(
-            f"{len(source_ids)} sources but {len(target_ids)} targets: give one target "
-            "for each source."
-        )
+    for side, given in ("source", source_ids), ("target", target_ids):
+        _check_token_ids(side, given)
+    _check_numbers(len(source_ids), len(target_ids))
     tokenizer = translator.tokenizer
     sides = {
         "source": (source_ids, tokenizer.source_vocab_size),
@@ -90,9 +110,34 @@ def corpus_from_tokens(
                     f"{side} {index} has a token id outside the vocabulary of "
                     f"{vocab_size}: encode it with this model's tokenizer."
                 )
+    owners = range(len(source_ids))
+    check_positions(source_ids, target_ids, owners, translator.position_limit)
     return make_corpus(
         source_ids, target_ids, bos_id=tokenizer.bos_id, pad_id=tokenizer.pad_id
     )
+
+
+def _check_token_ids(side: str, sentences: Sequence[Sequence[int]]) -> None:
+    """Checks that token ids are lists of integers."""
+    if isinstance(sentences, str | bytes) or not hasattr(sentences, "__len__"):
+        raise InputError(
+            f"{side}_ids={sentences!r:.40} must be a list of lists of token ids."
+        )
+    for index, ids in enumerate(sentences):
+        is_list = hasattr(ids, "__len__") and not isinstance(ids, str | bytes)
+        if not is_list or not all(isinstance(i, int | np.integer) for i in ids):
+            raise InputError(
+                f"{side}_ids[{index}]={ids!r:.40} must be a list of token ids: give "
+                f"those of Tokenizer.encode_{side}."
+            )
+
+
+def _check_numbers(num_sources: int, num_targets: int) -> None:
+    if num_sources != num_targets:
+        raise InputError(
+            f"{num_sources} sources but {num_targets} targets: give one target for "
+            "each source."
+        )
 
 
 def decode_given_targets(
@@ -156,9 +201,6 @@ def run_on_pairs(
         settings: decoding settings with the dtype and the size of a batch.
         keeps_attention: whether the functions read attention weights. If so, fewer
             rows make a batch, so that the weights of all decoder layers fit.
-
-    Raises:
-        InputError: a sentence is longer than a learned table of positions.
     """
     functions = [
         (make_function(_scoring_config(config, settings, translator.mesh)), params)
@@ -207,7 +249,6 @@ def _batches(
     """
     lengths = np.maximum(corpus.source_lengths, corpus.target_lengths)
     order = np.argsort(-lengths, kind="stable")
-    check_lengths(corpus, *(config for config, _ in translator.models))
     limit = translator.position_limit
     devices = translator.mesh.size
     while len(order):

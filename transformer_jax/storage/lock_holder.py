@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from transformer_jax.storage.json_values import parse_json
 from transformer_jax.storage.work_directory import StoredPath
 
 
@@ -59,7 +60,7 @@ class LockHolder:
 def read_holder(path: StoredPath) -> LockHolder | None:
     """Returns the holder that the file names, None if it names none."""
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
+        record: dict[str, Any] = parse_json(path.read_bytes())
         return LockHolder(**{**record, "heartbeat": float(record["heartbeat"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None

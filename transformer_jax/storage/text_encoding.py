@@ -6,16 +6,42 @@ line; U+2028, form feeds and so on are text. Both readers follow these rules:
 """
 
 import gzip
+import sys
 import zlib
 from pathlib import Path
 from typing import IO
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.path_names import path_name
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+STANDARD_STREAM = Path("-")
+"""The name of standard input or output; a file of that name is `./-`."""
+
 READ_ERRORS = (OSError, EOFError, zlib.error)
 """Exceptions of reading an open file, which may be a damaged .gz file."""
+
+
+def standard_input() -> IO[bytes]:
+    """Returns the bytes of standard input.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdin is None:
+        raise InputError("standard input is closed: name a file.")
+    return sys.stdin.buffer
+
+
+def check_read_once(*paths: Path | None) -> None:
+    """Checks that standard input (`-`) is not read for more than one of the inputs.
+
+    Raises:
+        InputError: it is.
+    """
+    if paths.count(STANDARD_STREAM) > 1:
+        raise InputError("standard input (-) can be read once: name files besides it.")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -24,6 +50,7 @@ def open_bytes(path: Path) -> IO[bytes]:
     Raises:
         InputError: the file does not exist, or cannot be opened.
     """
+    path_name("the text", path)
     try:
         if path.suffix == ".gz":
             return gzip.open(path)  # type: ignore[return-value]  # a stream of bytes too

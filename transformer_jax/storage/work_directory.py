@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.outputs import keep_mode
+from transformer_jax.storage.path_names import path_name
 
 if TYPE_CHECKING:
     from etils import epath
@@ -36,7 +38,7 @@ def work_directory(path: PathLike) -> StoredPath:
     """
     from etils import epath  # Not needed for --help.
 
-    name = os.fspath(path)
+    name = os.path.expanduser(path_name("the directory", path))
     if not name:
         raise InputError("the name of the directory is empty: give one.")
     if "://" not in name:
@@ -98,13 +100,30 @@ def is_remote(path: PathLike) -> bool:
 
 
 def write_whole(path: StoredPath, contents: bytes) -> None:
-    """Writes a file such that no reader sees a part of it."""
+    """Writes a file such that no reader sees a part of it.
+
+    A link is written through; so is what is no ordinary file, as a device. A file that
+    is replaced keeps its mode.
+    """
     if is_remote(path):
         path.write_bytes(contents)
         return
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    partial.write_bytes(contents)
-    partial.replace(path)
+    target = pathlib.Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        target.write_bytes(contents)
+        return
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            keep_mode(partial, target)
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())  # Otherwise a crash may leave an empty file.
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        error.filename = os.fspath(path)
+        raise
 
 
 def local_cache(path: StoredPath) -> pathlib.Path:

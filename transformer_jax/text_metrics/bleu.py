@@ -5,12 +5,18 @@ tokenisation: every score has a signature that says how.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from transformer_jax.errors import InputError
 from transformer_jax.text_metrics.moses import MosesRules
-from transformer_jax.text_metrics.protocols import PAPER_EN_DE, Protocol, prepare_text
+from transformer_jax.text_metrics.protocols import (
+    PAPER_EN_DE,
+    Protocol,
+    make_protocol,
+    prepare_text,
+)
+from transformer_jax.text_metrics.tokenizers import SacrebleuTokenizer, check_tokenizer
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -44,14 +50,26 @@ class BleuScore:
 
 
 def corpus_bleu(
-    hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    *,
+    lowercase: bool = False,
+    tokenizer: SacrebleuTokenizer | None = None,
+    language: str | None = None,
 ) -> BleuScore:
     """Returns sacreBLEU and chrF of detokenised text, in percent; one reference each.
 
-    Text is tokenised by the rules of mteval-v13a, so that others can repeat the score.
+    Text is tokenised by sacreBLEU's rules for its language, so that others can repeat
+    the score.
+
+    Args:
+        tokenizer: of sacreBLEU; None = that of the language: zh, ja-mecab or ko-mecab
+            for Chinese, Japanese or Korean, 13a (mteval-v13a) for all others.
+        language: of the text, as `zh`, `zh-CN`, `zho` or `Chinese`; None = any other.
 
     Raises:
-        InputError: the numbers of sentences differ, or are 0.
+        InputError: the numbers of sentences differ, or are 0; or the tokenizer needs
+            packages that are missing.
 
     Example:
         >>> score = tj.corpus_bleu(["Ein Hund schläft."], ["Ein Hund schläft."])
@@ -60,7 +78,10 @@ def corpus_bleu(
     """
     from sacrebleu.metrics import CHRF
 
-    score = bleu(hypotheses, [references], Protocol(lowercase=lowercase))
+    protocol = make_protocol(
+        "sacrebleu", tokenizer=tokenizer, lowercase=lowercase, language=language
+    )
+    score = bleu(hypotheses, [references], protocol)
     chrf = CHRF(lowercase=lowercase).corpus_score(list(hypotheses), [list(references)])
     return dataclasses.replace(score, chrf=chrf.score)
 
@@ -147,10 +168,15 @@ def bleu(
 
 
 def bleu_metric(protocol: Protocol) -> "BLEU":
-    """Returns sacreBLEU's metric, for text that went through `prepare_text`."""
+    """Returns sacreBLEU's metric, for text that went through `prepare_text`.
+
+    Raises:
+        InputError: its tokenizer needs packages that are missing.
+    """
     from sacrebleu.metrics import BLEU
 
     if protocol.tokenizer is not None:
+        check_tokenizer(protocol.tokenizer)
         return BLEU(lowercase=protocol.lowercase, tokenize=protocol.tokenizer)
     # force: no warning about tokenised text, which is what this protocol needs.
     return BLEU(
@@ -170,7 +196,8 @@ def check_counts(
         ("hypotheses", hypotheses),
         *(("references", side) for side in references),
     ):
-        if isinstance(side, str) or not all(isinstance(text, str) for text in side):
+        is_list = isinstance(side, Iterable) and not isinstance(side, str)
+        if not is_list or not all(isinstance(text, str) for text in side):
             raise InputError(
                 f"{name}={side!r:.40} must be a list of sentences, each one a string."
             )

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from transformer_jax.errors import InputError
+from transformer_jax.text_metrics.languages import language_code
 from transformer_jax.text_metrics.moses import MosesRules, moses_tokenize
+from transformer_jax.text_metrics.tokenizers import (
+    SacrebleuTokenizer,
+    check_tokenizer,
+    tokenizer_of_language,
+)
 
 ProtocolName: TypeAlias = Literal["sacrebleu", "paper-en-de", "multi30k", "multi-bleu"]
-SacrebleuTokenizer: TypeAlias = Literal["13a", "intl", "char", "zh", "none"]
-"""The tokenizers of sacreBLEU that need no further package or download."""
 
 # The options of each protocol.
 _OPTIONS = {
-    "sacrebleu": ("tokenizer", "lowercase"),
-    "paper-en-de": (),
+    "sacrebleu": ("tokenizer", "lowercase", "language"),
+    "paper-en-de": ("language",),
     "multi30k": ("language",),
     "multi-bleu": ("lowercase",),
 }
@@ -66,28 +70,34 @@ def make_protocol(
             for English-German; `multi30k`, that of published Multi30k scores
             (lowercased, punctuation normalised, Moses tokens); `multi-bleu`, for text
             that is tokenised already.
-        tokenizer: of sacreBLEU; None = 13a.
+        tokenizer: of sacreBLEU; None = that of the language.
         lowercase: for sacreBLEU and multi-bleu.
-        language: of the translations, for Moses in `multi30k`.
+        language: of the translations, for sacreBLEU's tokenizer (None = 13a), and for
+            Moses in `multi30k`. For `paper-en-de` it can only be German.
 
     Raises:
         InputError: there is no such protocol, or the option does not belong to it.
     """
     if name not in get_args(ProtocolName):
         raise InputError(f"protocol={name} must be one of {', '.join(_OPTIONS)}.")
-    if tokenizer not in (None, *get_args(SacrebleuTokenizer)):
-        known = ", ".join(get_args(SacrebleuTokenizer))
-        raise InputError(f"tokenizer={tokenizer} must be one of {known}.")
+    if tokenizer is not None:
+        check_tokenizer(tokenizer)
     options = {"tokenizer": tokenizer, "lowercase": lowercase, "language": language}
     for option, value in options.items():
         if value and option not in _OPTIONS[name]:
             raise InputError(f"protocol={name} takes no {option}: leave it out.")
     if name == "paper-en-de":
+        if language is not None and language_code(language) != "de":
+            raise InputError(
+                f"language={language!r} does not go with protocol=paper-en-de, which "
+                "is for translations into German: choose another protocol."
+            )
         return PAPER_EN_DE
     if name == "multi-bleu":
         return Protocol(tokenizer=None, lowercase=lowercase)
     if name == "sacrebleu":
-        return Protocol(tokenizer=tokenizer or "13a", lowercase=lowercase)
+        tokenizer = tokenizer or tokenizer_of_language(language)
+        return Protocol(tokenizer=tokenizer, lowercase=lowercase)
     if language is None:
         raise InputError(f"protocol={name} needs the language, for example de.")
     return Protocol(tokenizer=None, lowercase=True, moses=MosesRules(language=language))

@@ -8,11 +8,11 @@ from transformer_jax.text_metrics.bleu import BleuScore, bleu, bleu_metric, chec
 from transformer_jax.text_metrics.protocols import (
     Protocol,
     ProtocolName,
-    SacrebleuTokenizer,
     make_protocol,
     prepare_text,
 )
 from transformer_jax.text_metrics.significance import Comparison, paired_bootstrap
+from transformer_jax.text_metrics.tokenizers import SacrebleuTokenizer
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -62,13 +62,14 @@ def translation_quality(
             bootstrap test.
         resamples: number of resamples of that test.
         seed: of the resamples.
-        tokenizer: of sacreBLEU; None = 13a.
+        tokenizer: of sacreBLEU; None = that of the language.
         lowercase: for the protocols sacrebleu and multi-bleu.
-        language: of the translations, for the protocol multi30k.
+        language: of the translations, for the tokenizer of the protocol sacrebleu (see
+            `corpus_bleu`), and for the protocol multi30k.
 
     Raises:
-        InputError: the numbers of sentences differ or are 0, or an option does not
-            belong to the protocol.
+        InputError: the numbers of sentences differ or are 0, an option does not belong
+            to the protocol, or the tokenizer needs packages that are missing.
 
     Example:
         >>> texts = ["Ein Hund schläft auf der Straße."]

@@ -11,6 +11,8 @@ from transformer_jax.errors import InputError
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
+_MOST_RESAMPLES = 10_000_000  # Each has a number in memory.
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -42,10 +44,16 @@ def paired_bootstrap(
     bootstrap with the same seed, which has no interval of the difference.
 
     Raises:
-        InputError: `resamples` is less than 1, or `seed` is less than 0.
+        InputError: `resamples` is less than 1 or more than can be held, or `seed`
+            is less than 0.
     """
+    for name, value in ("resamples", resamples), ("seed", seed):
+        if not isinstance(value, int):
+            raise InputError(f"{name}={value!r} must be an integer.")
     if resamples < 1:
         raise InputError(f"resamples={resamples} must be at least 1.")
+    if resamples > _MOST_RESAMPLES:
+        raise InputError(f"resamples={resamples} must be at most {_MOST_RESAMPLES}.")
     if seed < 0:
         raise InputError(f"seed={seed} must be at least 0.")
     # Counts of each sentence: the counts of a set are their sum. The methods are not

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import sentencepiece
 
 from transformer_jax.config.experiment import TokenizerConfig
@@ -23,6 +24,7 @@ from transformer_jax.storage.work_directory import (
     work_directory,
     write_whole,
 )
+from transformer_jax.tokenizer.symbols import fill_symbols, user_symbols
 from transformer_jax.tokenizer.vocabulary import check_unicode, learn_vocabulary
 
 SHARED_FILE = "tokenizer.model"
@@ -108,6 +110,21 @@ class Tokenizer:
         return self._target.unk_id()
 
     @cached_property
+    def source_bytes(self) -> np.ndarray:
+        """Which source ids stand for a single byte, bool [source_vocab_size]."""
+        return _find_bytes(self._source)
+
+    @cached_property
+    def target_bytes(self) -> np.ndarray:
+        """Which target ids stand for a single byte, bool [target_vocab_size]."""
+        return _find_bytes(self._target)
+
+    @cached_property
+    def target_symbols(self) -> dict[str, int]:
+        """Words that are one piece of the target vocabulary each, with their ids."""
+        return user_symbols(self.target_model)
+
+    @cached_property
     def digest(self) -> str:
         """Identifies the contents: tokenizers with equal digests are the same."""
         hashed = hashlib.sha256(self.source_model)
@@ -122,11 +139,22 @@ class Tokenizer:
         """Returns the token ids of each target sentence, end-of-sentence last."""
         return _encode(self._target, sentences)
 
+    def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
+        """Returns the text of each sequence, up to its first end-of-sentence."""
+        return self._decode(self._source, ids)
+
     def decode_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
         """Returns the text of each sequence, up to its first end-of-sentence."""
+        return self._decode(self._target, ids)
+
+    def _decode(
+        self,
+        processor: sentencepiece.SentencePieceProcessor,
+        ids: Iterable[Iterable[int]],
+    ) -> list[str]:
         special = {self.pad_id, self.bos_id}
         cut = [_cut_at(sequence, self.eos_id, special) for sequence in ids]
-        return self._target.decode(cut) if cut else []
+        return processor.decode(cut) if cut else []
 
     def source_pieces(self, ids: Iterable[int]) -> list[str]:
         """Returns the subword of each source id; ▁ stands for a space."""
@@ -150,12 +178,19 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    pairs: Iterable[tuple[str, str]], config: TokenizerConfig, model: ModelConfig
+    pairs: Iterable[tuple[str, str]],
+    config: TokenizerConfig,
+    model: ModelConfig,
+    symbols: Sequence[str] = (),
 ) -> Tokenizer:
     """Returns a tokenizer with the model's vocabulary sizes, learnt from the pairs.
 
     The same pairs and settings give the same bytes. `pairs` has a length and is read
     once, or once for each language if they have separate vocabularies.
+
+    Args:
+        symbols: words that are one piece each; where the vocabularies are separate,
+            all words of the targets.
 
     Raises:
         InputError: the text does not support a vocabulary of that size.
@@ -164,7 +199,9 @@ def train_tokenizer(
     if config.shared:
         sample = _sample_evenly(pairs, num_pairs, max(1, config.max_sentences // 2))
         both = (side for pair in sample for side in pair)
-        shared = learn_vocabulary(both, config, model.vocab_size, "model.vocab_size")
+        shared = learn_vocabulary(
+            both, config, model.vocab_size, "model.vocab_size", symbols
+        )
         return Tokenizer(shared, shared)
     sizes = {
         "model.vocab_size": model.vocab_size,
@@ -173,9 +210,9 @@ def train_tokenizer(
     models = []
     for side, (setting, size) in enumerate(sizes.items()):
         sample = _sample_evenly(pairs, num_pairs, config.max_sentences)
-        models.append(
-            learn_vocabulary((pair[side] for pair in sample), config, size, setting)
-        )
+        texts = (pair[side] for pair in sample)
+        own = fill_symbols(symbols, config, size) if side and symbols else ()
+        models.append(learn_vocabulary(texts, config, size, setting, own))
     return Tokenizer(*models)
 
 
@@ -206,27 +243,6 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     )
 
 
-def check_vocabulary(tokenizer: Tokenizer, model: ModelConfig) -> None:
-    """Checks that the model has one embedding row for each token id.
-
-    Raises:
-        InputError: the numbers differ.
-    """
-    expected = {
-        "model.vocab_size": (model.vocab_size, tokenizer.source_vocab_size),
-        "model.target_vocab_size": (
-            model.output_vocab_size,
-            tokenizer.target_vocab_size,
-        ),
-    }
-    for setting, (rows, tokens) in expected.items():
-        if rows != tokens:
-            raise InputError(
-                f"{setting}={rows} does not fit the tokenizer, which has {tokens} "
-                f"tokens: set it to {tokens}, or train another tokenizer."
-            )
-
-
 def _sample_evenly(
     pairs: Iterable[tuple[str, str]], num_pairs: int, most: int
 ) -> Iterator[tuple[str, str]]:
@@ -242,6 +258,10 @@ def _sample_evenly(
 def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> tuple[int, ...]:
     p = processor
     return (p.pad_id(), p.bos_id(), p.eos_id(), p.unk_id())
+
+
+def _find_bytes(processor: sentencepiece.SentencePieceProcessor) -> np.ndarray:
+    return np.array([processor.is_byte(i) for i in range(processor.get_piece_size())])
 
 
 def _encode(
@@ -273,7 +293,7 @@ def _read_model(path: StoredPath) -> bytes:
         contents = b""
     if not contents:
         raise InputError(
-            f"{str(path)!r} is not a SentencePiece model: restore it, or train the "
-            "tokenizer again with `transformer-jax prepare`."
+            f"{str(path)!r} is not a SentencePiece model: restore it, or remove it, "
+            "and it is learnt again."
         )
     return contents

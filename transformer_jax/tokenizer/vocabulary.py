@@ -8,9 +8,10 @@ other characters unchanged; with byte fallback this holds for every character.
 """
 
 import io
+import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import sentencepiece
 
@@ -20,12 +21,22 @@ from transformer_jax.errors import InputError
 # Not the number of cores: the result depends on it, since unigram sums the counts of
 # its threads.
 _THREADS = 4
+LONGEST_LINE = 16_384
+"""Characters of a line that the vocabulary is learnt from; longer ones are left out."""
 _LONGEST_LINE_BYTES = 1 << 24  # SentencePiece ignores longer lines without a warning.
 _ERRORS_ONLY = 2
+SPACE = "\u2581"
+"""SentencePiece writes a space so."""
+
+logger = logging.getLogger(__name__)
 
 
 def learn_vocabulary(
-    sentences: Iterable[str], config: TokenizerConfig, vocab_size: int, setting: str
+    sentences: Iterable[str],
+    config: TokenizerConfig,
+    vocab_size: int,
+    setting: str,
+    symbols: Sequence[str] = (),
 ) -> bytes:
     """Returns a serialised model of exactly `vocab_size` pieces, special ones included.
 
@@ -34,6 +45,7 @@ def learn_vocabulary(
     Args:
         sentences: are read once.
         setting: name of `vocab_size` in messages.
+        symbols: words that are one piece each, wherever they begin a word.
 
     Raises:
         InputError: the text does not support a vocabulary of that size.
@@ -41,22 +53,11 @@ def learn_vocabulary(
     sentencepiece.set_min_log_level(
         _ERRORS_ONLY
     )  # Its progress would fill standard error.
-    failures: list[Exception] = []
-
-    def watch() -> Iterator[str]:
-        # SentencePiece turns an error of its input into a RuntimeError of its own.
-        try:
-            for sentence in sentences:
-                check_unicode(sentence)
-                yield sentence
-        except Exception as failure:
-            failures.append(failure)
-            raise
-
+    lines = _Lines(sentences)
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=watch(),
+            sentence_iterator=iter(lines),
             model_writer=written,
             model_type=config.kind,
             vocab_size=vocab_size,
@@ -67,15 +68,62 @@ def learn_vocabulary(
             bos_id=1,
             eos_id=2,
             unk_id=3,
+            user_defined_symbols=[f"{SPACE}{symbol}" for symbol in symbols],
             max_sentence_length=_LONGEST_LINE_BYTES,
             num_threads=_THREADS,
             minloglevel=_ERRORS_ONLY,
         )
     except RuntimeError as error:
-        if failures:
-            raise failures[0] from None
+        lines.raise_failure()
         raise _explain(str(error), vocab_size, setting) from error
+    lines.warn_of_long()
     return written.getvalue()
+
+
+class _Lines:
+    """The lines that a vocabulary is learnt from, and what was wrong with them."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        self._sentences = sentences
+        self._failure: BaseException | None = None
+        self._num_lines = self._num_long = 0
+
+    def __iter__(self) -> Iterator[str]:
+        # SentencePiece turns an error of its input, and an interruption, into a
+        # RuntimeError of its own.
+        try:
+            for sentence in self._sentences:
+                check_unicode(sentence)
+                self._num_lines += 1
+                # A line of another kind, as a whole book, would rule the counts.
+                if len(sentence) > LONGEST_LINE:
+                    self._num_long += 1
+                else:
+                    yield sentence
+        except BaseException as failure:
+            self._failure = failure
+            raise
+
+    def raise_failure(self) -> None:
+        """Raises what has kept SentencePiece from reading any line."""
+        if self._failure is not None:
+            raise self._failure from None
+        if self._num_long == self._num_lines > 0:
+            raise InputError(
+                f"every line of the training text is longer than {LONGEST_LINE:,} "
+                "characters: a text has one sentence a line, ended by \\n."
+            ) from None
+
+    def warn_of_long(self) -> None:
+        """Logs how many lines were left out."""
+        if self._num_long:
+            logger.warning(
+                "left %d of %d lines out of the vocabulary, as they are longer than %d "
+                "characters",
+                self._num_long,
+                self._num_lines,
+                LONGEST_LINE,
+            )
 
 
 def _normalizer(lowercase: bool) -> sentencepiece.SentencePieceNormalizer:
@@ -83,7 +131,7 @@ def _normalizer(lowercase: bool) -> sentencepiece.SentencePieceNormalizer:
     rules = []
     for code in range(sys.maxunicode + 1):
         character = chr(code)
-        if character.isspace() and character != " ":
+        if (character.isspace() and character != " ") or character == SPACE:
             rules.append((character, " "))
         elif lowercase and character.lower() != character:
             # Not SentencePiece's case folding, which also turns ß into ss.

@@ -1,38 +1,48 @@
-"""The order of events in a run: update, report, evaluate, checkpoint."""
+"""The order of events in a run: update, report, save, evaluate."""
 
+import dataclasses
 import functools
-import itertools
 import logging
-import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
+from transformer_jax import interruption
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.data.pipeline import RowOrder, make_batches, pack_corpus
+from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import PreparedData
+from transformer_jax.data.text_warnings import warn_of_rows
 from transformer_jax.devices import sharding
-from transformer_jax.devices.agreement import same_on_all_hosts
-from transformer_jax.evaluation.evaluate import (
-    mean_loss,
-    split_batches,
-    translation_scores,
+from transformer_jax.devices.agreement import all_together
+from transformer_jax.devices.joining import is_primary
+from transformer_jax.devices.stopping import StopRequested, StopVote
+from transformer_jax.storage.work_directory import StoredPath
+from transformer_jax.training.accounting import Accounting, TooManySkipped
+from transformer_jax.training.ending import (
+    failing_as_set,
+    interruption_at,
+    no_sound_update,
+    require_written,
 )
-from transformer_jax.loss.evaluation_step import make_evaluation_step
+from transformer_jax.training.intervals import Intervals
 from transformer_jax.training.reporting import Reporter, announce_compilation
-from transformer_jax.training.state import TrainState, checkpoint_items
+from transformer_jax.training.restoring import restore_state
+from transformer_jax.training.run_record import (
+    RunRecord,
+    order_of_rows,
+    position_at_start,
+)
+from transformer_jax.training.state import TrainState, checkpoint_items, with_batches
 from transformer_jax.training.step import make_train_step
+from transformer_jax.training.validation import Validation
+from transformer_jax.training.watchdog import Watchdog
 from transformer_jax.training.window import Window
-from transformer_jax.translation.translator import Translator
 
 logger = logging.getLogger(__name__)
-
-
-class NonFiniteError(RuntimeError):
-    """Too many updates in a row had a loss or gradient that is not a number."""
 
 
 class TrainingLoop:
@@ -45,163 +55,239 @@ class TrainingLoop:
         data: PreparedData,
         checkpoints: Checkpoints,
         reporter: Reporter,
+        workdir: StoredPath,
+        *,
+        batches: int,
+        record: RunRecord,
+        check_lock: Callable[[], None],
     ) -> None:
-        self._config = config
-        self._settings = config.training
-        self._mesh = mesh
-        self._data = data
-        self._checkpoints = checkpoints
-        self._reporter = reporter
+        """Packs the data.
+
+        Args:
+            batches: those taken so far.
+            record: what the checkpoint says that the run continues from.
+            check_lock: raises if another run has taken the work directory.
+        """
+        self._config, self._mesh, self._data = config, mesh, data
+        self._checkpoints, self._reporter = checkpoints, reporter
+        self._record, self._check_lock = record, check_lock
         self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
-        self._order = RowOrder(
-            self._packed.num_rows, config.data.rows, config.training.seed
+        self._position = position_at_start(config, self._packed, data.training_text)
+        self._order = order_of_rows(config, self._position, record, batches)
+        self._accounting = Accounting(config, data, self._packed, self._order, workdir)
+        self._resume_window(record)
+        self._accounting.skipped_in_a_row = record.skipped_in_a_row
+        self._rollbacks = record.rollbacks
+        self._validation = Validation(config, mesh, data)
+        self._intervals = Intervals(
+            config.training, has_validation=data.validation is not None
         )
-        self._evaluation_step = make_evaluation_step(config, mesh)
-        self._window = Window()
-        self._skipped_in_a_row = 0
-        self._checkpointed = time.monotonic()
-        logger.info(
-            "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
-            "long for a row, %d with an empty side",
-            len(self._packed.pairs),
-            self._packed.num_rows,
-            self._packed.num_rows / config.data.rows,
-            len(self._packed.too_long),
-            data.train.num_empty,
-        )
+        self._vote = StopVote(mesh)
+        self._watchdog = Watchdog(config.training.stall_minutes)
+        self._log_size()
+        warn_of_rows(data.train, self._packed)
 
     def train(self, state: TrainState) -> TrainState:
-        """Updates until the last step; returns the state after it."""
-        progress = self._reporter.progress
+        """Updates until the last step; returns the state after it.
+
+        Raises:
+            Interrupted: a signal has asked for the end; a checkpoint was written.
+            NonFiniteError: updates or validation results are not those of a sane model.
+            SaveError: a checkpoint could not be written.
+        """
         train_step = announce_compilation(
-            make_train_step(self._config, self._mesh), progress
+            make_train_step(self._config, self._mesh), self._reporter.progress
         )
+        with interruption.finish_first(), self._watchdog.watching():
+            step = self._applied = int(state.step)
+            self._taken = int(state.batches)
+            if self._record.evaluation_due and self._intervals.is_evaluated(step):
+                self._evaluate(step, state)
+            while step < self._config.training.num_steps:
+                try:
+                    state = self._updates(train_step, state)
+                except TooManySkipped as failure:
+                    state = self._roll_back(failure)
+                step = int(state.step)
+            with failing_as_set(self._config.training):
+                self._checkpoints.wait()
+            require_written(self._checkpoints, step)
+        return state
+
+    def _updates(
+        self,
+        train_step: Callable[..., tuple[TrainState, dict[str, Any]]],
+        state: TrainState,
+    ) -> TrainState:
+        """Updates until the last step, or until too many in a row were skipped."""
+        self._applied, self._taken = int(state.step), int(state.batches)
         batches = make_batches(
             self._data.train,
             self._packed,
             self._config.data,
-            seed=self._settings.seed,
-            start_step=int(state.batches),
+            seed=self._config.training.seed,
+            start_step=self._taken,
+            first_row=self._order.first_row,
             rows_of_host=functools.partial(sharding.rows_of_host, mesh=self._mesh),
         )
-        applied, pending = int(state.step), None
-        self._window = Window()
-        while applied < self._settings.num_steps:
+        pending = None
+        while self._applied < self._config.training.num_steps:
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
             # Metrics of the previous update are fetched while this one runs.
             if pending is not None:
-                applied += self._account(pending, applied + 1)
+                self._account(pending, self._taken - 1)
+            self._taken += 1
             pending = report
-            progress.advance(applied + 1)
-            if not self._is_due(applied + 1):
+            self._reporter.progress.advance(self._applied + 1)
+            self._watchdog.beat("training", self._applied)
+            signal_number = self._vote.after_update(self._taken)
+            if not signal_number and not self._intervals.is_any(self._applied + 1):
                 continue
-            is_applied = self._account(pending, applied + 1)
+            is_applied = self._account(pending, self._taken - 1)
             pending = None
             # If the update was skipped, the next batch has the same step number.
             if is_applied:
-                applied += 1
-                self._after_update(applied, state)
+                self._after_update(state, stopping=bool(signal_number))
+            if signal_number:
+                self._end(signal_number, state)
         return state
 
-    def _account(self, report: dict[str, Any], step: int) -> bool:
+    def _account(self, report: dict[str, Any], batch: int) -> bool:
         """Adds an update to the window; returns whether it was applied."""
         values = {name: float(value) for name, value in jax.device_get(report).items()}
-        if not values["skipped"]:
-            self._skipped_in_a_row = 0
-            self._window.add(values)
-            return True
-        self._skipped_in_a_row += 1
-        self._window.num_skipped += 1
-        logger.warning("step %d: loss or gradient not finite, update skipped", step)
-        if self._skipped_in_a_row < self._settings.max_skipped_steps:
-            return False
-        self._checkpoints.wait()
-        steps = self._checkpoints.steps
-        good = (
-            f"checkpoint {steps[-1]} is intact" if steps else "there is no checkpoint"
-        )
-        raise NonFiniteError(
-            f"loss or gradient was not finite in {self._skipped_in_a_row} updates in a "
-            f"row, at step {step}; {good}. Lower "
-            "optimizer.learning_rate_scale or raise optimizer.warmup_steps."
-        )
+        is_applied = self._accounting.add(values, self._applied + 1, batch)
+        self._applied += is_applied
+        return is_applied
 
-    def _is_due(self, step: int) -> bool:
-        settings = self._settings
-        intervals = (
-            settings.log_every_steps,
-            settings.evaluate_every_steps,
-            settings.checkpoint_every_steps,
-        )
-        at_interval = any(interval and step % interval == 0 for interval in intervals)
-        return at_interval or step == settings.num_steps
-
-    def _after_update(self, step: int, state: TrainState) -> None:
-        """Reports, evaluates and saves if it is time to."""
-        settings = self._settings
-        is_last = step == settings.num_steps
-        if step % settings.log_every_steps == 0 or is_last:
-            epoch = self._order.epoch_of(int(state.batches))
-            line = {**self._window.summary(), "epoch": epoch}
+    def _after_update(self, state: TrainState, *, stopping: bool) -> None:
+        """Reports, saves and evaluates if it is time to."""
+        step, intervals = self._applied, self._intervals
+        if intervals.is_logged(step):
+            epoch = self._order.epoch_of(self._taken)
+            line = {**self._accounting.window.summary(), "epoch": epoch}
             self._reporter.report("train", step, line)
-            self._window = Window()
+            self._accounting.window = Window()
         paused = time.perf_counter()
-        validation = None
-        if self._data.validation is not None and (
-            step % settings.evaluate_every_steps == 0 or is_last
-        ):
-            self._reporter.progress.say(f"step {step:,}: evaluating")
-            validation = self._evaluate(state)
-            self._reporter.report("validation", step, validation)
-        if validation or is_last or self._is_checkpoint_due(step):
-            self._reporter.progress.say(f"step {step:,}: saving")
-            self._save(step, state, validation)
+        if intervals.is_saved(step) and not stopping:
+            self._save(step, state)
+        if intervals.is_evaluated(step) and not stopping:
+            self._evaluate(step, state)
         self._reporter.progress.say("")
         # Throughput is that of training alone.
-        self._window.started += time.perf_counter() - paused
+        self._accounting.window.started += time.perf_counter() - paused
 
-    def _evaluate(self, state: TrainState) -> dict[str, Any]:
-        assert self._data.validation is not None
-        assert self._data.validation_pairs is not None
-        started = time.perf_counter()
-        batches = split_batches(self._data.validation, self._config, self._mesh)
-        results: dict[str, Any] = mean_loss(
-            self._evaluation_step, state.final_params, batches, self._mesh
-        )
-        limit = self._settings.validation_bleu_sentences
-        if limit != 0:
-            pairs = list(itertools.islice(self._data.validation_pairs, limit))
-            translator = Translator(
-                self._config, state.final_params, self._data.tokenizer, self._mesh
+    def _evaluate(self, step: int, state: TrainState) -> None:
+        """Evaluates a state whose checkpoint was begun, and adds the results to it."""
+        self._reporter.progress.say(f"step {step:,}: evaluating")
+
+        def on_done(_: object) -> None:
+            self._watchdog.beat("evaluating", step)
+            self._vote.check()
+
+        try:
+            with interruption.doing(
+                "evaluating", may_abandon=lambda: self._checkpoints.is_written(step)
+            ):
+                results = self._validation.evaluate(state, on_done)
+        except StopRequested as stop:
+            self._end(stop.signal_number, state)
+        self._reporter.report("validation", step, results)
+        numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
+        yardstick, before = self._validation.yardstick(), self._checkpoints.yardstick
+        if before not in (None, yardstick):
+            logger.warning(
+                "validation has another text or other settings than before: the best "
+                "checkpoint is chosen among those evaluated from step %d on",
+                step,
             )
-            sources, references = zip(*pairs, strict=True)
-            results |= translation_scores(translator, sources, references)
-        return {**results, "seconds": time.perf_counter() - started}
-
-    def _is_checkpoint_due(self, step: int) -> bool:
-        settings = self._settings
-        if settings.checkpoint_every_steps and (
-            step % settings.checkpoint_every_steps == 0
-        ):
-            return True
-        minutes = (time.monotonic() - self._checkpointed) / 60
-        limit = settings.checkpoint_every_minutes or math.inf
-        # Clocks of hosts differ, but all must save at the same step.
-        return bool(same_on_all_hosts(minutes >= limit))
-
-    def _save(
-        self, step: int, state: TrainState, validation: dict[str, Any] | None
-    ) -> None:
-        numbers = {
-            k: v for k, v in (validation or {}).items() if isinstance(v, int | float)
-        }
         self._reporter.flush()
-        self._checkpoints.save(
-            step,
-            *checkpoint_items(state),
-            self._config,
-            self._data.tokenizer,
-            numbers or None,
+        with failing_as_set(self._config.training):
+            self._checkpoints.set_validation(step, numbers, yardstick)
+
+    def _save(self, step: int, state: TrainState) -> None:
+        """Begins to write a checkpoint."""
+        self._reporter.progress.say(f"step {step:,}: saving")
+        self._watchdog.beat("saving", step)
+        self._check_lock()
+        self._reporter.flush()
+        place = self._order.place_of(self._taken)
+        record = RunRecord(
+            position=dataclasses.replace(self._position, row=place),
+            window=self._accounting.window.to_dict(),
+            skipped_in_a_row=self._accounting.skipped_in_a_row,
+            rollbacks=self._rollbacks,
+            from_step=self._record.from_step,
+            evaluation_due=self._intervals.is_evaluated(step),
         )
-        self._checkpointed = time.monotonic()
+        with failing_as_set(self._config.training):
+            self._checkpoints.wait()  # The one before may have failed.
+        with failing_as_set(self._config.training):
+            self._checkpoints.save(
+                step,
+                *checkpoint_items(state),
+                self._config,
+                self._data.tokenizer,
+                run=record.to_dict(),
+            )
+        self._intervals.note_saved()
+
+    def _end(self, signal_number: int, state: TrainState) -> None:
+        """Writes a checkpoint of a state, and raises Interrupted."""
+        started, step = time.monotonic(), self._applied
+        with failing_as_set(self._config.training):
+            self._save(step, state)
+            self._watchdog.beat("waiting for the checkpoint", step)
+            self._checkpoints.wait()
+        raise interruption_at(
+            signal_number,
+            step,
+            is_saved=self._checkpoints.is_written(step),
+            seconds=time.monotonic() - started,
+        )
+
+    def _roll_back(self, failure: TooManySkipped) -> TrainState:
+        """Returns the state of an earlier checkpoint, for the batches after these."""
+        self._checkpoints.wait()
+        steps, failed = self._checkpoints.steps, self._applied + 1
+        # That of the step before gave these updates: it may hold the cause.
+        good = [step for step in steps if step < failed - 1] or steps
+        if not good or self._rollbacks >= self._config.training.max_rollbacks:
+            raise no_sound_update(failure.reason, failure.number, failed, steps=steps)
+        self._rollbacks += 1
+        step = good[-1]
+        logger.warning(
+            "%d updates in a row were skipped: going back to the checkpoint of step %d,"
+            " and on with the rows after them (%d of %d times)",
+            failure.number,
+            step,
+            self._rollbacks,
+            self._config.training.max_rollbacks,
+        )
+        state = restore_state(self._config, self._mesh, self._checkpoints, step)
+        record = RunRecord.from_dict(self._checkpoints.run_record(step))
+        with all_together("setting checkpoints aside"):
+            if is_primary():
+                for later in [other for other in steps if other > step]:
+                    self._checkpoints.set_aside(later)
+        self._checkpoints.reload()
+        self._reporter.rewind(step)
+        self._resume_window(record)
+        self._accounting.skipped_in_a_row = 0
+        return with_batches(state, self._taken)
+
+    def _resume_window(self, record: RunRecord) -> None:
+        window = record.window
+        self._accounting.window = Window.from_dict(window) if window else Window()
+
+    def _log_size(self) -> None:
+        packed = self._packed
+        logger.info(
+            "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
+            "long for a row, %d with an empty side",
+            len(packed.pairs),
+            packed.num_rows,
+            packed.num_rows / self._config.data.rows,
+            len(packed.too_long),
+            self._data.train.num_empty,
+        )

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import optax
 
-from transformer_jax.config.experiment import OptimizerConfig
+from transformer_jax.config.experiment import ExperimentConfig
 
 
 def inverse_square_root_schedule(
@@ -26,34 +26,49 @@ def inverse_square_root_schedule(
     return schedule
 
 
-def make_schedule(
-    config: OptimizerConfig, d_model: int, num_steps: int
-) -> optax.Schedule:
-    """Returns the learning rate of a run of `num_steps` updates.
+def make_schedule(config: ExperimentConfig) -> optax.Schedule:
+    """Returns the learning rate of a run, by its updates counted from 0.
+
+    Example:
+        >>> schedule = tj.make_schedule(tj.ExperimentConfig())
+        >>> round(float(schedule(3_999)), 7)  # at the end of warm-up it is highest
+        0.0006988
 
     Paper: section 5.3.
     Differs from the paper: with `cooldown_steps`, the last updates fall linearly to 0.
     """
+    settings = config.optimizer
     schedule = inverse_square_root_schedule(
-        d_model, config.warmup_steps, config.learning_rate_scale
+        config.model.d_model, settings.warmup_steps, settings.learning_rate_scale
     )
-    if config.cooldown_steps is None:
+    if settings.cooldown_steps is None:
         return schedule
-    cooldown = optax.linear_schedule(
-        1.0, 0.0, config.cooldown_steps, num_steps - config.cooldown_steps
-    )
+    begin = config.training.num_steps - settings.cooldown_steps
+    cooldown = optax.linear_schedule(1.0, 0.0, settings.cooldown_steps, begin)
     return lambda count: schedule(count) * cooldown(count)
 
 
 def make_optimizer(
-    config: OptimizerConfig, d_model: int, num_steps: int
+    config: ExperimentConfig, schedule: optax.Schedule | None = None
 ) -> optax.GradientTransformation:
     """Returns the paper's Adam, after clipping where the settings ask for it.
 
+    Args:
+        schedule: the learning rate by update, counted from 0. None = `make_schedule`'s.
+
+    Example:
+        >>> optimizer = tj.make_optimizer(tj.ExperimentConfig())
+        >>> state = optimizer.init({"scale": 1.0})
+
     Paper: section 5.3.
     """
-    schedule = make_schedule(config, d_model, num_steps)
-    adam = optax.adam(schedule, b1=config.beta1, b2=config.beta2, eps=config.epsilon)
-    if config.max_gradient_norm is None:
+    settings = config.optimizer
+    adam = optax.adam(
+        schedule or make_schedule(config),
+        b1=settings.beta1,
+        b2=settings.beta2,
+        eps=settings.epsilon,
+    )
+    if settings.max_gradient_norm is None:
         return adam
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
+    return optax.chain(optax.clip_by_global_norm(settings.max_gradient_norm), adam)

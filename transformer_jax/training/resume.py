@@ -1,83 +1,262 @@
-"""Continuing a run: which settings may change, and the state to go on from."""
+"""Continuing a run: from which checkpoint, with which settings, and with what state."""
 
-import contextlib
 import dataclasses
+import json
 import logging
+from dataclasses import dataclass, field
 
-import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh
-
-from transformer_jax.checkpoints.manager import CHECKPOINTS, Checkpoints
+from transformer_jax.checkpoints.contents import is_checkpoint
+from transformer_jax.checkpoints.reader import StoredCheckpoints, has_checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import differences
-from transformer_jax.devices.agreement import require_agreement
+from transformer_jax.data.tokenizer_of_run import TrainedWith
+from transformer_jax.devices.agreement import (
+    all_together,
+    decided_by_primary,
+)
+from transformer_jax.devices.joining import is_primary
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath
-from transformer_jax.training.state import (
-    TrainState,
-    abstract_state,
-    checkpoint_items,
-    init_state,
-    state_of_items,
-)
+from transformer_jax.training.metrics_file import set_lines_aside
+from transformer_jax.training.optimizer import make_schedule
+from transformer_jax.training.run_record import RunRecord
+
+# Settings of the model that change how it is computed, not what.
+_FREE = ("model.scan_unroll", "model.remat", "model.attention_kernel")
+# A larger change of the learning rate between two updates is worth a word.
+_RATE_JUMP = 1.5
 
 logger = logging.getLogger(__name__)
 
 
-def check_continues(config: ExperimentConfig, workdir: StoredPath) -> None:
-    """Checks that a run with these settings may continue the one in a work directory.
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins, or which checkpoint it continues."""
 
-    Logs each setting that has changed since its last checkpoint.
+    step: int | None = None
+    """None = it begins."""
+    set_aside: tuple[int, ...] = ()
+    """Later checkpoints, which it does not continue."""
+    record: RunRecord = field(default_factory=RunRecord)
+    config: ExperimentConfig | None = None
+    """The settings of the checkpoint."""
+    trained: TrainedWith | None = None
+
+    def is_finished(self, config: ExperimentConfig) -> bool:
+        """Returns whether there is nothing left to do."""
+        at_end = self.step == config.training.num_steps
+        return at_end and not self.record.evaluation_due
+
+
+def find_start(
+    config: ExperimentConfig,
+    workdir: StoredPath,
+    from_step: int | None = None,
+    *,
+    trains: bool = True,
+) -> Start:
+    """Returns what to continue: the newest checkpoint that is whole. Changes nothing.
+
+    Every process must call it.
+
+    Args:
+        from_step: continue this checkpoint, not the newest. Once a run has gone back to
+            it, the same settings continue that run.
+        trains: whether checkpoints follow. Otherwise those of parameters alone are no
+            hindrance.
 
     Raises:
-        InputError: the settings of model or tokenizer differ.
+        InputError: there is no such checkpoint, or none is whole.
     """
-    if not (workdir / CHECKPOINTS).is_dir():
+    decision = json.loads(
+        decided_by_primary(
+            "the choice of a checkpoint",
+            lambda: json.dumps(_choose(config, workdir, from_step, trains)),
+        )
+    )
+    if decision is None:
+        return Start()
+    step, later = decision
+    checkpoints = StoredCheckpoints(workdir)
+    record = RunRecord.from_dict(checkpoints.run_record(step))
+    if checkpoints.validation(step):
+        record = dataclasses.replace(record, evaluation_due=False)
+    text = None if record.position is None else record.position.training_text
+    if from_step is not None:
+        record = dataclasses.replace(record, from_step=from_step)
+    return Start(
+        step,
+        tuple(later),
+        record,
+        checkpoints.config(step),
+        TrainedWith(step, checkpoints.tokenizer(step), text),
+    )
+
+
+def _choose(
+    config: ExperimentConfig, workdir: StoredPath, from_step: int | None, trains: bool
+) -> tuple[int, list[int]] | None:
+    """Returns the step to continue and those to set aside; None where there are none.
+
+    Every file of the checkpoint is read and compared with its checksum.
+    """
+    _check_no_checkpoint(workdir)
+    if not has_checkpoints(workdir) and from_step is None:
+        return None
+    checkpoints = StoredCheckpoints(workdir)
+    alone = [step for step in checkpoints.steps if checkpoints.is_without_run(step)]
+    if alone and trains:
+        raise InputError(
+            f"{checkpoints.directory(alone[-1])} holds parameters alone, as "
+            "save_parameters writes them: no run continues from it; choose another "
+            "workdir."
+        )
+    candidates = [step for step in checkpoints.steps if step not in alone]
+    damages = {}
+    if from_step is not None:
+        if from_step not in candidates:
+            raise InputError(
+                f"from_step={from_step}: {workdir} has no such checkpoint; choose one "
+                f"of {', '.join(map(str, candidates)) or 'none'}."
+            )
+        if not _has_gone_back(checkpoints, config, from_step):
+            candidates = [from_step]
+    for step in reversed(candidates):
+        try:
+            checkpoints.verify(step)
+            RunRecord.from_dict(checkpoints.run_record(step))
+        except InputError as error:
+            damages[step] = f"{checkpoints.directory(step)}: {error}"
+            continue
+        for damaged, message in damages.items():
+            logger.warning(
+                "%s Continuing from the checkpoint of step %d: the updates from there "
+                "to step %d are lost, and that checkpoint is set aside.",
+                message,
+                step,
+                damaged,
+            )
+        return step, [later for later in checkpoints.steps if later > step]
+    if not candidates:
+        return None
+    newest = damages[max(damages)]
+    raise InputError(
+        f"{newest} No checkpoint before it is whole, so nothing was changed: restore "
+        f"one, or choose another workdir than {workdir}."
+    )
+
+
+def _check_no_checkpoint(workdir: StoredPath) -> None:
+    """Checks that a work directory is not a checkpoint, or a directory of some.
+
+    Raises:
+        InputError: it is.
+    """
+    if not workdir.is_dir():
         return
-    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
-        if not checkpoints.steps:
-            return
-        before = checkpoints.config(checkpoints.steps[-1])
-    changes = list(differences(before, config))
-    free = ("model.scan_unroll", "model.remat", "model.attention_kernel")
+    if is_checkpoint(workdir):
+        raise InputError(
+            f"workdir={workdir} is a checkpoint: to continue it, name the work "
+            f"directory above it; or copy it to NEW/checkpoints/{workdir.name} and "
+            "give NEW."
+        )
+    inside = [path for path in workdir.iterdir() if path.name.isdecimal()]
+    if any(map(is_checkpoint, inside)):
+        raise InputError(
+            f"workdir={workdir} holds checkpoints itself ({inside[0].name}): name the "
+            "work directory above them, or move them to its directory `checkpoints`."
+        )
+
+
+def _has_gone_back(
+    checkpoints: StoredCheckpoints, config: ExperimentConfig, from_step: int
+) -> bool:
+    """Returns whether the newest checkpoint comes from the same wish to go back.
+
+    A job that is started again and again by the same command must not go back each
+    time; other settings mean another attempt.
+    """
+    newest = checkpoints.steps[-1]
+    if newest == from_step:
+        return False
+    try:
+        record = RunRecord.from_dict(checkpoints.run_record(newest))
+        before = checkpoints.config(newest)
+    except InputError:
+        return False
+    if record.from_step != from_step or before != config:
+        return False
+    logger.info(
+        "the run has gone back to step %d already, and goes on; to go back once more, "
+        "change a setting, or name another step",
+        from_step,
+    )
+    return True
+
+
+def check_continues(
+    config: ExperimentConfig, start: Start, workdir: StoredPath
+) -> None:
+    """Checks that a run with these settings may continue the one in a work directory.
+
+    Raises:
+        InputError: the settings of model or tokenizer differ, or the last step lies
+            behind the checkpoint.
+    """
+    if start.config is None or start.step is None:
+        return
+    changes = list(differences(start.config, config))
     fixed = [
         change
         for change in changes
-        if change.startswith(("model.", "tokenizer.")) and not change.startswith(free)
+        if change.startswith(("model.", "tokenizer.")) and not change.startswith(_FREE)
     ]
     if fixed:
         raise InputError(
             f"workdir={workdir} holds a run with other settings ({'; '.join(fixed)}): "
             "keep them, or choose another directory."
         )
-    for change in changes:
-        logger.warning("continuing with a changed setting, %s", change)
+    if config.training.num_steps < start.step:
+        raise InputError(
+            f"training.num_steps={config.training.num_steps} lies behind step "
+            f"{start.step}, to which workdir={workdir} was trained: ask for more, or "
+            "choose another directory; an earlier checkpoint is continued with "
+            "from_step."
+        )
 
 
-def starting_state(
-    config: ExperimentConfig, mesh: Mesh, checkpoints: Checkpoints
-) -> TrainState:
-    """Returns the state of the last checkpoint, or a new one where there is none.
+def warn_of_changes(config: ExperimentConfig, start: Start) -> None:
+    """Logs what differs from the checkpoint, and a jump of the learning rate."""
+    if start.config is None or not start.step:
+        return
+    for change in differences(start.config, config):
+        logger.warning(
+            "a setting is not that of the checkpoint of step %d, %s", start.step, change
+        )
+    before, now = (
+        float(make_schedule(c)(start.step - 1)) for c in (start.config, config)
+    )
+    ratio = now / before if before > 0 else float("inf")
+    if now > 0 and not 1 / _RATE_JUMP <= ratio <= _RATE_JUMP:
+        logger.warning(
+            "the learning rate jumps from %.2g to %.2g at step %d: its schedule is "
+            "another than before",
+            before,
+            now,
+            start.step,
+        )
 
-    If the settings ask for a running average that the checkpoint lacks, it begins with
-    the parameters; an average in the checkpoint that they do not ask for is dropped.
+
+def set_aside_together(start: Start, workdir: StoredPath) -> None:
+    """Moves the checkpoints away that the run does not continue.
+
+    Every process must call it.
     """
-    steps = checkpoints.steps
-    require_agreement("work directory", {"its checkpoints": str(steps)})
-    if not steps:
-        return init_state(config, mesh)
-    start = steps[-1]
-    decay = checkpoints.config(start).training.ema_decay
-    training = dataclasses.replace(config.training, ema_decay=decay)
-    abstract = abstract_state(config.replace(training=training), mesh)
-    items = checkpoints.restore(start, *checkpoint_items(abstract))
-    logger.info("continuing from the checkpoint of step %d", start)
-    state = state_of_items(*items)
-    if config.training.ema_decay is None:
-        return dataclasses.replace(state, averaged_params=None)
-    if state.averaged_params is None:
-        # A copy, because an update donates the memory of both.
-        copy = jax.tree.map(jnp.copy, state.params)
-        return dataclasses.replace(state, averaged_params=copy)
-    return state
+    if not start.set_aside:
+        return
+    with all_together("setting checkpoints aside"):
+        if is_primary():
+            checkpoints = StoredCheckpoints(workdir)
+            for step in start.set_aside:
+                logger.info("set aside %s", checkpoints.set_aside(step))
+            set_lines_aside(workdir, start.step or 0)

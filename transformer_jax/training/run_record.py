@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 
+from transformer_jax.checkpoints.errors import DamagedCheckpoint, first_line
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.packing import PackedRows
 from transformer_jax.data.pipeline import RowOrder
+from transformer_jax.training.window import Window
 from transformer_jax.version import VERSION
 
 
@@ -57,6 +59,8 @@ class RunRecord:
     """Sums since the last line of metrics, from `Window.to_dict`."""
     skipped_in_a_row: int = 0
     rollbacks: int = 0
+    from_step: int | None = None
+    """The step that the user has last asked to go back to."""
     evaluation_due: bool = False
     """Whether this step is one of those that are evaluated, after it was saved."""
     versions: Mapping[str, str] = field(
@@ -75,11 +79,41 @@ class RunRecord:
         """Returns the record of a checkpoint; what it lacks has its default.
 
         Entries that a later version has added are left out.
+
+        Raises:
+            DamagedCheckpoint: a value is not what it can be.
         """
+        try:
+            record = cls._read(values)
+            record._check()
+            return record
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            raise DamagedCheckpoint(
+                f"the record of the run is damaged ({first_line(error)})."
+            ) from None
+
+    def _check(self) -> None:
+        counts = [self.skipped_in_a_row, self.rollbacks]
+        if self.position is not None:
+            place = self.position
+            counts += [place.row, place.num_rows - 1, place.seed]
+            counts += [place.source_length, place.target_length]
+        if not all(isinstance(n, int) and n >= 0 for n in counts):
+            raise ValueError("a count that is none")
+        if self.window:
+            window = Window.from_dict(self.window)
+            numbers = [window.started, window.num_steps, *window.sums.values()]
+            if not all(isinstance(number, int | float) for number in numbers):
+                raise ValueError("sums that are no numbers")
+
+    @classmethod
+    def _read(cls, values: Mapping[str, Any]) -> "RunRecord":
         names = {f.name for f in dataclasses.fields(cls)}
         known = {name: value for name, value in values.items() if name in names}
         if known.get("position") is not None:
-            known["position"] = DataPosition(**known["position"])
+            fields = {f.name for f in dataclasses.fields(DataPosition)}
+            position = {k: v for k, v in known["position"].items() if k in fields}
+            known["position"] = DataPosition(**position)
         return cls(**known)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
@@ -36,6 +37,8 @@ class TrainState:
     params: Params  # float32
     opt_state: optax.OptState  # float32
     averaged_params: Params | None = None  # float32; None without `training.ema_decay`
+    # float32 [], running mean; None without `training.max_gradient_ratio`
+    mean_gradient_norm: Array | None = None
 
     @property
     def final_params(self) -> Params:
@@ -58,6 +61,8 @@ def checkpoint_items(state: TrainState) -> tuple[Params, dict[str, Any]]:
         "batches": state.batches,
         "opt_state": state.opt_state,
     }
+    if state.mean_gradient_norm is not None:
+        rest["mean_gradient_norm"] = state.mean_gradient_norm
     if state.averaged_params is None:
         return state.params, rest
     return state.averaged_params, {**rest, "params": state.params}
@@ -70,21 +75,42 @@ def state_of_items(final_params: Params, rest: dict[str, Any]) -> TrainState:
     return TrainState(**rest, params=final_params)
 
 
+def with_batches(state: TrainState, batches: int) -> TrainState:
+    """Returns the state with another number of batches taken."""
+    taken = jax.device_put(np.int32(batches), state.batches.sharding)
+    replaced: TrainState = state.replace(batches=taken)  # type: ignore[attr-defined]
+    return replaced
+
+
+def _init_params(rng: Array, config: ExperimentConfig) -> Params:
+    """Returns the first parameters, in boxes with the names of their axes."""
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    params: Params = Transformer(config.model).init(
+        rng, tokens, tokens, deterministic=True
+    )["params"]
+    return params
+
+
 def _make_state(
     rng: Array,
     config: ExperimentConfig,
     optimizer: optax.GradientTransformation,
 ) -> TrainState:
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    model = Transformer(config.model)
-    params = model.init(rng, tokens, tokens, deterministic=True)["params"]
+    params = sharding.unbox(_init_params(rng, config))
     zero = jnp.zeros((), jnp.int32)
     averaged = None if config.training.ema_decay is None else params
-    return TrainState(zero, zero, params, optimizer.init(params), averaged)
+    limited = config.training.max_gradient_ratio is not None
+    mean_norm = jnp.zeros(()) if limited else None
+    opt_state = optimizer.init(params)
+    return TrainState(zero, zero, params, opt_state, averaged, mean_norm)
 
 
 @functools.lru_cache(maxsize=4)
-def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
+def abstract_state(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    optimizer: optax.GradientTransformation | None = None,
+) -> TrainState:
     """Returns shapes, dtypes and shardings of the state, without making any of it.
 
     The start of a run, its first state and its step ask for the same one: it is traced
@@ -93,23 +119,30 @@ def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     Raises:
         InputError: a parameter cannot be spread over the mesh as the settings ask.
     """
-    optimizer = make_optimizer(
-        config.optimizer, config.model.d_model, config.training.num_steps
+    rng = make_rng(config.training, "init")
+    boxed = jax.eval_shape(functools.partial(_init_params, config=config), rng)
+    optimize = optimizer or make_optimizer(config)
+    state = jax.eval_shape(lambda rng: _make_state(rng, config, optimize), rng)
+    shardings = sharding.shardings_like(
+        state, sharding.unbox(boxed), sharding.shardings_of(boxed, mesh), mesh
     )
-    boxed = jax.eval_shape(
-        lambda rng: _make_state(rng, config, optimizer),
-        make_rng(config.training, "init"),
-    )
-    state: TrainState = jax.tree.map(
+    placed: TrainState = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-        sharding.unbox(boxed),
-        sharding.shardings_of(boxed, mesh),
+        state,
+        shardings,
     )
-    return state
+    return placed
 
 
-def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
+def init_state(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    optimizer: optax.GradientTransformation | None = None,
+) -> TrainState:
     """Returns the state before the first update, created on the devices that keep it.
+
+    Args:
+        optimizer: the one that `make_train_step` gets. None = the paper's Adam.
 
     Raises:
         InputError: a parameter cannot be spread over the mesh as the settings ask.
@@ -120,14 +153,12 @@ def init_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
         >>> int(state.step)
         0
     """
-    optimizer = make_optimizer(
-        config.optimizer, config.model.d_model, config.training.num_steps
-    )
-    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
+    optimize = optimizer or make_optimizer(config)
+    abstract = abstract_state(config, mesh, optimizer)
+    shardings = jax.tree.map(lambda x: x.sharding, abstract)
 
     def make(rng: Array) -> TrainState:
-        state: TrainState = sharding.unbox(_make_state(rng, config, optimizer))
-        return state
+        return _make_state(rng, config, optimize)
 
     rng = make_rng(config.training, "init")
     state: TrainState = jax.jit(make, out_shardings=shardings)(rng)

@@ -1,7 +1,7 @@
 """One update: loss, gradient, Adam, all in one compiled function."""
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,48 +9,71 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
+from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
-from transformer_jax.devices.defaults import decide_model, loss_slice_tokens
-from transformer_jax.devices.mesh import num_row_groups
-from transformer_jax.loss.batch_loss import batch_loss
+from transformer_jax.devices.defaults import decide_model
+from transformer_jax.errors import InputError
+from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.cross_entropy import LossSums
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
 from transformer_jax.training.one_shape import TrainStep, for_one_shape
 from transformer_jax.training.optimizer import make_optimizer, make_schedule
 from transformer_jax.training.running_average import update_average
+from transformer_jax.training.soundness import is_sound, update_mean_norm
 from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
 _Tree = TypeVar("_Tree")
 _Result: TypeAlias = tuple[Params, LossSums]  # gradients, sums
 
 
-def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
+def make_train_step(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    *,
+    loss: LossFunction | None = None,
+    schedule: optax.Schedule | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> TrainStep:
     """Returns `(state, batch) -> (state, metrics)`, compiled; it consumes its state.
 
     The loss is the mean over the real target tokens of the global batch. An update
-    whose loss or gradient is not finite is not applied: `step`, parameters and
-    optimizer stay, `batches` advances, and the metrics say `skipped` = 1.
+    whose loss or gradient is not finite, or above the limits of `config.training`, is
+    not applied: `step`, parameters and optimizer stay, `batches` advances, and the
+    metrics say `skipped` = 1.
 
     With `training.ema_decay` the state carries a running average of its parameters
     too, see `update_average`.
 
-    Metrics are scalars: the counts and sums of `loss`, `gradient_norm` (before
-    clipping), `learning_rate`, `skipped`.
+    Metrics are float32 scalars: `loss` and `nll`, the means over the target tokens of
+    the batch in nats; `gradient_norm` (before clipping), `learning_rate`, `skipped`;
+    and counts: `source_tokens`, `target_tokens`, `source_slots`, `target_slots`.
 
     It is compiled for one shape of state and batch: a run whose shapes change would
     spend its time compiling.
 
+    Args:
+        loss: the loss to minimise, see `batch_loss`, which is the default. It returns
+            sums over the target tokens, not means: a term of your own that is a mean
+            has to be multiplied by `jnp.sum(batch.target_segments != 0)`. Its `config`
+            has the settings that depend on the devices decided.
+        schedule: the learning rate by update, counted from 0. None = `make_schedule`'s.
+        optimizer: None = the paper's Adam with the schedule. With one of your own, give
+            `init_state` the same; `learning_rate` is then only in the metrics if its
+            schedule is given too.
+
     Raises:
-        InputError: a parameter cannot be spread over the mesh as the settings ask.
+        InputError: a parameter cannot be spread over the mesh as the settings ask, or
+            loss, schedule or optimizer are none; at the first update, if the loss
+            returns something else than `LossSums` of scalars.
         RecompilationError: the step was called with another shape than at first.
 
     Example:
         >>> mesh = tj.make_mesh(config.mesh)
         >>> state, step = tj.init_state(config, mesh), tj.make_train_step(config, mesh)
-        >>> corpus = tj.prepare(config, workdir, train_pairs=pairs).train
+        >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
         >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
         >>> batch = next(tj.make_batches(corpus, packed, config.data, seed=0))
         >>> state, metrics = step(state, tj.make_global(batch, mesh))
@@ -59,66 +82,102 @@ def make_train_step(config: ExperimentConfig, mesh: Mesh) -> TrainStep:
 
     Paper: sections 5.3 and 5.4.
     """
-    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
-    slice_tokens = loss_slice_tokens(config.training, mesh) * num_row_groups(mesh)
-    config = config.replace(model=decide_model(config.model, mesh))
-    run = config.optimizer, config.model.d_model, config.training.num_steps
-    optimizer, schedule = make_optimizer(*run), make_schedule(*run)
-    rng = make_rng(config.training, "dropout")
-
-    def train_step(
-        state: TrainState, batch: Batch
-    ) -> tuple[TrainState, dict[str, Array]]:
-        counts = count_tokens(batch.source_segments, batch.target_segments)
-        dropout_rng = jax.random.fold_in(rng, state.batches)
-        with sharding.activation_layout(mesh):
-            gradients, sums = _gradients(
-                config,
-                slice_tokens,
-                state.params,
-                batch,
-                counts["target_tokens"],
-                dropout_rng,
-            )
-        gradient_norm = optax.tree.norm(gradients)
-        finite = jnp.isfinite(gradient_norm) & jnp.isfinite(sums.loss)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        averaged = update_average(
-            state.averaged_params, params, state.step, config.training.ema_decay
-        )
-
-        def if_finite(new: _Tree, old: _Tree) -> _Tree:
-            chosen: _Tree = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
-            return chosen
-
-        report = {
-            **counts,
-            **sums._asdict(),
-            "gradient_norm": gradient_norm,
-            "learning_rate": schedule(state.step),
-            "skipped": 1.0 - finite.astype(jnp.float32),
-        }
-        state = TrainState(
-            step=state.step + finite.astype(jnp.int32),
-            batches=state.batches + 1,
-            params=if_finite(params, state.params),
-            opt_state=if_finite(opt_state, state.opt_state),
-            averaged_params=if_finite(averaged, state.averaged_params),
-        )
-        return state, report
-
+    require_config(config, ExperimentConfig)
+    _check_parts(loss, schedule, optimizer)
+    abstract = abstract_state(config, mesh, optimizer)
+    shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    if optimizer is None:
+        schedule = schedule or make_schedule(config)
+        optimizer = make_optimizer(config, schedule)
+    update = _make_update(
+        config.replace(model=decide_model(config.model, mesh)),
+        mesh,
+        loss or make_loss(config, mesh),
+        schedule,
+        optimizer,
+    )
     return jax.jit(
-        for_one_shape(train_step),
+        for_one_shape(update),
         donate_argnums=0,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated_sharding(mesh)),
     )
 
 
+def _check_parts(
+    loss: Any, schedule: Any, optimizer: optax.GradientTransformation | None
+) -> None:
+    """Checks the kinds of what a step is made of."""
+    for name, given in (("loss", loss), ("schedule", schedule)):
+        if given is not None and not callable(given):
+            raise InputError(f"{name}={given!r:.60} must be a function, or None.")
+    if optimizer is not None and not (
+        callable(getattr(optimizer, "init", None))
+        and callable(getattr(optimizer, "update", None))
+    ):
+        raise InputError(
+            f"optimizer={optimizer!r:.60} must be one of Optax, as optax.adam(1e-3)."
+        )
+
+
+def _make_update(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    loss_of: LossFunction,
+    schedule: optax.Schedule | None,
+    optimizer: optax.GradientTransformation,
+) -> TrainStep:
+    """Returns the update, not yet compiled, see `make_train_step`."""
+    rng = make_rng(config.training, "dropout")
+
+    def train_step(
+        state: TrainState, batch: Batch
+    ) -> tuple[TrainState, dict[str, Array]]:
+        counts = count_tokens(batch.source_segments, batch.target_segments)
+        num_tokens = jnp.maximum(counts["target_tokens"], 1.0)
+        dropout_rng = jax.random.fold_in(rng, state.batches)
+        with sharding.activation_layout(mesh):
+            gradients, sums = _gradients(
+                config, loss_of, state.params, batch, num_tokens, dropout_rng
+            )
+        gradient_norm = optax.tree.norm(gradients)
+        means = jax.tree.map(lambda x: x / num_tokens, sums)
+        sound = is_sound(config, means.loss, gradient_norm, state)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        averaged = update_average(
+            state.averaged_params, params, state.step, config.training.ema_decay
+        )
+        mean_norm = update_mean_norm(gradient_norm, state)
+
+        def if_sound(new: _Tree, old: _Tree) -> _Tree:
+            chosen: _Tree = jax.tree.map(lambda n, o: jnp.where(sound, n, o), new, old)
+            return chosen
+
+        report = {
+            **counts,
+            **means._asdict(),
+            "gradient_norm": gradient_norm,
+            "skipped": 1.0 - sound.astype(jnp.float32),
+        }
+        if schedule is not None:
+            report["learning_rate"] = jnp.float32(schedule(state.step))
+        state = TrainState(
+            step=state.step + sound.astype(jnp.int32),
+            batches=state.batches + 1,
+            params=if_sound(params, state.params),
+            opt_state=if_sound(opt_state, state.opt_state),
+            averaged_params=if_sound(averaged, state.averaged_params),
+            mean_gradient_norm=if_sound(mean_norm, state.mean_gradient_norm),
+        )
+        return state, report
+
+    return train_step
+
+
 def _gradients(
     config: ExperimentConfig,
-    slice_tokens: int,
+    loss_of: LossFunction,
     params: Params,
     batch: Batch,
     num_tokens: Array,
@@ -131,8 +190,13 @@ def _gradients(
     """
 
     def mean_loss(params: Params, part: Batch, rng: Array) -> tuple[Array, LossSums]:
-        sums = batch_loss(config, params, part, rng, slice_tokens=slice_tokens)
-        return sums.loss / jnp.maximum(num_tokens, 1.0), sums
+        sums = loss_of(config, params, part, rng)
+        if not isinstance(sums, LossSums) or {*map(jnp.shape, sums)} != {()}:
+            raise InputError(
+                f"the loss returned {sums!r:.60}: expected LossSums(loss=..., nll=...) "
+                "of scalars, summed over the target tokens."
+            )
+        return sums.loss / num_tokens, sums
 
     gradients_of: Callable[..., _Result] = jax.grad(mean_loss, has_aux=True)
     parts = config.training.accumulation_steps

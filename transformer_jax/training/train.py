@@ -1,21 +1,45 @@
 """Training a model, from settings to the trained translator."""
 
+import contextlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jax.sharding import Mesh
+
 from transformer_jax.checkpoints.manager import Checkpoints
+from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.errors import InputError
-from transformer_jax.storage.work_directory import work_directory
+from transformer_jax.data.prepare import PreparedData
+from transformer_jax.devices.agreement import all_together
+from transformer_jax.evaluation.long_corpus_pairs import split_long_corpus_pairs
+from transformer_jax.interruption import handle_signals
+from transformer_jax.storage.work_directory import StoredPath, work_directory
+from transformer_jax.training.ending import promising_to_continue
 from transformer_jax.training.loop import TrainingLoop
+from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.reporting import Reporter
-from transformer_jax.training.resume import starting_state
-from transformer_jax.training.start import begin, write_config
+from transformer_jax.training.restoring import restore_state, starting_state
+from transformer_jax.training.resume import (
+    Start,
+    check_continues,
+    find_start,
+    set_aside_together,
+    warn_of_changes,
+)
+from transformer_jax.training.start import (
+    hold_lock,
+    make_checked_mesh,
+    prepare_together,
+    write_config,
+)
 from transformer_jax.training.state import TrainState
-from transformer_jax.translation.position_limit import check_lengths
+from transformer_jax.training.validation import check_validation_tokenizer
 from transformer_jax.translation.translator import Translator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,11 +68,17 @@ def train(
     validation_pairs: Sequence[tuple[str, str]] | None = None,
     progress: bool = True,
     alone: bool = False,
+    from_step: int | None = None,
+    on_metrics: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> TrainResult:
     """Trains a model into a work directory, or continues the run that is there.
 
     An interrupted run goes on from its last checkpoint, with the same data and random
-    numbers, and ends with the same parameters to the bit.
+    numbers, and on the same mesh ends with the same parameters to the bit. One process
+    at a time may train in a work directory.
+
+    SIGINT, SIGTERM, SIGHUP and SIGUSR1 end it in good order: after the update under way
+    a checkpoint is written.
 
     Several processes train one model together: each calls `initialize_distributed`
     first, then this function with the same arguments.
@@ -61,10 +91,16 @@ def train(
         progress: show progress on standard error: a bar on a terminal or in a notebook,
             otherwise a line every `training.log_every_steps`.
         alone: train separately, although this is one of several processes.
+        from_step: continue from the checkpoint of this step; later ones are set aside.
+        on_metrics: called with each line of `metrics.jsonl`, in every process. An error
+            that it raises ends the run, without a further checkpoint.
 
     Raises:
-        InputError: settings or data are refused; nothing was trained.
-        NonFiniteError: `training.max_skipped_steps` updates in a row failed.
+        InputError: settings or data are refused, another run is in the directory, or
+            packages are missing for the BLEU of validation.
+        Interrupted: a signal has ended it; a KeyboardInterrupt with an `exit_code`.
+        NonFiniteError: `training.max_skipped_steps` updates in a row failed, or the
+            validation loss is not a number.
 
     Example:
         >>> result = tj.train(config, "runs/new", train_pairs=pairs, progress=False)
@@ -74,38 +110,105 @@ def train(
 
     Paper: section 5.
     """
-    if not isinstance(config, ExperimentConfig):
-        raise InputError(
-            f"config={config!r:.80} must be an ExperimentConfig: give "
-            "load_config(...) of a file."
-        )
+    require_config(config, ExperimentConfig)
+    require_type("from_step", from_step, int | None)
     folder = work_directory(workdir)
-    mesh, data = begin(
-        config,
-        folder,
-        alone=alone,
-        train_pairs=train_pairs,
-        validation_pairs=validation_pairs,
-    )
-    if data.validation is not None:
-        check_lengths(data.validation, config.model)
-    # Up to here an error leaves nothing but data in the work directory.
-    checkpoints = Checkpoints(folder, config.training)
-    try:
+    with handle_signals(), promising_to_continue():
+        mesh = make_checked_mesh(config, alone=alone)
+        with hold_lock(folder) as check_lock:
+            start = find_start(config, folder, from_step)
+            check_continues(config, start, folder)
+            if start.is_finished(config):
+                return _load_finished(config, mesh, folder, start)
+            if _has_bleu(config, train_pairs, validation_pairs):
+                with all_together("the tokenizer of BLEU"):
+                    check_validation_tokenizer(config)
+            data = prepare_together(
+                config,
+                folder,
+                trained=start.trained,
+                train_pairs=train_pairs,
+                validation_pairs=validation_pairs,
+            )
+            if data.validation is not None:
+                # A pair that cannot be as short as the positions is told at once.
+                split_long_corpus_pairs(data.validation, config, data.tokenizer)
+            # Up to here an error leaves nothing but data in the work directory.
+            set_aside_together(start, folder)
+            warn_of_changes(config, start)
+            return _run(
+                config, mesh, folder, start, data, progress, on_metrics, check_lock
+            )
+
+
+def _has_bleu(
+    config: ExperimentConfig,
+    train_pairs: Sequence[tuple[str, str]] | None,
+    validation_pairs: Sequence[tuple[str, str]] | None,
+) -> bool:
+    """Returns whether a run has a text for BLEU, before that is read."""
+    if config.treebank.is_used:
+        return False
+    if train_pairs is not None or validation_pairs is not None:
+        return validation_pairs is not None
+    data = config.data
+    return data.validation_source_path is not None or data.dataset is not None
+
+
+def _run(
+    config: ExperimentConfig,
+    mesh: Mesh,
+    folder: StoredPath,
+    start: Start,
+    data: PreparedData,
+    progress: bool,
+    on_metrics: Callable[[Mapping[str, Any]], None] | None,
+    check_lock: Callable[[], None],
+) -> TrainResult:
+    """Trains until the last step."""
+    # It waits for files being written when it is closed, after an interrupt too.
+    with contextlib.closing(Checkpoints(folder, config.training)) as checkpoints:
+        state = starting_state(config, mesh, checkpoints, start.step)
         write_config(config, folder)
-        state = starting_state(config, mesh, checkpoints)
         reporter = Reporter(
             folder,
             num_steps=config.training.num_steps,
             start_step=int(state.step),
             progress=progress,
+            on_metrics=on_metrics,
+            evaluation_due=start.record.evaluation_due,
         )
-        try:
-            run = TrainingLoop(config, mesh, data, checkpoints, reporter)
-            state = run.train(state)
-        finally:
-            reporter.close()
-    finally:
-        checkpoints.close()  # Waits for files being written, after an interrupt too.
+        with contextlib.closing(reporter):
+            loop = TrainingLoop(
+                config,
+                mesh,
+                data,
+                checkpoints,
+                reporter,
+                folder,
+                batches=int(state.batches),
+                record=start.record,
+                check_lock=check_lock,
+            )
+            state = loop.train(state)
     translator = Translator(config, state.final_params, data.tokenizer, mesh)
     return TrainResult(state, reporter.history, config, translator)
+
+
+def _load_finished(
+    config: ExperimentConfig, mesh: Mesh, folder: StoredPath, start: Start
+) -> TrainResult:
+    """Returns the result of a run that was trained to its last step before."""
+    assert start.step is not None
+    assert start.trained is not None
+    logger.warning(
+        "%s was trained to step %d already: nothing is left to do, unless "
+        "training.num_steps asks for more",
+        folder,
+        start.step,
+    )
+    with contextlib.closing(Checkpoints(folder)) as checkpoints:
+        state = restore_state(config, mesh, checkpoints, start.step)
+    history = [line for line in read_metrics(folder) if line["step"] <= start.step]
+    translator = Translator(config, state.final_params, start.trained.tokenizer, mesh)
+    return TrainResult(state, history, config, translator)

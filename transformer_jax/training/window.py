@@ -27,7 +27,9 @@ class Window:
     def add(self, report: Mapping[str, float]) -> None:
         """Adds the metrics of an update that was applied."""
         self.num_steps += 1
-        self.sums = add_sums(self.sums, report) if self.sums else dict(report)
+        tokens = report["target_tokens"]
+        sums = {**report, **{name: tokens * report[name] for name in ("loss", "nll")}}
+        self.sums = add_sums(self.sums, sums) if self.sums else sums
         self.learning_rate = report["learning_rate"]
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,7 +41,8 @@ class Window:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Window":
         """Returns the window that `to_dict` has described; its time goes on."""
-        fields = {name: value for name, value in values.items() if name != "seconds"}
+        names = {f.name for f in dataclasses.fields(cls)} - {"started"}
+        fields = {name: value for name, value in values.items() if name in names}
         return cls(**fields, started=time.perf_counter() - values["seconds"])
 
     def summary(self) -> dict[str, float]:

@@ -1,34 +1,45 @@
 """Checks of a translator's arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.model import ModelConfig
 from transformer_jax.errors import InputError
+from transformer_jax.model.params import Params
+from transformer_jax.model.size import find_misfit
+from transformer_jax.tokenizer.checks import check_vocabulary
+from transformer_jax.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from transformer_jax.translation.translator import Translator
 
 
 def check_arguments(
-    sentences: Sequence[str],
+    sentences: Iterable[str],
     n: int,
-    prefixes: Sequence[str] | None,
+    prefixes: Iterable[str] | None,
     settings: DecodingConfig,
-) -> None:
-    """Checks that the arguments of `Translator.n_best` fit together.
+) -> tuple[list[str], list[str] | None]:
+    """Returns sentences and prefixes as lists, if the arguments fit together.
 
     Raises:
-        InputError: `sentences` is one string, n is less than 1 or larger than the beam,
-            or there is not one prefix for each sentence.
+        InputError: `sentences` is one string or has something else, n is less than 1 or
+            larger than the beam, or there is not one prefix for each sentence.
     """
-    check_sentences("sentences", sentences)
+    found = as_sentences("sentences", sentences)
     check_number("n", n, settings)
-    if prefixes is not None:
-        check_sentences("prefixes", prefixes)
-    if prefixes is not None and len(prefixes) != len(sentences):
+    if prefixes is None:
+        return found, None
+    firsts = as_sentences("prefixes", prefixes)
+    if len(firsts) != len(found):
         raise InputError(
-            f"{len(prefixes)} prefixes for {len(sentences)} sentences: give one "
+            f"{len(firsts)} prefixes for {len(found)} sentences: give one "
             'for each, "" where there is none.'
         )
+    return found, firsts
 
 
 def check_number(name: str, number: int, settings: DecodingConfig) -> None:
@@ -51,18 +62,71 @@ def check_number(name: str, number: int, settings: DecodingConfig) -> None:
         )
 
 
-def check_sentences(name: str, sentences: Sequence[str]) -> None:
-    """Checks that an argument is a list of strings.
+def check_model(config: ModelConfig, params: Params, tokenizer: Tokenizer) -> None:
+    """Checks that settings, parameters and tokenizer are of one size.
 
     Raises:
-        InputError: it is one string, or no sequence, or an item is no string.
+        InputError: they are not.
     """
-    if isinstance(sentences, str):
+    check_vocabulary(tokenizer, config)
+    misfit = find_misfit(config, params)
+    if misfit is not None:
+        raise InputError(f"params: {misfit}: give the parameters of this model.")
+
+
+def decoding_of(
+    translator: "Translator", decoding: Mapping[str, Any]
+) -> DecodingConfig:
+    """Returns the decoding settings of a model, some of them replaced.
+
+    Raises:
+        InputError: it is no translator, or a setting is unknown or refused.
+    """
+    if not hasattr(translator, "config"):
+        raise InputError(
+            f"translator={translator!r:.40} ({type(translator).__name__}) must be a "
+            "Translator: give Translator.from_checkpoint(...)."
+        )
+    return translator.config.decoding.replace(**decoding)
+
+
+def check_pair(source: str, target: str) -> None:
+    """Checks that a source and its translation are strings.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, text in (("source", source), ("target", target)):
+        if not isinstance(text, str):
+            raise InputError(
+                f"{name}={text!r:.40} ({type(text).__name__}) must be one string: "
+                "the attention of one pair is shown at a time."
+            )
+
+
+def as_sentences(name: str, sentences: Iterable[str]) -> list[str]:
+    """Returns a list of strings, of anything that yields strings in an order.
+
+    Raises:
+        InputError: it is one string, or yields none or in no order, or an item is no
+            string. The message names it and its type.
+    """
+    if isinstance(sentences, str | bytes):
         raise InputError(
             f"{name}={sentences!r:.40} is one string: give a list of sentences."
         )
-    if not isinstance(sentences, Sequence | np.ndarray):
-        raise InputError(f"{name}={sentences!r:.40} must be a list of sentences.")
-    for index, sentence in enumerate(sentences):
+    has_no_order = isinstance(sentences, set | frozenset | Mapping)
+    has_no_order |= getattr(sentences, "ndim", 1) == 0  # One value of NumPy.
+    if has_no_order or not isinstance(sentences, Iterable):
+        raise InputError(
+            f"{name}={sentences!r:.40} ({type(sentences).__name__}) must be a list of "
+            "sentences."
+        )
+    found = list(sentences)
+    for index, sentence in enumerate(found):
         if not isinstance(sentence, str):
-            raise InputError(f"{name}[{index}]={sentence!r:.40} must be a string.")
+            kind = type(sentence).__name__
+            raise InputError(
+                f"{name}[{index}]={sentence!r:.40} ({kind}) must be a string."
+            )
+    return found

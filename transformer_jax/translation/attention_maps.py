@@ -14,11 +14,23 @@ import numpy as np
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.long_pairs import PairParts
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Attention weights of one sentence pair, float32 [layers, heads, query, key]."""
+    """Attention weights of one sentence pair, float32 [layers, heads, query, key].
+
+    Of a pair that is read in parts, each part has its end of sentence and, in the
+    target, its beginning; between the parts the weights are 0.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> maps = translator.attention("A house.", "Ein Haus.")
+        >>> maps.encoder.shape[2:] == 2 * (len(maps.source_pieces),)
+        True
+    """
 
     source_pieces: list[str]
     """Subwords of the source, end of sentence included."""
@@ -27,6 +39,40 @@ class AttentionMaps:
     encoder: np.ndarray
     decoder: np.ndarray
     cross: np.ndarray
+
+
+def maps_of_parts(
+    config: ModelConfig, params: Params, tokenizer: Tokenizer, pair: PairParts
+) -> AttentionMaps:
+    """Returns the weights for one pair, which may be split into parts."""
+    parts = []
+    for source_ids, target_ids in zip(pair.source_ids, pair.target_ids, strict=True):
+        inputs = [tokenizer.bos_id, *target_ids[:-1]]
+        pieces = tokenizer.source_pieces(source_ids), tokenizer.target_pieces(inputs)
+        weights = attention_weights(config, params, source_ids, inputs)
+        parts.append(AttentionMaps(*pieces, *weights))
+    if len(parts) == 1:
+        return parts[0]
+    return AttentionMaps(
+        [piece for part in parts for piece in part.source_pieces],
+        [piece for part in parts for piece in part.target_pieces],
+        _block_diagonal([part.encoder for part in parts]),
+        _block_diagonal([part.decoder for part in parts]),
+        _block_diagonal([part.cross for part in parts]),
+    )
+
+
+def _block_diagonal(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns [..., query, key] with the blocks after each other, 0 elsewhere."""
+    queries, keys = (sum(block.shape[axis] for block in blocks) for axis in (2, 3))
+    # The operating system gives memory only to what is not left at 0.
+    whole = np.zeros((*blocks[0].shape[:2], queries, keys), np.float32)
+    query = key = 0
+    for block in blocks:
+        ends = query + block.shape[2], key + block.shape[3]
+        whole[:, :, query : ends[0], key : ends[1]] = block
+        query, key = ends
+    return whole
 
 
 def attention_weights(

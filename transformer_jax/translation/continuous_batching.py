@@ -34,6 +34,15 @@ def next_power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
+def most_at_a_time(batch_tokens: int, mesh: Mesh) -> int:
+    """Returns how many sentences are translated at a time, if they are short."""
+    return mesh.size * _most_rows(batch_tokens, _LEAST_WIDTH)
+
+
+def _most_rows(batch_tokens: int, width: int) -> int:
+    return max(1, batch_tokens // width)
+
+
 def search_all(
     programs: SearchPrograms,
     params: ModelParams,
@@ -78,7 +87,7 @@ class _Sizer:
         """Returns the sizes for sources of `length` tokens and at most `rows` rows."""
         width = self._limit_length(max(_LEAST_WIDTH, next_power_of_two(length)))
         return BatchSizes(
-            rows=min(rows, max(1, self.batch_tokens // width)),
+            rows=min(rows, _most_rows(self.batch_tokens, width)),
             width=width,
             slots=width,
             max_length=self._limit_length(width + self.extra_length),
@@ -194,6 +203,7 @@ class _Batch:
             limits=np.zeros(shape, np.int32),
             prefixes=np.full((*shape, sizes.prefix), -1, np.int32),
             seeds=np.zeros(shape, np.uint32),
+            num_leaves=np.zeros(shape, np.int32),
         )
         for place in range(number):
             for device in range(self._mesh.size):
@@ -213,6 +223,7 @@ class _Batch:
                 new.limits[device, place] = min(request.limit, sizes.max_length)
                 new.prefixes[device, place, : len(request.prefix)] = request.prefix
                 new.seeds[device, place] = request.seed
+                new.num_leaves[device, place] = request.num_leaves
         flat: NewSentences[jax.Array] = make_own_rows(
             NewSentences(*(np.concatenate(x) for x in new)), self._mesh
         )

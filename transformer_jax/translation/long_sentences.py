@@ -14,16 +14,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from transformer_jax.errors import InputError
+from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 """Returns the number of tokens of each text, end of sentence included."""
 
-# A stretch of the text, and its number of tokens.
-_Unit = tuple[str, int]
+Unit: TypeAlias = tuple[str, int]
+"""A stretch of a text, and its number of tokens, end of sentence included."""
 
 _CLOSERS = r"[\"'”’»›)\]」』）】》]{0,3}"
 # A full stop, but not one after an initial, a short number or a title, as in
@@ -45,18 +45,29 @@ _PLACES = tuple(
         r"\s+",
     )
 )
+UNITS: tuple[Literal["sentences", "clauses", "words"], ...] = (
+    "sentences",
+    "clauses",
+    "words",
+)
+"""What a text consists of between the places of cuts, the largest first."""
 
 
-class TooLongError(InputError):
-    """Error for a sentence of more tokens than allowed; `index` is its place."""
+def is_refused(num_tokens: int, limit: int) -> str:
+    """Returns what a source of too many tokens is refused with."""
+    return (
+        f"has {num_tokens} tokens, more than decoding.max_source_tokens={limit}: "
+        'shorten it, or set decoding.too_long="split".'
+    )
 
-    def __init__(self, index: int, num_tokens: int, limit: int) -> None:
-        self.index = index
-        self.what = (
-            f"has {num_tokens} tokens, more than decoding.max_source_tokens={limit}: "
-            'shorten it, or set decoding.too_long="split".'
-        )
-        super().__init__(f"sentence {index + 1} {self.what}")
+
+def cannot_be_cut(num_tokens: int, positions: int) -> str:
+    """Returns what is refused whose parts have more tokens than there are positions."""
+    return (
+        f"has {num_tokens} tokens that cannot be cut, more than "
+        f"model.max_length={positions}: shorten it, or train with a larger "
+        "model.max_length or with model.positions='sinusoidal'."
+    )
 
 
 @dataclass(frozen=True)
@@ -93,20 +104,25 @@ def split_long_sentences(
     tokenizer: Tokenizer,
     limit: int,
     too_long: Literal["split", "refuse"] = "split",
+    positions: int | None = None,
 ) -> SentenceParts:
     """Returns the sentences, those of more than `limit` tokens split into parts.
 
     A sentence without tokens, such as white space, has no part.
 
+    Args:
+        positions: most tokens that all models have positions for; None = any number.
+
     Raises:
-        TooLongError: a sentence is too long and `too_long="refuse"`.
+        SentenceError: a sentence is too long and `too_long="refuse"`, or a part, as of
+            one character, has more tokens than positions.
     """
     texts, owners = list(sentences), list(range(len(sentences)))
     encoded = tokenizer.encode_source(texts)
     long = [index for index in owners if len(encoded[index]) > limit]
     if long:
         if too_long == "refuse":
-            raise TooLongError(long[0], len(encoded[long[0]]), limit)
+            raise SentenceError({i: is_refused(len(encoded[i]), limit) for i in long})
 
         def count_tokens(parts: Sequence[str]) -> list[int]:
             return [len(ids) for ids in tokenizer.encode_source(parts)]
@@ -120,6 +136,11 @@ def split_long_sentences(
     if len(some) < len(texts):
         texts, owners = [texts[i] for i in some], [owners[i] for i in some]
         encoded = [encoded[i] for i in some]
+    if positions is not None and any(len(ids) > positions for ids in encoded):
+        parts = zip(owners, encoded, strict=True)
+        sizes = {owner: len(ids) for owner, ids in parts if len(ids) > positions}
+        problems = {i: cannot_be_cut(size, positions) for i, size in sizes.items()}
+        raise SentenceError(problems)
     return SentenceParts(texts, encoded, owners)
 
 
@@ -135,11 +156,36 @@ def split_at_sentence_ends(
     return [stripped for part, _ in units if (stripped := part.strip())]
 
 
+def units_of(
+    text: str,
+    kind: Literal["sentences", "clauses", "words"],
+    limit: int,
+    count_tokens: CountTokens,
+) -> list[Unit]:
+    """Returns the sentences, clauses or words of a text, with their token counts.
+
+    One of more than `limit` tokens is given as the smaller units that it consists of; a
+    word is cut inside. Joined they are the text.
+    """
+    level = UNITS.index(kind)
+    units = _cut(text, (m.end() for m in _PLACES[level].finditer(text)))
+    return _split_until_fit(units, level + 1, limit, count_tokens, merge=False)
+
+
 def _split_until_fit(
-    texts: list[str], level: int, limit: int, count_tokens: CountTokens
-) -> list[_Unit]:
-    """Returns the texts with their token counts, long texts split until they fit."""
-    found: list[_Unit] = []
+    texts: list[str],
+    level: int,
+    limit: int,
+    count_tokens: CountTokens,
+    *,
+    merge: bool = True,
+) -> list[Unit]:
+    """Returns the texts with their token counts, long texts split until they fit.
+
+    Args:
+        merge: whether neighbours that a text was split into are merged where they fit.
+    """
+    found: list[Unit] = []
     counts = count_tokens([text.strip() for text in texts])
     for text, tokens in zip(texts, counts, strict=True):
         if tokens <= limit or len(text) == 1:
@@ -150,15 +196,15 @@ def _split_until_fit(
         else:
             parts = _cut(text, _between_characters(text, tokens, limit))
         units = _split_until_fit(
-            parts, min(level + 1, len(_PLACES)), limit, count_tokens
+            parts, min(level + 1, len(_PLACES)), limit, count_tokens, merge=merge
         )
-        found += _pack(units, limit, count_tokens)
+        found += _pack(units, limit, count_tokens) if merge else units
     return found
 
 
-def _pack(units: list[_Unit], limit: int, count_tokens: CountTokens) -> list[_Unit]:
+def _pack(units: list[Unit], limit: int, count_tokens: CountTokens) -> list[Unit]:
     """Returns the units, neighbours merged while they fit together."""
-    groups: list[list[_Unit]] = []
+    groups: list[list[Unit]] = []
     total = limit
     for unit in units:
         tokens = unit[1] - 1  # The end of sentence is counted once.
@@ -169,7 +215,7 @@ def _pack(units: list[_Unit], limit: int, count_tokens: CountTokens) -> list[_Un
         total += tokens
     merged = ["".join(text for text, _ in group) for group in groups]
     counts = count_tokens([text.strip() for text in merged])
-    found: list[_Unit] = []
+    found: list[Unit] = []
     for group, text, tokens in zip(groups, merged, counts, strict=True):
         if tokens <= limit or len(group) == 1:
             found.append((text, tokens))

@@ -1,10 +1,8 @@
-"""The number of positions that models have, and sentences that exceed it."""
+"""The number of positions that models have."""
 
 from collections.abc import Iterable
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.data.corpus import Corpus
-from transformer_jax.errors import InputError
 from transformer_jax.model.positional_encoding import max_position
 
 
@@ -15,21 +13,3 @@ def position_limit(models: Iterable[ModelConfig]) -> int | None:
     """
     limits = [max_position(config) for config in models]
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def check_lengths(corpus: Corpus, *models: ModelConfig) -> None:
-    """Checks that the models have a position for every token of a corpus.
-
-    Raises:
-        InputError: a sentence is longer than a learned table of positions.
-    """
-    limit = position_limit(models)
-    if limit is None or not corpus.num_pairs:
-        return
-    longest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
-    if longest > limit:
-        raise InputError(
-            f"a sentence has {longest} tokens, more than model.max_length={limit}: "
-            "split it, or train with a larger model.max_length or with "
-            "model.positions='sinusoidal'."
-        )

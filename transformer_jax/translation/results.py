@@ -1,15 +1,22 @@
 """Translations as text, made from search results."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.long_sentences import SentenceParts
 from transformer_jax.translation.search_requests import Hypothesis
 
 
 @dataclass(frozen=True)
 class Translation:
-    """One translation of one sentence."""
+    """One translation of one sentence.
+
+    Example:
+        >>> translator = tj.Translator.from_checkpoint(workdir)
+        >>> ((best, *_),) = translator.n_best(["A house."], 2)
+        >>> best.text == translator.translate(["A house."])[0]
+        True
+    """
 
     text: str
     score: float
@@ -17,12 +24,16 @@ class Translation:
     is_finished: bool
     """Whether the model ended it; otherwise it was cut at the maximum length."""
     pieces: list[str]
-    """Output subwords; the end of sentence is the last one if the output has ended."""
+    """Output subwords; the end of sentence is the last one if the output has ended. Of
+    a sentence translated in parts, those of each part."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """Source and translation of each part, where a sentence that was too long was
+    translated in parts; otherwise there are none."""
 
 
 def make_translations(
     n_best: list[list[Hypothesis]],
-    owners: Sequence[int],
+    parts: SentenceParts,
     num_sentences: int,
     tokenizer: Tokenizer,
 ) -> list[list[Translation]]:
@@ -33,14 +44,18 @@ def make_translations(
 
     Args:
         n_best: the n-best list of each part.
-        owners: index of the sentence that each part belongs to, ascending.
+        parts: the parts of the sentences.
     """
     of_parts: dict[int, list[list[Translation]]] = {}
-    for owner, translations in zip(owners, _decode(n_best, tokenizer), strict=True):
+    sources: dict[int, list[str]] = {}
+    for owner, source, translations in zip(
+        parts.owners, parts.texts, _decode(n_best, tokenizer), strict=True
+    ):
         of_parts.setdefault(owner, []).append(translations)
+        sources.setdefault(owner, []).append(source)
     empty = [Translation("", 0.0, True, [])]
     return [
-        _join(of_parts[index]) if index in of_parts else list(empty)
+        _join(sources[index], of_parts[index]) if index in of_parts else list(empty)
         for index in range(num_sentences)
     ]
 
@@ -66,7 +81,7 @@ def _decode(
     ]
 
 
-def _join(parts: list[list[Translation]]) -> list[Translation]:
+def _join(sources: list[str], parts: list[list[Translation]]) -> list[Translation]:
     """Returns the n-best list of a sentence, made from those of its parts."""
     if len(parts) == 1:
         return parts[0]
@@ -76,6 +91,7 @@ def _join(parts: list[list[Translation]]) -> list[Translation]:
             score=sum(part.score for part in of_parts),
             is_finished=all(part.is_finished for part in of_parts),
             pieces=[piece for part in of_parts for piece in part.pieces],
+            parts=tuple(zip(sources, (part.text for part in of_parts), strict=True)),
         )
         for of_parts in zip(*parts, strict=False)
     ]

@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.beam_search import advance, rank_hypotheses
-from transformer_jax.decoding.history import History, visible_places
+from transformer_jax.decoding.bracket_grammar import no_brackets
+from transformer_jax.decoding.history import History
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Search,
@@ -55,6 +56,7 @@ class NewSentences(NamedTuple, Generic[HostOrDevice]):
     limits: HostOrDevice  # int32 [number]: most output tokens
     prefixes: HostOrDevice  # int32 [number, prefix], padded with -1
     seeds: HostOrDevice  # uint32 [number]: seeds of the random numbers
+    num_leaves: HostOrDevice  # int32 [number]: leaves of the trees of a grammar
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class _Device:
             limits=jnp.zeros((sizes.rows,), jnp.int32),
             prefixes=jnp.full((sizes.rows, sizes.prefix), -1, jnp.int32),
             seeds=jnp.zeros((sizes.rows,), jnp.uint32),
+            num_leaves=jnp.zeros((sizes.rows,), jnp.int32),
         )
         return self._new_state(nothing, sizes.slots, sizes.max_length)._replace(
             cache=caches
@@ -164,6 +167,9 @@ class _Device:
         if settings.sampling:
             key = jax.random.key(0, impl=MURMUR)
             rng = jax.vmap(functools.partial(jax.random.fold_in, key))(new.seeds)
+        grammar, brackets = self.search.grammar, None
+        if grammar is not None:
+            brackets = no_brackets(grammar, new.num_leaves, settings.beam_size)
         return empty_state(
             None,
             jnp.full(new.limits.shape, self.bos_id, jnp.int32),
@@ -179,6 +185,7 @@ class _Device:
                 else None
             ),
             rng=rng,
+            brackets=brackets,
         )
 
     def encode(
@@ -265,7 +272,7 @@ class _Device:
                     cache,
                     positions,
                     history.slot[0],
-                    visible_places(history, config.attention_window),
+                    history.visible_places(config.attention_window),
                     method="decode_step",
                 )
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.errors import InputError
+from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.long_sentences import SentenceParts
 
@@ -24,6 +24,8 @@ class Request:
     """Seed of this sentence's random numbers."""
     prefix: list[int] = field(default_factory=list)
     """Token ids that the output begins with."""
+    num_leaves: int = 0
+    """Leaves of the output's tree, where the search has a grammar."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def make_requests(
     """Returns a request for each part; a prefix belongs to a sentence's first part.
 
     Raises:
-        InputError: a prefix is as long as its output may be.
+        SentenceError: a prefix is as long as its output may be.
     """
     prefix_ids: list[list[int]] = [[] for _ in parts.encoded]
     if prefixes is not None:
@@ -54,12 +56,13 @@ def make_requests(
         firsts = {owner: i for i, owner in reversed(list(enumerate(parts.owners)))}
         for owner, first in firsts.items():
             prefix_ids[first] = encoded[owner][:-1]  # Without the end of sentence.
-    requests = []
-    for source, prefix in zip(parts.encoded, prefix_ids, strict=True):
+    requests, problems = [], {}
+    rows = zip(parts.owners, parts.encoded, prefix_ids, strict=True)
+    for owner, source, prefix in rows:
         limit = len(source) + settings.max_extra_length
         if len(prefix) >= limit:
-            raise InputError(
-                f"a prefix has {len(prefix)} tokens, but its output may have "
+            problems[owner] = (
+                f"has a prefix of {len(prefix)} tokens, but its output may have "
                 f"{limit}: raise decoding.max_extra_length."
             )
         # Sampling must not depend on where the sentence stands in a file or a batch,
@@ -67,4 +70,6 @@ def make_requests(
         content = np.asarray([settings.seed, *source], np.int64).tobytes()
         seed = zlib.crc32(content)
         requests.append(Request(source, limit, seed, prefix))
+    if problems:
+        raise SentenceError(problems)
     return requests

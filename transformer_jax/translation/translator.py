@@ -9,7 +9,7 @@ from typing import Unpack
 import jax
 from jax.sharding import Mesh
 
-from transformer_jax.checkpoints.manager import Which, checkpoint_dir, load_checkpoint
+from transformer_jax.checkpoints.choosing import Which, load_chosen
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.decoding_keywords import (
     DecodingSettings,
@@ -17,16 +17,27 @@ from transformer_jax.config.decoding_keywords import (
 )
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.decoding.bracket_grammar import BracketGrammar
 from transformer_jax.decoding.search_state import Search
 from transformer_jax.devices import sharding
-from transformer_jax.devices.defaults import decoding_batch_tokens, decoding_dtypes
+from transformer_jax.devices.capacity import check_search_fits, search_batch_tokens
+from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
-from transformer_jax.tokenizer.tokenizer import Tokenizer, check_vocabulary
-from transformer_jax.translation.arguments import check_arguments
-from transformer_jax.translation.attention_maps import AttentionMaps, attention_weights
+from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.arguments import (
+    check_arguments,
+    check_model,
+    check_pair,
+)
+from transformer_jax.translation.attention_maps import AttentionMaps, maps_of_parts
 from transformer_jax.translation.continuous_batching import search_all
+from transformer_jax.translation.long_pairs import (
+    PairLimits,
+    limits_of_pairs,
+    split_long_pairs,
+)
 from transformer_jax.translation.long_sentences import split_long_sentences
 from transformer_jax.translation.position_limit import position_limit
 from transformer_jax.translation.results import Translation, make_translations
@@ -61,14 +72,14 @@ class Translator:
 
         Args:
             config: settings of the run; `config.decoding` are translation's defaults.
-            params: the trained parameters.
             tokenizer: the one the model was trained with.
             mesh: the devices to use. None = as `config.mesh` says.
             others: settings and parameters of further models of an ensemble, trained
                 with the same tokenizer.
 
         Raises:
-            InputError: the tokenizer's vocabulary is not the model's.
+            InputError: the tokenizer's vocabulary is not the model's, or the parameters
+                are not. Another tokenizer of the same size is not noticed.
         """
         self.config = config
         self.tokenizer = tokenizer
@@ -76,8 +87,8 @@ class Translator:
         self.params = params
         self.models = ((config.model, params), *others)
         """Settings and parameters of each model; their probabilities are averaged."""
-        for model, _ in self.models:
-            check_vocabulary(tokenizer, model)
+        for model, weights in self.models:
+            check_model(model, weights, tokenizer)
 
     @classmethod
     def from_checkpoint(
@@ -107,15 +118,13 @@ class Translator:
             >>> len(tj.Translator.from_checkpoint(workdir, ensemble=others).models)
             2
         """
-        params, config, tokenizer = load_checkpoint(checkpoint_dir(workdir, checkpoint))
+        params, config, tokenizer = load_chosen(workdir, checkpoint)
         # The mesh of the training run need not fit the devices of this machine.
         config = config.replace(mesh=MeshConfig())
         mesh = make_mesh(config.mesh) if mesh is None else mesh
         everywhere, others = sharding.replicated_sharding(mesh), []
         for directory, which in ensemble:
-            other_params, other_config, other_tokenizer = load_checkpoint(
-                checkpoint_dir(directory, which)
-            )
+            other_params, other_config, other_tokenizer = load_chosen(directory, which)
             if other_tokenizer.digest != tokenizer.digest:
                 raise InputError(
                     f"{directory} has another tokenizer than {workdir}: the models of "
@@ -129,9 +138,9 @@ class Translator:
     @refuse_misspelt_keywords
     def translate(
         self,
-        sentences: Sequence[str],
+        sentences: Iterable[str],
         *,
-        prefixes: Sequence[str] | None = None,
+        prefixes: Iterable[str] | None = None,
         **decoding: Unpack[DecodingSettings],
     ) -> list[str]:
         """Returns the best translation of each sentence; an empty one stays empty.
@@ -160,10 +169,10 @@ class Translator:
     @refuse_misspelt_keywords
     def n_best(
         self,
-        sentences: Sequence[str],
+        sentences: Iterable[str],
         n: int,
         *,
-        prefixes: Sequence[str] | None = None,
+        prefixes: Iterable[str] | None = None,
         on_done: Callable[[int], None] | None = None,
         **decoding: Unpack[DecodingSettings],
     ) -> list[list[Translation]]:
@@ -176,9 +185,8 @@ class Translator:
 
         Args:
             n: translations of each sentence, at most `beam_size` in a search.
-            prefixes: as in `translate`.
+            prefixes, decoding: as in `translate`.
             on_done: called with the number of sentences done so far, after each one.
-            decoding: as in `translate`.
 
         Raises:
             InputError: as `translate`; or n is less than 1 or larger than the beam.
@@ -190,18 +198,18 @@ class Translator:
             True
         """
         settings = self.config.decoding.replace(**decoding)
+        texts, firsts = check_arguments(sentences, n, prefixes, settings)
         if settings.sampling:
-            settings = dataclasses.replace(settings, beam_size=max(n, 1))
-        check_arguments(sentences, n, prefixes, settings)
+            settings = settings.replace(beam_size=n)
+        check_search_fits(settings, self.config.model, self.mesh)
+        limit, _, positions = self.pair_limits(settings)
         parts = split_long_sentences(
-            sentences, self.tokenizer, self._longest_source(settings), settings.too_long
+            texts, self.tokenizer, limit, settings.too_long, positions
         )
-        requests = make_requests(parts, prefixes, self.tokenizer, settings)
+        requests = make_requests(parts, firsts, self.tokenizer, settings)
         counter = None if on_done is None else parts.sentence_counter(on_done)
         hypotheses = self.search(requests, n, settings, counter)
-        return make_translations(
-            hypotheses, parts.owners, len(sentences), self.tokenizer
-        )
+        return make_translations(hypotheses, parts, len(texts), self.tokenizer)
 
     def search(
         self,
@@ -209,17 +217,19 @@ class Translator:
         n: int,
         settings: DecodingConfig,
         on_result: Callable[[int], None] | None = None,
+        grammar: BracketGrammar | None = None,
     ) -> list[list[Hypothesis]]:
         """Returns the n-best list of each request, as token ids.
 
         It calls `on_result` with the index of each request when its search is done.
+        With a grammar outputs are trees with the leaves that the requests say.
         """
         return search_all(
-            self._programs(n, settings),
+            self._programs(n, settings, grammar),
             self._whole_params,
             requests,
             self.mesh,
-            batch_tokens=decoding_batch_tokens(settings, self.mesh),
+            batch_tokens=search_batch_tokens(settings, self.config.model, self.mesh),
             extra_length=settings.max_extra_length,
             position_limit=self.position_limit,
             pad_id=self.tokenizer.pad_id,
@@ -230,6 +240,7 @@ class Translator:
         """Returns the attention weights of every head for a source and its translation.
 
         Float32 `[layers, heads, query, key]`; of an ensemble, those of the first model.
+        Between the parts of a pair that is too long (see `tj.score`) the weights are 0.
 
         Example:
             >>> translator = tj.Translator.from_checkpoint(workdir)
@@ -239,14 +250,10 @@ class Translator:
 
         Paper: figures 3 to 5.
         """
-        source_ids = self.tokenizer.encode_source([source])[0]
-        target_ids = self.tokenizer.encode_target([target])[0]
-        inputs = [self.tokenizer.bos_id, *target_ids[:-1]]
-        return AttentionMaps(
-            self.tokenizer.source_pieces(source_ids),
-            self.tokenizer.target_pieces(inputs),
-            *attention_weights(self.config.model, self.params, source_ids, inputs),
-        )
+        check_pair(source, target)
+        limits = self.pair_limits(self.config.decoding), self.config.decoding.too_long
+        parts = split_long_pairs([source], [target], self.tokenizer, *limits)
+        return maps_of_parts(self.config.model, self.params, self.tokenizer, parts)
 
     @functools.cached_property
     def _whole_params(self) -> tuple[Params, ...]:
@@ -264,31 +271,25 @@ class Translator:
         """Most tokens that all models have positions for; None = any number."""
         return position_limit(config for config, _ in self.models)
 
-    def _longest_source(self, settings: DecodingConfig) -> int:
-        longest = settings.max_source_tokens or self.config.data.source_length
-        return min(longest, self.position_limit or longest)
+    def pair_limits(self, settings: DecodingConfig) -> PairLimits:
+        """Returns the tokens of what search translates whole, and of what it writes."""
+        source_length = self.config.data.source_length
+        return limits_of_pairs(settings, source_length, self.position_limit)
 
-    def _programs(self, n: int, settings: DecodingConfig) -> SearchPrograms:
+    def _programs(
+        self, n: int, settings: DecodingConfig, grammar: BracketGrammar | None
+    ) -> SearchPrograms:
         models, weight_dtypes = [], []
         for config, _ in self.models:
             weight_dtype, dtype = decoding_dtypes(config, settings, self.mesh)
             weight_dtypes.append(weight_dtype)
             models.append(dataclasses.replace(config, compute_dtype=dtype))
-        # Programs do not depend on these settings: equal values share a program.
-        settings = dataclasses.replace(
-            settings,
-            max_extra_length=1,
-            batch_tokens=None,
-            max_source_tokens=None,
-            too_long="split",
-            compute_dtype=None,
-            seed=0,
-        )
         search = Search(
-            settings=settings,
+            settings=settings.of_programs(),
             eos_id=self.tokenizer.eos_id,
             pad_id=self.tokenizer.pad_id,
             num_results=n,
+            grammar=grammar,
         )
         return make_search_programs(
             tuple(models),

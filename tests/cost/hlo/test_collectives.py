@@ -76,6 +76,12 @@ def test_one_that_runs_beside_other_work_counts_once(written, groups):
 SLICES = """\
 HloModule jit_step, is_scheduled=true
 
+%sum (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %c = f32[] add(%a, %b)
+}
+
 ENTRY %main (x: f32[256]) -> f32[256] {
   %x = f32[256]{0} parameter(0)
   %after = token[] after-all()
@@ -90,12 +96,6 @@ is_host_transfer=true, frontend_attributes={_xla_megascale_transfer_type="ALL_RE
   %total = f32[64]{0} get-tuple-element(%got), index=0
   ROOT %y = f32[256]{0} all-gather(%total), channel_id=1, replica_groups={{0,1,2,3}}, \
 dimensions={0}
-}
-
-%sum (a: f32[], b: f32[]) -> f32[] {
-  %a = f32[] parameter(0)
-  %b = f32[] parameter(1)
-  ROOT %c = f32[] add(%a, %b)
 }
 """
 

@@ -16,6 +16,7 @@ from transformer_jax.cost.hlo.text import (
     Computation,
     Instruction,
     Program,
+    ProgramError,
     parse_program,
 )
 
@@ -102,10 +103,20 @@ def program_cost(text: str) -> ProgramCost:
     comes out of it, and what reads or writes a slice touches the slice alone.
 
     Raises:
-        ValueError: not the text of a compiled program, or a loop in it whose trip count
-            cannot be told.
+        ProgramError: not the text of a compiled program, or a loop in it whose trip
+            count cannot be told.
     """
     program = parse_program(text)
+    try:
+        return _cost_of(program)
+    except ProgramError:
+        raise
+    # What an instruction says does not fit its opcode, its operands or their shapes.
+    except (LookupError, ArithmeticError, ValueError) as error:
+        raise ProgramError(f"the program contradicts itself: {error!r}") from error
+
+
+def _cost_of(program: Program) -> ProgramCost:
     operations: list[OperationCost] = []
     collectives: list[Collective] = []
     for computation, times in _runs(program, program.entry, 1, {}):

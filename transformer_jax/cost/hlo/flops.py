@@ -5,7 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transformer_jax.cost.hlo.text import Computation, Instruction, Program
+from transformer_jax.cost.hlo.text import (
+    Computation,
+    Instruction,
+    Program,
+    ProgramError,
+)
 
 _ELEMENTWISE = frozenset({
     "abs", "add", "and", "atan2", "ceil", "clamp", "clz", "compare", "complex",
@@ -109,7 +114,7 @@ def _convolution(computation: Computation, instruction: Instruction) -> float:
     """
     labels = _LABELS.search(instruction.attributes)
     if labels is None:
-        raise ValueError(f"a convolution without dim_labels: {instruction.name}")
+        raise ProgramError(f"a convolution without dim_labels: {instruction.name}")
     left, right = computation.operands(instruction)
     sizes: dict[str, dict[str, int]] = {
         side: dict(zip(text, shape.dimensions, strict=True))

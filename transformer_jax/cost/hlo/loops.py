@@ -5,7 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transformer_jax.cost.hlo.text import Computation, Instruction, Program
+from transformer_jax.cost.hlo.text import (
+    Computation,
+    Instruction,
+    Program,
+    ProgramError,
+)
 
 _KNOWN = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _DIRECTION = re.compile(r"direction=(\w+)")
@@ -46,7 +51,7 @@ def read_loop(
         known: constants that the caller receives.
 
     Raises:
-        ValueError: the count depends on data.
+        ProgramError: the count depends on data.
     """
     body = program.computations[loop.called["body"]]
     start = caller.instructions[loop.operands[0]]
@@ -61,7 +66,7 @@ def read_loop(
     written = _KNOWN.search(loop.attributes)
     trips = int(written[1]) if written else _count(program, body, loop, starts)
     if trips is None:
-        raise ValueError(f"the trip count of the loop {loop.name} cannot be told.")
+        raise ProgramError(f"the trip count of the loop {loop.name} cannot be told.")
     return Loop(trips, constants)
 
 

@@ -7,7 +7,7 @@ memory space, operands, called computations, and the name that JAX gave.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,6 +22,10 @@ _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _OP_NAME = re.compile(r'metadata=\{[^}]*?op_name="([^"]*)"')
 _SPACE = re.compile(r"S\((\d+)\)")
 _TILE = re.compile(r":T\(([\d,]+)\)")
+
+
+class ProgramError(ValueError):
+    """Text that is no compiled program, or one that this reader cannot follow."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,11 @@ class Program:
 def parse_program(text: str) -> Program:
     """Returns the computations of a program from its text (`compiled.as_text()`).
 
+    What an instruction reads stands before it, and so do computations that it calls:
+    who follows these names comes to an end.
+
     Raises:
-        ValueError: it is not the text of a compiled program.
+        ProgramError: it is not the text of a compiled program.
     """
     computations: dict[str, Computation] = {}
     entry = ""
@@ -147,16 +154,43 @@ def parse_program(text: str) -> Program:
             header = _HEADER.match(line)
             if header:
                 current = Computation(header[2])
-                computations[current.name] = current
                 entry = current.name if header[1] else entry
         elif line.startswith("}"):
+            _check_root(current)
+            computations[current.name] = current
             current = None
         elif " = " in line:
-            instruction = _parse_instruction(line)
+            try:
+                instruction = _parse_instruction(line)
+            except ValueError as error:
+                raise ProgramError(f"cannot be read ({error}): {line!r:.80}") from None
+            _check_names(instruction, current, computations)
             current.instructions[instruction.name] = instruction
-    if not entry:
-        raise ValueError("not the text of a compiled program: it has no ENTRY.")
+    if entry not in computations:
+        raise ProgramError("not the text of a compiled program: it has no ENTRY.")
     return Program(computations, entry)
+
+
+def _check_names(
+    instruction: Instruction,
+    computation: Computation,
+    computations: Mapping[str, Computation],
+) -> None:
+    """Checks that all that an instruction names stands before it."""
+    before = computation.instructions
+    missing = [name for name in instruction.operands if name not in before]
+    missing += [n for n in instruction.called.values() if n not in computations]
+    where = f"%{instruction.name} of %{computation.name}"
+    if missing:
+        raise ProgramError(f"{where} needs %{missing[0]}, which is not before it.")
+    if instruction.name in before:
+        raise ProgramError(f"{where} is there twice.")
+
+
+def _check_root(computation: Computation) -> None:
+    roots = [i for i in computation.instructions.values() if i.is_root]
+    if len(roots) != 1:
+        raise ProgramError(f"%{computation.name} has {len(roots)} ROOTs, not one.")
 
 
 def _parse_instruction(line: str) -> Instruction:

@@ -1,0 +1,24 @@
+"""Hypothesis for this folder: the profiles, and no tests where it is not installed.
+
+`make slow` runs few examples, the same every time. To look for faults, run more, which
+are new each time::
+
+    FUZZING=5000 .venv/bin/python -m pytest tests/fuzzing
+"""
+
+import importlib.util
+
+import pytest
+
+if importlib.util.find_spec("hypothesis") is None:  # As in `make smoke`.
+    collect_ignore_glob = ["test_*.py"]
+else:
+    import profiles  # noqa: F401
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test of this folder as slow."""
+    for item in items:
+        if "tests/fuzzing/" in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)

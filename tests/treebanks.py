@@ -1,0 +1,29 @@
+"""Two treebanks and the outputs of EVALB's C program, where they are at hand."""
+
+import pytest
+from wmt17 import DATA
+
+EVALB = DATA / "oracle/evalb"
+
+needs_evalb = pytest.mark.skipif(
+    not EVALB.exists(), reason="EVALB's outputs are not on this machine"
+)
+
+# The larger parts have 23,262 and 3,396 trees.
+each_treebank = pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(
+            f"{DATA}/{name}/{part}/*",
+            marks=[
+                pytest.mark.skipif(
+                    not (DATA / name).exists(), reason=f"{name} is not on this machine"
+                ),
+                *([pytest.mark.slow] if part == "train" else []),
+            ],
+            id=f"{name}/{part}",
+        )
+        for name in ("treebank_craft", "treebank_wsj_sample")
+        for part in ("train", "dev")
+    ],
+)

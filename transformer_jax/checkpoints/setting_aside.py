@@ -1,0 +1,19 @@
+"""Checkpoints that a run does not continue from are set aside, not removed."""
+
+from transformer_jax.storage.work_directory import StoredPath, is_remote
+
+SET_ASIDE = "set_aside"
+
+
+def set_aside(workdir: StoredPath, checkpoint: StoredPath) -> StoredPath:
+    """Moves a checkpoint to where no command looks for one; returns its new path."""
+    folder = workdir / SET_ASIDE
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_remote(folder):  # There only a file makes a directory.
+        (folder / "README.txt").write_text("The run does not continue from these.\n")
+    number, destination = 1, folder / checkpoint.name
+    while destination.exists():
+        number += 1
+        destination = folder / f"{checkpoint.name}-{number}"
+    checkpoint.rename(destination)
+    return destination

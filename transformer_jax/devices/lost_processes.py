@@ -1,0 +1,61 @@
+"""What the other processes of a run say when one of them has ended."""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+import jax
+
+from transformer_jax.devices.notices import read_notices
+from transformer_jax.errors import ProcessLost
+
+# Every process leaves a new notice more often than this.
+_LISTEN_SECONDS = 12.0
+
+
+# What errors say if the exchange between processes has failed. Their types say nothing:
+# JAX raises some as ValueErrors.
+_EXCHANGE = re.compile(
+    r"gloo|nccl|connection (closed|reset|refused)|socket closed|coordination.?service"
+    r"|barrier|heartbeat|unavailable:",
+    re.IGNORECASE,
+)
+
+
+def is_of_exchange(error: BaseException) -> bool:
+    """Returns whether an error comes from the exchange between processes."""
+    return jax.process_count() > 1 and bool(_EXCHANGE.search(str(error)))
+
+
+@contextlib.contextmanager
+def naming_lost_process(notice: str) -> Iterator[None]:
+    """Turns an error of the exchange between processes into one that names the cause.
+
+    Args:
+        notice: name of a notice that every process renews, see `notices`.
+
+    Raises:
+        ProcessLost: a computation of several processes has failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_of_exchange(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise ProcessLost(
+            f"{_silent(notice)} has ended or cannot be reached ({reason:.120}): start "
+            "the job again, and it continues from its last checkpoint"
+        ) from error
+
+
+def _silent(notice: str) -> str:
+    """Returns the name of the processes that leave no new notice."""
+    before = read_notices(notice)
+    time.sleep(_LISTEN_SECONDS)
+    now = read_notices(notice)
+    silent = [i for i in before if now.get(i) == before[i] and i != jax.process_index()]
+    if not silent:
+        return "another process of this run"
+    return "process " + " and ".join(map(str, sorted(silent)))

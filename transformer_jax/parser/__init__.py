@@ -1,0 +1,1 @@
+"""Sentences in, trees out: the model as a parser, and its F1. Paper: section 6.3."""

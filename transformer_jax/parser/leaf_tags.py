@@ -1,0 +1,46 @@
+"""Part-of-speech tags of punctuation, by which EVALB leaves it out."""
+
+from transformer_jax.parsing.linearisation import ANY_WORD
+from transformer_jax.parsing.trees import Tree
+
+_TAGS = {
+    ",": ",",
+    **dict.fromkeys((".", "?", "!"), "."),
+    **dict.fromkeys((":", ";", "--", "...", "\u2014"), ":"),
+    **dict.fromkeys(("``", "`", "\u201c", "\u2018"), "``"),
+    **dict.fromkeys(("''", "\u201d", "\u2019"), "''"),
+    "-LRB-": "-LRB-",
+    "-RRB-": "-RRB-",
+}
+
+
+def tag_punctuation(tree: Tree) -> Tree:
+    """Returns the tree with the tags of punctuation where its leaves have none.
+
+    A model that writes one symbol for every word tells no tags.
+    """
+    tags = [
+        _TAGS.get(leaf.word or "", leaf.label) if leaf.label == ANY_WORD else leaf.label
+        for leaf in tree.leaves()
+    ]
+    return with_tags(tree, tags)
+
+
+def with_tags(tree: Tree, tags: list[str]) -> Tree:
+    """Returns the tree with other tags of its words, from left to right."""
+    if list(tree.tags) == tags:
+        return tree
+    left = iter(tags)
+    around: list[tuple[str, list[Tree]]] = []
+    parts: list[Tree] = []
+    for node, ends in tree.walk():
+        if node.word is not None:
+            parts.append(Tree(next(left), word=node.word))
+        elif not ends:
+            around.append((node.label, parts))
+            parts = []
+        else:
+            label, outside = around.pop()
+            outside.append(Tree(label, tuple(parts)))
+            parts = outside
+    return parts[0]

@@ -1,0 +1,1 @@
+"""Constituency trees: reading, linearisation, EVALB and drawing."""

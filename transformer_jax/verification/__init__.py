@@ -1,0 +1,1 @@
+"""Is everything in a work directory as it was written?"""
