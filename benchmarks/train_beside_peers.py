@@ -94,7 +94,7 @@ def prepare_ours(config: tj.ExperimentConfig, corpus: Corpus, num_updates: int) 
         return {
             "seconds": seconds,
             "target_tokens": tokens,
-            "loss": float(reports[-1]["loss"] / reports[-1]["target_tokens"]),
+            "loss": float(reports[-1]["loss"]),
         }
 
     return run
