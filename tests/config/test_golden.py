@@ -14,7 +14,8 @@ from transformer_jax.config.reading import config_to_dict, load_config
 from transformer_jax.model.size import parameter_counts
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
+# Those of Table 3 are held to the paper's table, see `test_table_3`.
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -46,7 +47,7 @@ def test_each_configuration_is_what_its_golden_file_says(path):
 
 
 def test_no_golden_file_is_left_over():
-    assert sorted(GOLDEN.rglob("*.json")) == sorted(map(golden_path, CONFIGS))
+    assert sorted(GOLDEN.glob("*.json")) == sorted(map(golden_path, CONFIGS))
 
 
 if __name__ == "__main__":

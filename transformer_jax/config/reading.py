@@ -11,25 +11,18 @@ import difflib
 import functools
 import logging
 import os
-import tomllib
 import typing
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformer_jax.config.checks import require_config, require_type, shown
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.files import settings_in_file
 from transformer_jax.errors import InputError
-from transformer_jax.storage.json_values import parse_json
-from transformer_jax.storage.path_names import path_name
-from transformer_jax.storage.work_directory import is_remote, work_directory
 from transformer_jax.version import VERSION
 
 if TYPE_CHECKING:
     from cattrs import Converter
-
-# The folder configs/ of the repository, in an installed package too.
-_CONFIGS = Path(__file__).parents[1] / "configs"
 
 _VERSION = "version"
 # Sections that decide what the parameters of a model mean.
@@ -41,11 +34,12 @@ logger = logging.getLogger(__name__)
 def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
     """Returns the settings in a TOML file, or in a `config.json` of a work directory.
 
-    What the file leaves out has its default, the paper's base model.
+    What the file leaves out has its default, the paper's base model; or, with
+    `extends = "..."` at its top, the value of that other file.
 
     Args:
         path: a file, or the name of a configuration that comes with this package, as
-            "multi30k_en_de". A file of that name goes first.
+            "multi30k_en_de" or "table3/A1". A file of that name goes first.
 
     Raises:
         InputError: no such file, not TOML, an unknown name or a wrong value.
@@ -54,45 +48,13 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
         >>> tj.load_config("wmt14_en_de_big").model.d_model
         1024
     """
-    name = path_name("the configuration", path)
-    path = work_directory(name) if is_remote(name) else _find_file(name)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: the configuration cannot be read ({_reason(error)})."
-        ) from None
-    parse = parse_json if path.suffix == ".json" else tomllib.loads
-    try:
-        mapping = parse(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: {error}") from None
+    path, mapping = settings_in_file(path)
     if isinstance(mapping, dict) and _VERSION in mapping:
         return stored_config(mapping, os.fspath(path))
     try:
         return config_from_dict(mapping)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _find_file(name: str | os.PathLike[str]) -> Path:
-    """Returns the path of a file, or of a configuration of this package by its name."""
-    path = Path(name)
-    try:
-        is_there = path.exists()
-    except OSError as error:  # As a name that is too long.
-        raise InputError(
-            f"{path}: the configuration cannot be read ({_reason(error)})."
-        ) from None
-    if is_there or len(path.parts) != 1 or path.suffix:
-        return path
-    known = sorted(file.stem for file in _CONFIGS.glob("*.toml"))
-    if path.name not in known:
-        raise InputError(
-            f"{name}: no such file, and no configuration of that name; those that come "
-            f"with this package are {', '.join(known)}."
-        )
-    return _CONFIGS / f"{path.name}.toml"
 
 
 def config_from_dict(mapping: Mapping[str, Any]) -> ExperimentConfig:
@@ -216,7 +178,3 @@ def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
         values[name] = None if is_none and may_be_none else value
         require_type(f"{prefix}{name}", values[name], hints[name])
     return values
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,111 @@
+"""The files that settings stand in, and the files that these extend."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformer_jax.errors import InputError
+from transformer_jax.storage.json_values import parse_json
+from transformer_jax.storage.path_names import path_name
+from transformer_jax.storage.work_directory import is_remote, work_directory
+
+# The folder configs/ of the repository, in an installed package too.
+_CONFIGS = Path(__file__).parents[1] / "configs"
+
+_EXTENDS = "extends"
+
+
+def settings_in_file(name: str | os.PathLike[str]) -> tuple[Path, Any]:
+    """Returns the path of a configuration, and the tables in it, not checked yet.
+
+    A file with `extends = "other.toml"` at its top has the settings of that file, but
+    those that it states itself.
+
+    Args:
+        name: a file, TOML or JSON, or the name of a configuration of this package.
+
+    Raises:
+        InputError: no such file, not TOML or JSON, or files that extend each other.
+    """
+    name = path_name("the configuration", name)
+    path = work_directory(name) if is_remote(name) else _find(name)
+    return path, _read(path, ())
+
+
+def _read(path: Path, extending: tuple[Path, ...]) -> Any:
+    if path in extending:
+        chain = " extends ".join(map(str, [*extending, path]))
+        raise InputError(f"{chain}: a configuration cannot extend itself.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _cannot_be_read(path, error) from None
+    parse = parse_json if path.suffix == ".json" else tomllib.loads
+    try:
+        mapping = parse(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {error}") from None
+    if not isinstance(mapping, dict) or _EXTENDS not in mapping:
+        return mapping
+    other = mapping.pop(_EXTENDS)
+    if not isinstance(other, str) or not other:
+        raise InputError(
+            f"{path}: extends={other!r:.60} must name a configuration, or a file, "
+            "seen from this one."
+        )
+    beside = path.parent / other
+    try:
+        found = beside if is_remote(path) else _find(other, beside)
+    except InputError as error:
+        raise InputError(f"{path} extends {error}") from None
+    return _merged(_read(found, (*extending, path)), mapping)
+
+
+def _merged(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns tables of settings with changes; what is no table replaces another."""
+    if not isinstance(settings, Mapping):
+        return dict(changes)
+    return {
+        **settings,
+        **{
+            name: _merged(settings.get(name), value)
+            if isinstance(value, Mapping)
+            else value
+            for name, value in changes.items()
+        },
+    }
+
+
+def _find(name: str, path: Path | None = None) -> Path:
+    """Returns the path of a file, or of a configuration of this package by its name.
+
+    Args:
+        path: where the file is; None = at `name`.
+    """
+    path = path or Path(name)
+    try:
+        is_there = path.exists()
+    except OSError as error:  # As a name that is too long.
+        raise _cannot_be_read(path, error) from None
+    if is_there or path.suffix:
+        return path
+    ours = sorted(_CONFIGS.rglob("*.toml"))
+    by_name = {
+        file.relative_to(_CONFIGS).with_suffix("").as_posix(): file for file in ours
+    }
+    if name in by_name:
+        return by_name[name]
+    known = dict.fromkeys(
+        f"{each.partition('/')[0]}/..." if "/" in each else each for each in by_name
+    )
+    raise InputError(
+        f"{name}: no such file, and no configuration of that name; those that come "
+        f"with this package are {', '.join(known)}."
+    )
+
+
+def _cannot_be_read(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"{path}: the configuration cannot be read ({reason}).")
