@@ -32,6 +32,7 @@ ROOMS = (
     "loss",
     "translation",
     "parser",
+    "attention_pictures",
     "scoring",
     "evaluation",
     "file_translation",
@@ -61,6 +62,7 @@ DOORS = {
     "tyro": "cli commands",
     "tensorboardX": "training.tensorboard",
     "tqdm": "progress",
+    "matplotlib": "attention_pictures.figure",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

@@ -15,6 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from transformer_jax.version import VERSION
 
 if TYPE_CHECKING:
+    from transformer_jax.attention_pictures.figure import (
+        attention_figure as attention_figure,
+    )
+    from transformer_jax.attention_pictures.page import AttentionPage as AttentionPage
+    from transformer_jax.attention_pictures.page import attention_page as attention_page
     from transformer_jax.checkpoints.averaging import (
         average_checkpoints as average_checkpoints,
     )
@@ -108,6 +113,8 @@ if TYPE_CHECKING:
     from transformer_jax.translation.translator import Translator as Translator
 
 _HOMES = {
+    "attention_pictures.figure": ["attention_figure"],
+    "attention_pictures.page": ["AttentionPage", "attention_page"],
     "checkpoints.averaging": ["average_checkpoints"],
     "checkpoints.saving_parameters": ["save_parameters"],
     "config.data": ["DataConfig", "TokenizerConfig"],

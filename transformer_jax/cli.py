@@ -19,6 +19,7 @@ import tyro
 
 from transformer_jax import __version__
 from transformer_jax.checkpoints.orbax_warnings import drop_closed_loops
+from transformer_jax.commands.attention import attention
 from transformer_jax.commands.average import average
 from transformer_jax.commands.bench import bench
 from transformer_jax.commands.bleu import bleu
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bleu": bleu,
     "evalb": evalb,
     "parse": parse,
+    "attention": attention,
     "info": info,
     "bench": bench,
     "plan": plan,
