@@ -40,6 +40,7 @@ from transformer_jax.commands.settings import (
 )
 from transformer_jax.commands.train import train
 from transformer_jax.commands.translate import translate
+from transformer_jax.commands.trees import trees
 from transformer_jax.config.reading import load_config
 from transformer_jax.devices.first_use import problem_of_devices
 from transformer_jax.devices.tpu_compiler import leave_alone
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bleu": bleu,
     "evalb": evalb,
     "parse": parse,
+    "trees": trees,
     "attention": attention,
     "info": info,
     "bench": bench,

@@ -91,3 +91,29 @@ def test_deep_trees_are_cleaned():
     assert clean_tree(deep, NOTHING) is deep
     merging = dataclasses.replace(NOTHING, merge_repeated=True)
     assert str(clean_tree(deep, merging)) == "(NP (NN deep))"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"remove_traces": "no"},
+        {"remove_functions": 1},
+        {"merge_repeated": None},
+        {"top_label": "a b"},
+        {"top_label": "("},
+        {"top_label": 5},
+    ],
+)
+def test_values_are_checked(wrong):
+    ((name, _),) = wrong.items()
+    with pytest.raises(InputError, match=f"{name}=.* must be "):
+        TreeCleaning(**wrong)
+
+
+def test_a_top_in_a_top_is_one():
+    for text in "(ROOT (S1 ( (S (NN a)))))", "(TOP (TOP (S (NN a))))", "( (S (NN a)))":
+        tree = clean_tree(Tree.from_text(text), TreeCleaning())
+        assert str(tree) == "(TOP (S (NN a)))"
+    # A leaf that happens to have such a tag, and a top beside others, stay.
+    for text in "(TOP (TOP a))", "(TOP (S1 (NN a)) (S (NN b)))":
+        assert str(clean_tree(Tree.from_text(text), TreeCleaning())) == text

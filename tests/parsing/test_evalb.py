@@ -190,3 +190,12 @@ def test_trees_must_be_as_many():
     for golds, tests in (([gold], []), ([], [])):
         with pytest.raises(InputError, match=f"{len(golds)} gold trees and 0 test"):
             evalb(golds, tests)
+
+
+def test_other_things_than_parses_and_parameters_are_refused():
+    tree = Tree.from_text("(TOP (S (NN a)))")
+    with pytest.raises(InputError, match=r"gold=None must be a list"):
+        evalb(None, [tree])
+    for parameters in {"max_errors": 1}, "COLLINS.prm", None:
+        with pytest.raises(InputError, match=r"parameters=.* must be EvalbParameters"):
+            evalb([tree], [tree], parameters)

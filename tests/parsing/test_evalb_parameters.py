@@ -74,9 +74,26 @@ def test_a_bad_line_is_named(load, line, what):
     assert what in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"delete_labels": "TOP"},
+        {"quote_labels": (3,)},
+        {"equal_labels": ("ADVP", "PRT")},
+        {"equal_words": [("A",)]},
+        {"cutoff_length": -1},
+        {"cutoff_length": "x"},
+        {"max_errors": True},
+        {"labeled": 1},
+    ],
+)
+def test_values_are_checked(wrong):
+    ((name, _),) = wrong.items()
+    with pytest.raises(InputError, match=f"{name}=.* must be "):
+        EvalbParameters(**wrong)
+
+
 def test_labels_come_in_a_sequence():
-    with pytest.raises(InputError, match=r"delete_labels='TOP' must be a sequence, as"):
-        EvalbParameters(delete_labels="TOP")
     assert EvalbParameters(delete_labels=["TOP"]).delete_labels == ("TOP",)
 
 

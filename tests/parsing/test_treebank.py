@@ -90,3 +90,15 @@ def test_a_pattern_must_match_a_file(folder):
 def test_a_treebank_is_written_as_it_was_read(files):
     trees = read_trees(files)
     assert [Tree.from_text(str(tree)) for tree in trees] == trees
+
+
+@pytest.mark.parametrize("files", [None, 5, [1], b"one", ["one", None], [], "", [""]])
+def test_what_is_no_name_of_a_file_is_refused(files):
+    with pytest.raises(InputError, match=r"files=.* must be a file of trees"):
+        read_trees(files)
+
+
+@pytest.mark.parametrize("cleaning", [True, {"remove_traces": True}])
+def test_what_is_no_cleaning_is_refused(cleaning):
+    with pytest.raises(InputError, match=r"cleaning=.* must be a TreeCleaning"):
+        read_trees("any.mrg", cleaning)

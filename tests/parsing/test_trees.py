@@ -110,3 +110,17 @@ def test_parts_may_come_in_any_sequence():
     leaf = Tree("NN", word="cat")
     assert Tree("NP", [leaf]).children == (leaf,)
     assert Tree("NP", iter([leaf])) == Tree("NP", (leaf,))
+
+
+@pytest.mark.parametrize("text", [None, 5, b"(S (NN a))", ["(S (NN a))"]])
+def test_a_text_is_a_string(text):
+    with pytest.raises(InputError, match=r"text=.* must be a string"):
+        Tree.from_text(text)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("S", None), ("S", ("a",)), (3, (), "a"), ("NN", (), 3), ("S", 5)]
+)
+def test_parts_of_other_types_are_refused(arguments):
+    with pytest.raises(InputError, match="Tree"):
+        Tree(*arguments)

@@ -16,6 +16,7 @@ from transformer_jax.storage.outputs import find_output, open_output
 
 if TYPE_CHECKING:
     from transformer_jax.translation.attention_maps import AttentionMaps
+    from transformer_jax.translation.translator import Translator
 
 Format: TypeAlias = Literal["html", "png", "svg", "pdf", "npz"]
 
@@ -63,7 +64,7 @@ def attention(
         raise InputError("--source is empty: give a sentence.")
     translator = load_translator(workdir, checkpoint, ())
     if target is None:
-        (target,) = translator.translate([source])
+        target = _translation(translator, source)
         print_note(f"translation: {target}")
     maps = translator.attention(source, target)
     with flags_in_errors({"layer=": "--layer ", "heads=": "--heads "}):
@@ -83,6 +84,20 @@ def attention(
             contents = figure_bytes(figure, format)
     with open_output(found) as out:
         cast(io.TextIOWrapper, out).buffer.write(contents)
+
+
+def _translation(translator: "Translator", source: str) -> str:
+    """Returns what the model makes of a sentence; of a parser, the tokens of a tree."""
+    treebank = translator.config.treebank
+    if not treebank.is_used:
+        (target,) = translator.translate([source])
+        return target
+    from transformer_jax.parser.parser import Parser
+    from transformer_jax.parsing.linearisation import linearise
+
+    (tree,) = Parser(translator).parse([source])
+    assert tree is not None  # It has words.
+    return " ".join(linearise(tree, treebank.leaf_symbol))
 
 
 def _format_of(output: Path) -> Format:

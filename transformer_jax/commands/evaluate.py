@@ -9,7 +9,7 @@ import tyro
 
 from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
-    DecodingFlags,
+    EvaluationFlags,
 )
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import note_checkpoint, parse_checkpoint
@@ -27,6 +27,13 @@ from transformer_jax.text_metrics.tokenizers import SacrebleuTokenizer
 if TYPE_CHECKING:
     from transformer_jax.evaluation.evaluate import EvaluationResult
 
+# Arguments of `evaluate` as its errors name them, and as the shell's user does.
+_FLAGS = {
+    "tokenizer=": "--tokenizer ",
+    "trees=": "--trees ",
+    "well_formed=False": "--no-well-formed",
+}
+
 
 def evaluate(
     workdir: tyro.conf.Positional[str],
@@ -35,14 +42,18 @@ def evaluate(
     checkpoint: str = "latest",
     source: Path | None = None,
     target: Path | None = None,
+    trees: tuple[str, ...] = (),
     output: Path | None = None,
     examples: int = 0,
     tokenizer: SacrebleuTokenizer | None = None,
     progress: bool = True,
-    decoding: DecodingFlags = AS_CONFIGURED,
+    decoding: EvaluationFlags = AS_CONFIGURED,
     processes: Joined = Processes(),  # noqa: B008
 ) -> None:
-    """Score a model: loss, perplexity, BLEU, chrF and TER, as one JSON object.
+    """Score a model, as one JSON object.
+
+    Of translation: loss, perplexity, BLEU, chrF and TER. Of parsing: loss, perplexity,
+    and F1 and what else EVALB counts.
 
     Args:
         workdir: a trained work directory.
@@ -50,8 +61,10 @@ def evaluate(
         checkpoint: latest, best, average or a step.
         source: sentences in place of a split, one a line; needs --target.
         target: their references.
-        output: file for the translations, or -; they are written after the scores.
-        examples: this many translations, evenly spaced, shown with their references.
+        trees: of a parser: files or patterns of gold trees in place of a split.
+        output: file for the translations or trees, or -; they are written after the
+            scores.
+        examples: this many of them, evenly spaced, shown with their references.
         tokenizer: of sacreBLEU; default as in training, by the target language.
         progress: show progress on standard error.
     """
@@ -64,8 +77,7 @@ def evaluate(
     from transformer_jax.evaluation.evaluate import evaluate
     from transformer_jax.file_translation.output_lines import text_line
 
-    if (source is None) != (target is None):
-        raise InputError("--source and --target go together: name both files.")
+    _check_files(source, target, trees)
     pairs = None if source is None or target is None else from_files(source, target)
     if examples < 0:
         raise InputError(f"--examples {examples} must be at least 0.")
@@ -73,13 +85,14 @@ def evaluate(
     writes = output is not None and is_primary()
     found = find_output(output, source, target) if writes else None
     with nullcontext() if found is None else open_output(found) as out:
-        with flags_in_errors({"tokenizer=": "--tokenizer "}, decoding=True):
+        with flags_in_errors(_FLAGS, decoding=True):
             note_checkpoint(workdir, which)
             result = evaluate(
                 workdir,
                 split=split,
                 checkpoint=which,
                 pairs=pairs,
+                trees=trees or None,
                 tokenizer=tokenizer,
                 progress=progress,
                 **decoding,
@@ -88,7 +101,7 @@ def evaluate(
             return
         unread: OSError | None = None
         try:
-            _show_examples(result, examples)
+            _show_examples(result, examples, "f1" in result.scores)
             print_json(result.scores)
             sys.stdout.flush()
         except OSError as error:  # The translations are not lost with their reader.
@@ -99,10 +112,24 @@ def evaluate(
         raise unread
 
 
-def _show_examples(result: "EvaluationResult", number: int) -> None:
+def _check_files(
+    source: Path | None, target: Path | None, trees: tuple[str, ...]
+) -> None:
+    """Raises InputError unless either a pair of files, or trees, or none is named."""
+    if (source is None) != (target is None):
+        raise InputError("--source and --target go together: name both files.")
+    if trees and source is not None:
+        raise InputError("--trees and --source exclude each other: keep one.")
+
+
+def _show_examples(result: "EvaluationResult", number: int, parsed: bool) -> None:
     """Prints sentences, evenly spaced, with reference and translation."""
+    names = ("source", "reference", "translation")
+    if parsed:
+        names = ("sentence", "gold tree", "tree")
+    texts = result.sources, result.references, result.translations
     stride = max(1, len(result.translations) // max(1, number))
     for index in range(0, min(len(result.translations), stride * number), stride):
-        print_note(f"     source  {result.sources[index]}")
-        print_note(f"  reference  {result.references[index]}")
-        print_note(f"translation  {result.translations[index]}\n")
+        for name, column in zip(names, texts, strict=True):
+            print_note(f"{name:>11}  {column[index]}")
+        print_note("")

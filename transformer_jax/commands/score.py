@@ -71,10 +71,12 @@ def score(
     from transformer_jax.data.sentence_pairs import from_files
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.progress import Progress
+    from transformer_jax.translation.arguments import require_translation
 
     found = find_output(output, source, target)
     pairs = from_files(source, target)
     translator = load_translator(workdir, checkpoint, ensemble)
+    require_translation(translator.config)
     if alignments:
         with flags_in_errors({}, decoding=True):
             note_alignments(translator, decoding)

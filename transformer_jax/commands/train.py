@@ -47,8 +47,9 @@ def train(
         )
     if is_primary():
         step = int(result.state.step)
+        task = "parse" if settings.treebank.is_used else "translate"
         print_note(
-            f"trained to step {step:,}; now `transformer-jax translate {workdir}`, or "
+            f"trained to step {step:,}; now `transformer-jax {task} {workdir}`, or "
             f"`transformer-jax average {workdir}` first"
         )
         # Of the last step only; a run that was copied without its metrics has no line.

@@ -27,10 +27,11 @@ from transformer_jax.storage.outputs import find_output
 from transformer_jax.storage.text_streams import check_input
 
 if TYPE_CHECKING:
+    from transformer_jax.file_translation.chunk import LineCount
     from transformer_jax.file_translation.translate import FileTranslation
 
 # Arguments of `translate_file` as its errors name them, and as the shell's user does.
-_FLAGS = {
+FLAGS = {
     "resume=True": "--continue",
     "input=": "--input",
     "output=": "--output",
@@ -90,8 +91,7 @@ def translate(
     """
     show_log(progress)
     check_alignments(alignments, decoding)
-    # Before JAX is imported and the model is loaded, which takes seconds.
-    parse_checkpoint(checkpoint)
+    parse_checkpoint(checkpoint)  # Before JAX is imported, which takes seconds.
     for path in (input, prefixes):
         check_input(path)
     find_output(output, input, prefixes)
@@ -107,7 +107,7 @@ def translate(
     # Each process translates lines of its own.
     mesh = make_mesh(MeshConfig(), jax.local_devices())
     translator = load_translator(workdir, checkpoint, ensemble, mesh)
-    with flags_in_errors(_FLAGS, decoding=True):
+    with flags_in_errors(FLAGS, decoding=True):
         if alignments:
             note_alignments(translator, decoding)
         taken = translate_file(
@@ -125,19 +125,22 @@ def translate(
             **decoding,
         )
     if is_primary():
-        _tell(taken)
+        tell_speed(taken)
+        cut = taken.counts.unfinished
+        tell_lines("translations cut at their greatest length", cut)
 
 
-def _tell(taken: "FileTranslation") -> None:
-    """Prints speed, and lines that someone should look at."""
+def tell_speed(taken: "FileTranslation") -> None:
+    """Prints speed, and the lines that were skipped."""
     print_note(
         f"{taken.lines:,} lines in {taken.seconds:,.1f} s: "
         f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
         "compiled"
     )
-    for lines, what in (
-        (taken.counts.unfinished, "translations cut at their greatest length"),
-        (taken.counts.skipped, "lines skipped, as they cannot be used"),
-    ):
-        if lines.number:
-            print_note(f"{what}: {lines.number:,} (line {lines})")
+    tell_lines("lines skipped, as they cannot be used", taken.counts.skipped)
+
+
+def tell_lines(what: str, lines: "LineCount") -> None:
+    """Prints how many lines of a kind there were, if any, and the first few."""
+    if lines.number:
+        print_note(f"{what}: {lines.number:,} (line {lines})")

@@ -39,6 +39,12 @@ class DecodingSettings(TypedDict, total=False):
     alignment_layer: int | None
 
 
+class ParsingSettings(DecodingSettings, total=False):
+    """Those, and whether a parser searches among well-formed trees only."""
+
+    well_formed: bool
+
+
 def refuse_misspelt_keywords(
     function: Callable[_Parameters, _Result],
 ) -> Callable[_Parameters, _Result]:

@@ -43,8 +43,11 @@ class TreebankConfig:
     def __post_init__(self) -> None:
         require_types("treebank", self)
         symbol = self.leaf_symbol
+        # What can be written between brackets, and is no special piece.
         if symbol is not None and (
-            not symbol or set(symbol) & set("() \t\n") or "\u2581" in symbol
+            symbol.split() != [symbol]
+            or not symbol.isprintable()
+            or set(symbol) & set("()<>\u2581")
         ):
             raise InputError(
                 f"treebank.leaf_symbol={symbol!r} must be a word without brackets, as "

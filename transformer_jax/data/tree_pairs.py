@@ -8,7 +8,7 @@ from transformer_jax.data.sentence_pairs import ListPairs
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning
 from transformer_jax.parsing.linearisation import linearise, symbols_of
-from transformer_jax.parsing.treebank import read_trees
+from transformer_jax.parsing.treebank import TreeFiles, read_trees
 from transformer_jax.parsing.trees import Tree
 
 
@@ -39,8 +39,18 @@ def load_tree_pairs(
         InputError: a file cannot be read, or a tree is damaged.
     """
     paths = getattr(config, f"{split}_paths")
-    if not paths:
-        return None
+    return tree_pairs(paths, config, f"treebank.{split}_paths") if paths else None
+
+
+def tree_pairs(paths: TreeFiles, config: TreebankConfig, name: str) -> TreePairs:
+    """Returns the trees of files, cleaned as the settings say.
+
+    Args:
+        name: of what names the files, for messages.
+
+    Raises:
+        InputError: a file cannot be read, a tree is damaged, or nothing is left.
+    """
     cleaning = TreeCleaning(
         remove_traces=config.remove_traces,
         remove_functions=config.remove_functions,
@@ -49,7 +59,7 @@ def load_tree_pairs(
     try:
         trees = read_trees(paths, cleaning)
     except InputError as error:
-        raise InputError(f"treebank.{split}_paths: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     if not trees:
-        raise InputError(f"treebank.{split}_paths={paths} hold no words.")
-    return TreePairs(trees, config.leaf_symbol, f"treebank.{split}_paths")
+        raise InputError(f"{name}={paths} hold no words.")
+    return TreePairs(trees, config.leaf_symbol, name)

@@ -20,7 +20,7 @@ from transformer_jax.config.decoding_keywords import (
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.sentence_pairs import SentencePairs, from_list
 from transformer_jax.data.source import load_split
-from transformer_jax.data.tree_pairs import TreePairs
+from transformer_jax.data.tree_pairs import TreePairs, tree_pairs
 from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.corpus_loss import corpus_loss
@@ -31,6 +31,7 @@ from transformer_jax.evaluation.text_scores import (
 )
 from transformer_jax.parser.parser import Parser
 from transformer_jax.parser.tree_scores import parse_and_score
+from transformer_jax.parsing.treebank import TreeFiles
 from transformer_jax.parsing.trees import Tree
 from transformer_jax.progress import Progress
 from transformer_jax.storage.work_directory import StoredPath
@@ -39,6 +40,7 @@ from transformer_jax.text_metrics.tokenizers import (
     SacrebleuTokenizer,
     check_tokenizer,
 )
+from transformer_jax.translation.arguments import require_translation
 from transformer_jax.translation.translator import Translator
 
 # Settings of decoding that are always reported; others only where they are changed.
@@ -74,7 +76,9 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: Which = "latest",
     pairs: Iterable[tuple[str, str]] | None = None,
+    trees: TreeFiles | None = None,
     tokenizer: SacrebleuTokenizer | None = None,
+    well_formed: bool | None = None,
     progress: bool = True,
     **decoding: Unpack[DecodingSettings],
 ) -> EvaluationResult:
@@ -88,7 +92,8 @@ def evaluate(
     `num_sentences`. A text is English-German if the settings and the names of its files
     and of the training files say so, as far as they say anything.
     Of a parser, in place of these: `f1`, `recall`, `precision`, `complete_match`,
-    `tagging_accuracy` as EVALB counts them, and `num_mended`.
+    `tagging_accuracy` as EVALB counts them, and `num_mended`; its `translations` are
+    trees, whose punctuation has the tags of the gold trees, by which it is left out.
     Model: `model`, the name of its directory; `checkpoint`, the argument; `step`;
     `averaged_steps`, the steps of an averaged checkpoint; `ema_decay`.
     Translation: `beam_size`, `length_penalty`, `length_penalty_alpha`,
@@ -100,8 +105,11 @@ def evaluate(
         split: the split of the run's data.
         checkpoint: "latest", "best", "average" or a step.
         pairs: (source, target) sentences in place of a split.
+        trees: of a parser: files or patterns of gold trees in place of a split, read as
+            `treebank.test_paths` are.
         tokenizer: of sacreBLEU. None = `training.bleu_tokenizer`; where that is None,
             the one of the target language, see `corpus_bleu`.
+        well_formed: of a parser, as in `Parser.parse`.
         progress: show progress on standard error.
         decoding: fields of `DecodingConfig` that replace the configured ones.
 
@@ -125,16 +133,12 @@ def evaluate(
     translator = Translator.from_checkpoint(workdir, checkpoint)
     config = translator.config
     config = config.replace(decoding=config.decoding.replace(**decoding))
-    data: SentencePairs | None
-    if pairs is None:
-        data = load_split(config, split)
-    else:
-        data = pairs if isinstance(pairs, SentencePairs) else from_list(pairs)
+    data = _data_to_score(config, split, pairs, trees)
     if data is None:
         raise InputError(
             f"the run in {workdir} has no {split} data: set "
             + (
-                f"treebank.{split}_paths."
+                f"treebank.{split}_paths, or name files of trees."
                 if config.treebank.is_used
                 else f"data.{split}_source_path and data.{split}_target_path, or name "
                 "two files."
@@ -144,7 +148,8 @@ def evaluate(
     shown_references = references
     if isinstance(data, TreePairs):
         shown_references = list(map(str, data.trees))
-        write = functools.partial(_parse, Parser(translator), data.trees)
+        parser = Parser(translator)
+        write = functools.partial(_parse, parser, data.trees, well_formed)
     else:
         scoring = choose_scoring(config, data, tokenizer)
         write = functools.partial(_translate, translator, sources, references, scoring)
@@ -164,6 +169,29 @@ def evaluate(
     return EvaluationResult(scores, sources, shown_references, translations)
 
 
+def _data_to_score(
+    config: ExperimentConfig,
+    split: Literal["train", "validation", "test"],
+    pairs: Iterable[tuple[str, str]] | None,
+    trees: TreeFiles | None,
+) -> SentencePairs | None:
+    """Returns sentences with references, or trees; None where the run has none.
+
+    Raises:
+        InputError: they cannot be read, or the model has learnt another task.
+    """
+    if pairs is not None:
+        require_translation(config)
+        return pairs if isinstance(pairs, SentencePairs) else from_list(pairs)
+    if trees is None:
+        return load_split(config, split)
+    if not config.treebank.is_used:
+        raise InputError(
+            f"trees={trees!r:.60} are of use to a parser only: this model translates."
+        )
+    return tree_pairs(trees, config.treebank, "trees")
+
+
 def _translate(
     translator: Translator,
     sources: list[str],
@@ -181,11 +209,14 @@ def _translate(
 def _parse(
     parser: Parser,
     gold: list[Tree],
+    well_formed: bool | None,
     on_done: Callable[[int], None],
     **decoding: Unpack[DecodingSettings],
 ) -> tuple[list[str], dict[str, Any]]:
     """Returns trees as brackets, and their scores."""
-    trees, scores = parse_and_score(parser, gold, on_done=on_done, **decoding)
+    trees, scores = parse_and_score(
+        parser, gold, well_formed=well_formed, on_done=on_done, **decoding
+    )
     return list(map(str, trees)), scores
 
 

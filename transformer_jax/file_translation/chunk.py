@@ -15,6 +15,7 @@ from transformer_jax.progress import Progress
 from transformer_jax.scoring.alignment import align_translations
 from transformer_jax.scoring.words import Links
 from transformer_jax.translation.results import Translation
+from transformer_jax.translation.translator import Translator
 
 Problems: TypeAlias = dict[int, str]
 """What is wrong with lines that cannot be used, by their index in the chunk."""
@@ -77,7 +78,7 @@ def translate_chunk(
             else:
                 problems |= found.problems
     links: Sequence[Sequence[Links] | None] = [None] * len(chunk)
-    if job.line_format.alignments:
+    if job.line_format.alignments and isinstance(job.translator, Translator):
         sources = [row.line for row in rows]
         links = align_translations(job.translator, sources, n_best, **job.decoding)
     lines = []

@@ -29,9 +29,10 @@ from transformer_jax.file_translation.resumable_output import (
     check_settings,
     read_complete,
 )
+from transformer_jax.parser.tree_lines import TreeLines
 from transformer_jax.scoring.alignment import alignment_layers
 from transformer_jax.storage.outputs import Output, warn_of_replacement
-from transformer_jax.translation.arguments import check_number
+from transformer_jax.translation.arguments import check_number, require_translation
 from transformer_jax.translation.continuous_batching import most_at_a_time
 from transformer_jax.translation.translator import Translator
 
@@ -44,7 +45,7 @@ _MAX_HASHED_SIZE = 1 << 14
 class Job:
     """One part of a file translation: model, files, format, lines."""
 
-    translator: Translator
+    translator: Translator | TreeLines
     input: Path | None
     output: Output
     prefixes: Path | None
@@ -83,7 +84,10 @@ class Job:
         """Everything that the output depends on, except the lines of the input."""
         decoding = dataclasses.asdict(self._decoding_config())
         del decoding["batch_tokens"]
+        treebank = self.translator.config.treebank
+        trees = {"well_formed": treebank.well_formed} if treebank.is_used else {}
         return {
+            **trees,
             **dataclasses.asdict(self.line_format),
             **{f"decoding.{name}": value for name, value in decoding.items()},
             "prefixes": self.prefixes is not None,
@@ -119,8 +123,7 @@ class Job:
             require_type(name, getattr(self.line_format, name), kind)
         # Raises if a decoding setting is refused.
         check_number("n_best", self.line_format.n_best, self._decoding_config())
-        if self.line_format.alignments:
-            alignment_layers(self.translator, self._decoding_config())
+        self._check_task()
         require_type("on_error", self.on_error, OnError)
         index, count = self.part
         if not 0 <= index < count:
@@ -149,6 +152,21 @@ class Job:
             check_other_parts(self.output.file, count)
             if not self.resume:
                 warn_of_replacement(self.output.file)
+
+    def _check_task(self) -> None:
+        """Checks that the model can write what is asked for.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if isinstance(self.translator, Translator):
+            require_translation(self.translator.config)
+            if self.line_format.alignments:
+                alignment_layers(self.translator, self._decoding_config())
+        elif self.line_format.alignments or self.prefixes is not None:
+            raise InputError(
+                "alignments=True and prefixes= are of translation: leave them out."
+            )
 
     def is_complete(self) -> bool:
         """Returns whether an earlier job has finished this output, to continue it.
@@ -186,7 +204,7 @@ class Job:
         return digest
 
 
-def _model_digest(translator: Translator) -> str:
+def _model_digest(translator: Translator | TreeLines) -> str:
     """Returns a digest of the models and the tokenizer; equal after a restart."""
     digest = hashlib.sha256(translator.tokenizer.digest.encode())
     for config, params in translator.models:

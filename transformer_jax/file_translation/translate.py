@@ -45,6 +45,7 @@ from transformer_jax.file_translation.resumable_output import (
     open_resumable,
     write_complete,
 )
+from transformer_jax.parser.tree_lines import TreeLines
 from transformer_jax.progress import Progress
 from transformer_jax.storage.outputs import find_output, open_output
 from transformer_jax.storage.path_names import path_name
@@ -79,7 +80,7 @@ class FileTranslation:
 
 @refuse_misspelt_keywords
 def translate_file(
-    translator: Translator,
+    translator: Translator | TreeLines,
     input: str | Path | None,
     output: str | Path | None,
     *,
@@ -106,6 +107,7 @@ def translate_file(
     process joins the parts.
 
     Args:
+        translator: what translates; or the `TreeLines` of a parser.
         input: text, plain or .gz. None, or `-`, = standard input.
         output: None, or `-`, = standard output. A name with .gz is compressed. A link
             is written through, and what is no file, as a device or a pipe, is written

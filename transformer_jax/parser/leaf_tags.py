@@ -9,18 +9,20 @@ _TAGS = {
     **dict.fromkeys((":", ";", "--", "...", "\u2014"), ":"),
     **dict.fromkeys(("``", "`", "\u201c", "\u2018"), "``"),
     **dict.fromkeys(("''", "\u201d", "\u2019"), "''"),
-    "-LRB-": "-LRB-",
-    "-RRB-": "-RRB-",
+    **dict.fromkeys(("-LRB-", "-LSB-", "-LCB-", "[", "{"), "-LRB-"),
+    **dict.fromkeys(("-RRB-", "-RSB-", "-RCB-", "]", "}"), "-RRB-"),
 }
 
 
-def tag_punctuation(tree: Tree) -> Tree:
+def tag_punctuation(tree: Tree, leaf_symbol: str | None) -> Tree:
     """Returns the tree with the tags of punctuation where its leaves have none.
 
-    A model that writes one symbol for every word tells no tags.
+    Args:
+        leaf_symbol: what a model writes for every word that tells no tags.
     """
+    no_tags = (ANY_WORD, leaf_symbol)
     tags = [
-        _TAGS.get(leaf.word or "", leaf.label) if leaf.label == ANY_WORD else leaf.label
+        _TAGS.get(leaf.word or "", leaf.label) if leaf.label in no_tags else leaf.label
         for leaf in tree.leaves()
     ]
     return with_tags(tree, tags)

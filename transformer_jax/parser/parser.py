@@ -15,10 +15,12 @@ from transformer_jax.config.decoding_keywords import (
     refuse_misspelt_keywords,
 )
 from transformer_jax.decoding.bracket_grammar import BracketGrammar
-from transformer_jax.errors import InputError, SentenceError
+from transformer_jax.errors import InputError
 from transformer_jax.parser.leaf_tags import tag_punctuation
+from transformer_jax.parser.long_sentences import split_sentences
 from transformer_jax.parsing.mending import mended_tree
 from transformer_jax.parsing.trees import Tree
+from transformer_jax.translation.arguments import check_number
 from transformer_jax.translation.search_requests import Hypothesis, Request
 from transformer_jax.translation.translator import Translator
 
@@ -117,88 +119,138 @@ class Parser:
 
         Args:
             sentences: words separated by white space, or lists of words. Brackets in
-                words become -LRB- and -RRB-.
+                words become -LRB- and -RRB-. One of more than 1,024 tokens, or
+                `max_source_tokens`, is parsed in parts, whose constituents stand side
+                by side under the top; with `too_long="refuse"` it is refused.
             well_formed: search among well-formed trees only; otherwise what comes out
                 is mended, see `parsing.mending`. None = `treebank.well_formed`.
             decoding: fields of `DecodingConfig` that replace the configured ones.
 
         Raises:
             InputError: a sentence is none, a decoding setting is unknown or refused, or
-                a sentence has more tokens than the model has positions.
+                a sentence or word is too long.
         """
-        found = self.parse_with_scores(sentences, well_formed=well_formed, **decoding)
-        return [None if one is None else one.tree for one in found]
+        best = self.n_best(sentences, 1, well_formed=well_formed, **decoding)
+        return [found[0].tree if found else None for found in best]
 
     @refuse_misspelt_keywords
-    def parse_with_scores(
+    def n_best(
         self,
         sentences: Iterable[str | Sequence[str]],
+        n: int,
         *,
         well_formed: bool | None = None,
         on_done: Callable[[int], None] | None = None,
         **decoding: Unpack[DecodingSettings],
-    ) -> list[ParsedSentence | None]:
-        """Returns tree and score of each sentence, as `parse`.
+    ) -> list[list[ParsedSentence]]:
+        """Returns up to n trees of each sentence, best first; none if it has no words.
 
         Args:
+            n: trees of each sentence, at most `beam_size`. With `sampling=True` this
+                many are drawn, whatever the beam is.
+            well_formed, decoding: as in `parse`.
             on_done: called with the number of sentences done so far.
+
+        Raises:
+            InputError: as `parse`; or n is less than 1 or larger than the beam.
+
+        Example:
+            >>> parser = tj.Parser.from_checkpoint(parsing_workdir)
+            >>> best, other = parser.n_best(["the cat sleeps"], 2, beam_size=4)[0]
+            >>> best.score >= other.score
+            True
         """
         translator = self.translator
         settings = translator.config.decoding.replace(**decoding)
         if well_formed is None:
             well_formed = translator.config.treebank.well_formed
-        words = [words_of(index, each) for index, each in enumerate(sentences)]
-        numbers = [index for index, each in enumerate(words) if each]
-        num_done = len(words) - len(numbers)
+        _check_settings(settings, well_formed)
+        check_number("n", n, settings)
+        if settings.sampling:
+            settings = settings.replace(beam_size=n)
+        words = [words_of(*each) for each in enumerate(_as_sequence(sentences))]
+        parts, owners = split_sentences(
+            words, translator.tokenizer, settings, translator.position_limit
+        )
+        parts_left = [owners.count(index) for index in range(len(words))]
+        num_done = parts_left.count(0)
 
-        def count(_: int) -> None:
+        def count(part: int) -> None:
             nonlocal num_done
-            num_done += 1
+            parts_left[owners[part]] -= 1
+            num_done += parts_left[owners[part]] == 0
             if on_done is not None:
                 on_done(num_done)
 
-        n_best = translator.search(
-            self._requests([words[index] for index in numbers], numbers, settings),
-            1,
-            settings,
-            count,
-            self.grammar if well_formed else None,
-        )
-        results: list[ParsedSentence | None] = [None] * len(words)
-        for index, hypotheses in zip(numbers, n_best, strict=True):
-            results[index] = self._result(words[index], hypotheses)
-        return results
-
-    def _requests(
-        self,
-        sentences: Sequence[Sequence[str]],
-        numbers: Sequence[int],
-        settings: DecodingConfig,
-    ) -> list[Request]:
-        texts = [" ".join(words) for words in sentences]
-        encoded = self.translator.tokenizer.encode_source(texts)
-        most = self.translator.position_limit
-        too_long = {
-            number: f"has {len(ids)} tokens, and the model has {most} positions."
-            for number, ids in zip(numbers, encoded, strict=True)
-            if most is not None and len(ids) > most
-        }
-        if too_long:
-            raise SentenceError(too_long)
+        encoded = translator.tokenizer.encode_source([" ".join(each) for each in parts])
+        requests = [
+            Request(ids, len(ids) + settings.max_extra_length, num_leaves=len(part))
+            for ids, part in zip(encoded, parts, strict=True)
+        ]
+        grammar = self.grammar if well_formed else None
+        hypotheses = translator.search(requests, n, settings, count, grammar)
+        found: list[list[list[ParsedSentence]]] = [[] for _ in words]
+        for owner, part, several in zip(owners, parts, hypotheses, strict=True):
+            found[owner].append(self._results(part, several))
         return [
-            Request(ids, len(ids) + settings.max_extra_length, num_leaves=len(sentence))
-            for ids, sentence in zip(encoded, sentences, strict=True)
+            [_join(each) for each in zip(*of_parts, strict=False)] for of_parts in found
         ]
 
-    def _result(
+    def _results(
         self, words: Sequence[str], hypotheses: Sequence[Hypothesis]
-    ) -> ParsedSentence:
-        tokenizer = self.translator.tokenizer
-        best = hypotheses[0] if hypotheses else Hypothesis([], float("-inf"), False)
-        text = tokenizer.decode_target([best.tokens])[0]
-        found = mended_tree(text.split(), words)
-        was_mended = found.was_mended or not best.is_finished
-        return ParsedSentence(tag_punctuation(found.tree), best.score, was_mended)
+    ) -> list[ParsedSentence]:
+        several = list(hypotheses) or [Hypothesis([], float("-inf"), False)]
+        texts = self.translator.tokenizer.decode_target([one.tokens for one in several])
+        leaf_symbol = self.translator.config.treebank.leaf_symbol
+        results = []
+        for text, one in zip(texts, several, strict=True):
+            found = mended_tree(text.split(), words)
+            tree = tag_punctuation(found.tree, leaf_symbol)
+            was_mended = found.was_mended or not one.is_finished
+            results.append(ParsedSentence(tree, one.score, was_mended))
+        return results
+
+
+def _join(parts: Sequence[ParsedSentence]) -> ParsedSentence:
+    """Returns the parse of a sentence, made from those of its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    children = tuple(child for part in parts for child in part.tree.children)
+    return ParsedSentence(
+        Tree(parts[0].tree.label, children),
+        sum(part.score for part in parts),
+        any(part.was_mended for part in parts),
+    )
+
+
+def _check_settings(settings: DecodingConfig, well_formed: bool) -> None:
+    """Checks that nothing but the grammar says which tokens may come next.
+
+    Raises:
+        InputError: a setting does; no token might be left.
+    """
+    if not well_formed:
+        return
+    for name in ("min_length", "no_repeat_ngram_size"):
+        if value := getattr(settings, name):
+            raise InputError(
+                f"decoding.{name}={value} forbids tokens that a tree may need: leave "
+                "it out, or search among all outputs with well_formed=False."
+            )
+
+
+def _as_sequence(sentences: Iterable[str | Sequence[str]]) -> list[str | Sequence[str]]:
+    """Returns the sentences in a list.
+
+    Raises:
+        InputError: they are one text or tree, or none.
+    """
+    if isinstance(sentences, str | bytes | Tree) or not isinstance(sentences, Iterable):
+        raise InputError(
+            f"sentences={sentences!r:.40} ({type(sentences).__name__}) must be a list "
+            "of sentences."
+        )
+    return list(sentences)
 
 
 def words_of(index: int, sentence: str | Sequence[str]) -> list[str]:

@@ -4,7 +4,8 @@ import functools
 import re
 from dataclasses import dataclass
 
-from transformer_jax.parsing.trees import TOP_LABELS, Tree
+from transformer_jax.errors import InputError
+from transformer_jax.parsing.trees import TOP_LABELS, Tree, is_fit
 
 TRACE = "-NONE-"
 """The tag of what is not written in the sentence."""
@@ -19,6 +20,9 @@ class TreeCleaning:
 
     Words stay as the treebank has them, with -LRB- for a bracket, and so do unary
     chains.
+
+    Raises:
+        InputError: a value of the wrong type, or a top label that is none.
 
     Example:
         >>> tj.TreeCleaning(top_label=None).remove_traces
@@ -36,6 +40,18 @@ class TreeCleaning:
     top_label: str | None = "TOP"
     """Label of the top of every tree, in place of none, TOP, ROOT or S1, which EVALB
     would count unless its settings delete them. None = the tops stay as they are."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a value of the wrong type, or a label that is none."""
+        for name in ("remove_traces", "remove_functions", "merge_repeated"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name}={getattr(self, name)!r:.40} must be a bool.")
+        top = self.top_label
+        if top is not None and not (isinstance(top, str) and is_fit(top)):
+            raise InputError(
+                f"top_label={top!r:.40} must be a label without white space or "
+                "brackets, or None."
+            )
 
 
 def clean_tree(tree: Tree, cleaning: TreeCleaning) -> Tree | None:
@@ -65,6 +81,11 @@ def with_top(tree: Tree, label: str) -> Tree:
     """Returns a tree with a top of this label, in place of the one it may have."""
     if tree.is_leaf or tree.label not in TOP_LABELS:
         return Tree(label, (tree,))
+    while len(tree.children) == 1:  # A top in a top, as of two tools in turn.
+        (inside,) = tree.children
+        if inside.is_leaf or inside.label not in TOP_LABELS:
+            break
+        tree = inside
     return tree if tree.label == label else Tree(label, tree.children)
 
 

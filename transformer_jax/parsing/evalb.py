@@ -5,7 +5,7 @@ Journal are scored with. The counts, the report and the messages are those of th
 program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.evalb_parameters import EvalbParameters
@@ -43,6 +43,11 @@ def evalb(
         >>> scores.num_matched, scores.num_gold, round(scores.f1, 1)
         (2, 3, 66.7)
     """
+    if not isinstance(parameters, EvalbParameters):
+        raise InputError(
+            f"parameters={parameters!r:.60} must be EvalbParameters, which "
+            "load_evalb_parameters makes of a file."
+        )
     gold, test = _list_parses("gold", gold), _list_parses("test", test)
     if len(gold) != len(test) or not gold:
         raise InputError(
@@ -57,8 +62,9 @@ def evalb(
         if num_errors > most:
             raise InputError(
                 f"sentence {number}: {sentences[-1].problem}, after {most} sentences "
-                "like it: check that gold and test have the same sentences, or raise "
-                f"MAX_ERROR, which is {parameters.max_errors}."
+                "like it: check that gold and test have the same sentences, the same "
+                "tags of punctuation, by which it is left out, or raise MAX_ERROR "
+                f"({parameters.max_errors})."
             )
     short = (one for one in sentences if one.length <= parameters.cutoff_length)
     return EvalbResult(sum_up(sentences), sum_up(short), tuple(sentences), parameters)
@@ -72,6 +78,10 @@ def _list_parses(side: str, parses: Sequence[Parse]) -> list[Parse]:
     """
     if isinstance(parses, Tree | str):
         raise InputError(f"{side}= is one parse; expected a list with one a sentence.")
+    if not isinstance(parses, Iterable):
+        raise InputError(
+            f"{side}={parses!r:.60} must be a list with one parse a sentence."
+        )
     found = list(parses)
     for number, parse in enumerate(found):
         several = parse if isinstance(parse, list | tuple) else [parse]

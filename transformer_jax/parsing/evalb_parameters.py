@@ -17,7 +17,7 @@ class EvalbParameters:
     """What EVALB counts. The defaults are those of COLLINS.prm, used for parsers.
 
     Raises:
-        InputError: several labels or words are given as one text.
+        InputError: a value of the wrong type.
 
     Example:
         >>> tj.EvalbParameters(cutoff_length=70).delete_labels[:2]
@@ -45,12 +45,26 @@ class EvalbParameters:
     """EQ_WORD: words that count as the same."""
 
     def __post_init__(self) -> None:
-        """Raises InputError for text in place of several labels or words."""
+        """Raises InputError for a value of the wrong type; makes lists tuples."""
         for name, value in vars(self).items():
-            if isinstance(value, str):
-                raise InputError(
-                    f"{name}={value!r} must be a sequence, as ({value!r},)."
+            if name == "labeled":
+                is_right, expected = isinstance(value, bool), "True or False"
+            elif name in ("cutoff_length", "max_errors"):
+                is_number = isinstance(value, int) and not isinstance(value, bool)
+                is_right = is_number and value >= 0
+                expected = "a number that is not negative"
+            elif name.startswith("equal_"):
+                is_right = isinstance(value, list | tuple) and all(
+                    isinstance(pair, tuple) and [*map(type, pair)] == [str, str]
+                    for pair in value
                 )
+                expected = 'a tuple of pairs, as (("ADVP", "PRT"),)'
+            else:
+                several = isinstance(value, list | tuple)
+                is_right = several and all(isinstance(label, str) for label in value)
+                expected = 'a tuple of labels, as (".", ",")'
+            if not is_right:
+                raise InputError(f"{name}={value!r:.60} must be {expected}.")
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
 

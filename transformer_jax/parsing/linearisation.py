@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from transformer_jax.errors import InputError
-from transformer_jax.parsing.trees import TOP_LABELS, Tree
+from transformer_jax.parsing.trees import TOP_LABELS, Tree, require_tree
 
 ANY_WORD = "XX"
 """The leaf of "Grammar as a Foreign Language", in place of every tag."""
@@ -23,7 +23,11 @@ def linearise(tree: Tree, leaf_symbol: str | None = None) -> list[str]:
 
     Args:
         leaf_symbol: stands for every word, as `ANY_WORD`; None = the tag of the word.
+
+    Raises:
+        InputError: it is no tree.
     """
+    require_tree("tree", tree)
     tokens = []
     for node, ends in tree.walk():
         if node.is_leaf:

@@ -53,6 +53,9 @@ def mended_tree(
     Raises:
         InputError: there are no words, or another number of tags.
     """
+    for name, given in (("tokens", tokens), ("words", words)):
+        if isinstance(given, str):
+            raise InputError(f"{name}={given!r:.60} is one text; expected a list.")
     mended = mend(tokens, len(words))
     tree = delinearise(mended, words, tags=tags, top_label=top_label)
     return MendedTree(tree, mended != list(tokens))

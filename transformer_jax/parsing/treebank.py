@@ -6,17 +6,18 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning, clean_tree
 from transformer_jax.parsing.trees import Tree, read_brackets
 from transformer_jax.storage.text_streams import open_lines
 
+TreeFiles: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A file or pattern, or several."""
 
-def read_trees(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    cleaning: TreeCleaning | None = None,
-) -> list[Tree]:
+
+def read_trees(files: TreeFiles, cleaning: TreeCleaning | None = None) -> list[Tree]:
     """Returns the trees of one or many files, one a line or over several lines.
 
     Files are read in the order of the patterns, those of one pattern by name, and each
@@ -39,7 +40,9 @@ def read_trees(
         >>> print(tree)
         (TOP (S (NP (DT The) (NN cat)) (VP (VBZ sleeps))))
     """
-    patterns = [files] if isinstance(files, str | os.PathLike) else list(files)
+    patterns = _list_patterns(files)
+    if cleaning is not None and not isinstance(cleaning, TreeCleaning):
+        raise InputError(f"cleaning={cleaning!r:.60} must be a TreeCleaning.")
     # By name: one that is found again stays where it is.
     paths = dict.fromkeys(path for pattern in patterns for path in _find(pattern))
     trees: list[Tree] = []
@@ -54,6 +57,25 @@ def read_trees(
                 )
             trees += found if cleaning is None else _clean(found, cleaning)
     return trees
+
+
+def _list_patterns(files: TreeFiles) -> list[str | os.PathLike[str]]:
+    """Returns the patterns in a list.
+
+    Raises:
+        InputError: there is none, or something else among them.
+    """
+    if isinstance(files, Sequence) and not isinstance(files, str | bytes):
+        patterns = list(files)
+    else:
+        patterns = [files]
+    for pattern in patterns or [""]:
+        if not isinstance(pattern, str | os.PathLike) or not os.fspath(pattern):
+            raise InputError(
+                f"files={files!r:.60} must be a file of trees or a pattern, as "
+                "wsj/02/*.mrg, or several."
+            )
+    return patterns
 
 
 def _find(pattern: str | os.PathLike[str]) -> list[Path]:

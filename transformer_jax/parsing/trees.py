@@ -7,7 +7,7 @@ deep as it likes.
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -56,7 +56,13 @@ class Tree:
     def __post_init__(self) -> None:
         """Raises InputError if the brackets of the tree could not be read."""
         if type(self.children) is not tuple:
-            object.__setattr__(self, "children", tuple(self.children))
+            parts = tuple(self.children) if isinstance(self.children, Iterable) else ()
+            object.__setattr__(self, "children", parts)
+        if type(self.label) is not str or not isinstance(self.word, str | None):
+            raise InputError(
+                f"Tree({self.label!r:.40}, word={self.word!r:.40}): label and word "
+                "must be strings."
+            )
         if self.word is None:
             if {*map(type, self.children)} != {Tree}:
                 raise InputError(
@@ -83,6 +89,10 @@ class Tree:
         Raises:
             InputError: it holds none, several or a damaged one.
         """
+        if not isinstance(text, str):
+            raise InputError(
+                f"text={text!r:.60} ({type(text).__name__}) must be a string."
+            )
         trees = read_brackets(text, "the text of a tree")
         if len(trees) != 1:
             raise InputError(

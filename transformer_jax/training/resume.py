@@ -21,6 +21,8 @@ from transformer_jax.training.metrics_file import set_lines_aside
 from transformer_jax.training.optimizer import make_schedule
 from transformer_jax.training.run_record import RunRecord
 
+# Settings that decide what the parameters mean.
+_FIXED = ("model.", "tokenizer.", "treebank.leaf_symbol")
 # Settings of the model that change how it is computed, not what.
 _FREE = ("model.scan_unroll", "model.remat", "model.attention_kernel")
 # A larger change of the learning rate between two updates is worth a word.
@@ -200,8 +202,8 @@ def check_continues(
     """Checks that a run with these settings may continue the one in a work directory.
 
     Raises:
-        InputError: the settings of model or tokenizer differ, or the last step lies
-            behind the checkpoint.
+        InputError: the settings of model, tokenizer or leaves of trees differ, or the
+            last step lies behind the checkpoint.
     """
     if start.config is None or start.step is None:
         return
@@ -209,7 +211,7 @@ def check_continues(
     fixed = [
         change
         for change in changes
-        if change.startswith(("model.", "tokenizer.")) and not change.startswith(_FREE)
+        if change.startswith(_FIXED) and not change.startswith(_FREE)
     ]
     if fixed:
         raise InputError(

@@ -1,11 +1,12 @@
 """Checks of a translator's arguments."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
+from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -13,22 +14,22 @@ from transformer_jax.model.size import find_misfit
 from transformer_jax.tokenizer.checks import check_vocabulary
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
-if TYPE_CHECKING:
-    from transformer_jax.translation.translator import Translator
-
 
 def check_arguments(
     sentences: Iterable[str],
     n: int,
     prefixes: Iterable[str] | None,
+    config: ExperimentConfig,
     settings: DecodingConfig,
 ) -> tuple[list[str], list[str] | None]:
     """Returns sentences and prefixes as lists, if the arguments fit together.
 
     Raises:
-        InputError: `sentences` is one string or has something else, n is less than 1 or
-            larger than the beam, or there is not one prefix for each sentence.
+        InputError: the model parses, `sentences` is one string or has something else, n
+            is less than 1 or larger than the beam, or there is not one prefix for each
+            sentence.
     """
+    require_translation(config)
     found = as_sentences("sentences", sentences)
     check_number("n", n, settings)
     if prefixes is None:
@@ -74,9 +75,7 @@ def check_model(config: ModelConfig, params: Params, tokenizer: Tokenizer) -> No
         raise InputError(f"params: {misfit}: give the parameters of this model.")
 
 
-def decoding_of(
-    translator: "Translator", decoding: Mapping[str, Any]
-) -> DecodingConfig:
+def decoding_of(translator: Any, decoding: Mapping[str, Any]) -> DecodingConfig:
     """Returns the decoding settings of a model, some of them replaced.
 
     Raises:
@@ -87,7 +86,21 @@ def decoding_of(
             f"translator={translator!r:.40} ({type(translator).__name__}) must be a "
             "Translator: give Translator.from_checkpoint(...)."
         )
-    return translator.config.decoding.replace(**decoding)
+    replaced: DecodingConfig = translator.config.decoding.replace(**decoding)
+    return replaced
+
+
+def require_translation(config: ExperimentConfig) -> None:
+    """Checks that a model was trained to translate.
+
+    Raises:
+        InputError: it was trained to parse.
+    """
+    if config.treebank.is_used:
+        raise InputError(
+            "this model was trained on trees, to parse: use `transformer-jax parse` "
+            "and `evaluate`, or tj.Parser."
+        )
 
 
 def check_pair(source: str, target: str) -> None:

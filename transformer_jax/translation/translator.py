@@ -198,7 +198,7 @@ class Translator:
             True
         """
         settings = self.config.decoding.replace(**decoding)
-        texts, firsts = check_arguments(sentences, n, prefixes, settings)
+        texts, firsts = check_arguments(sentences, n, prefixes, self.config, settings)
         if settings.sampling:
             settings = settings.replace(beam_size=n)
         check_search_fits(settings, self.config.model, self.mesh)
