@@ -6,6 +6,7 @@ import random
 import pytest
 from made_up_trees import chain, random_trees
 
+from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning, clean_tree
 from transformer_jax.parsing.trees import Tree
 
