@@ -21,6 +21,8 @@ _LINES = 1.6
 _LETTER = 0.085
 _BAR = 0.06  # height of the squares of each head beside a word
 
+_FEW_HEADS = 10  # Colours that are told apart well; more heads share a rainbow.
+
 # Weights below this are not drawn: hundreds of lines that nobody sees.
 _LEAST = 0.01
 
@@ -59,6 +61,8 @@ def attention_figure(
     weights, queries, keys = _of_kind(maps, kind)
     layer, chosen = _choice(weights, layer, heads)
     matplotlib = _matplotlib()
+    number = weights.shape[1]
+    colours = matplotlib.colormaps["tab10" if number <= _FEW_HEADS else "hsv"]
     columns = max(len(queries), len(keys))
     letters = max(map(len, [*queries, *keys])) * _LETTER
     size = (columns * _COLUMN + 0.2, _LINES + 2 * letters + 0.2)
@@ -69,7 +73,7 @@ def attention_figure(
     axes.set_xlim(-0.6, columns - 0.4)
     axes.set_ylim(-bars, _LINES + bars)
     for place, head in enumerate(chosen):
-        colour = matplotlib.colormaps["hsv"](head / weights.shape[1], alpha=None)
+        colour = colours(head if number <= _FEW_HEADS else head / number)
         _draw_head(axes, weights[layer, head], colour, place)
     text: dict[str, Any] = {"rotation": 90, "ha": "center", "fontsize": 9}
     for index, piece in enumerate(queries):
