@@ -13,7 +13,7 @@ _ALLOWED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 settings.register_profile(
     "few",
-    max_examples=50,
+    max_examples=20,
     derandomize=True,
     deadline=None,
     database=None,
@@ -32,5 +32,5 @@ configuration.set_hypothesis_home_dir(SHARED / "hypothesis")
 
 
 def examples(number: int) -> int:
-    """Returns the examples of a slow property, which has `number` every day, not 50."""
-    return max(NUMBER * number // 50, 1) if NUMBER else number
+    """Returns the examples of a slow property, which has `number` every day, not 20."""
+    return max(NUMBER * number // 20, 1) if NUMBER else number

@@ -25,7 +25,7 @@ def is_percentage(number):
     return -1e-9 <= number <= 100 + 1e-9
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(10))
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=3))
 def test_bleu_of_any_text(pairs):
     hypotheses, references = map(list, zip(*pairs, strict=True))
@@ -37,7 +37,7 @@ def test_bleu_of_any_text(pairs):
         assert len(str(score).splitlines()) == 1
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(10))
 @given(st.lists(texts, max_size=3))
 def test_any_text_is_a_perfect_translation_of_itself(sentences):
     sentences = [LONG, *sentences]
@@ -46,7 +46,7 @@ def test_any_text_is_a_perfect_translation_of_itself(sentences):
         assert score.hypothesis_length == score.reference_length
 
 
-@settings(max_examples=examples(10))
+@settings(max_examples=examples(5))
 @given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=3))
 def test_quality_and_comparison_of_any_text(rows):
     hypotheses, baseline, references = map(list, zip(*rows, strict=True))

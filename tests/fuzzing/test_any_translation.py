@@ -53,7 +53,7 @@ def translator(random_params):
 
 
 @pytest.mark.parametrize("way", ["beam", "sampling"])
-@settings(max_examples=examples(10))
+@settings(max_examples=examples(5))
 @given(st.lists(texts, max_size=5))
 def test_each_sentence_is_translated_as_alone(translator, way, sentences):
     options = {**DECODING[way], **EVERYWHERE}
@@ -66,7 +66,7 @@ def test_each_sentence_is_translated_as_alone(translator, way, sentences):
             assert translation == ""
 
 
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(8))
 @given(st.lists(st.tuples(texts, texts | st.just("")), max_size=4))
 def test_any_prefix_is_what_the_translation_begins_with(translator, pairs):
     sources, prefixes = [s for s, _ in pairs], [p for _, p in pairs]
@@ -81,7 +81,7 @@ def test_any_prefix_is_what_the_translation_begins_with(translator, pairs):
             assert translation.startswith(start)
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(12))
 @given(st.lists(texts, max_size=2), broken_texts, st.booleans())
 def test_what_is_not_unicode_is_refused(translator, before, broken, as_prefix):
     given = [*before, broken]
@@ -93,7 +93,7 @@ def test_what_is_not_unicode_is_refused(translator, before, broken, as_prefix):
 
 
 @pytest.mark.parametrize("format", ["text", "jsonl"])
-@settings(max_examples=examples(10))
+@settings(max_examples=examples(5))
 @given(st.lists(lines, max_size=5), st.sampled_from(["\n", "\r\n"]), st.data())
 def test_each_line_of_a_file_gives_one(translator, tmp_path, format, given, end, data):
     source, output = tmp_path / "in", tmp_path / "out"
@@ -124,7 +124,7 @@ def test_each_line_of_a_file_gives_one(translator, tmp_path, format, given, end,
             assert len(line.split("\t")) == 3
 
 
-@settings(max_examples=examples(15))
+@settings(max_examples=examples(6))
 @given(odd_bytes, st.sampled_from(["text", "jsonl"]))
 def test_a_file_of_any_bytes_is_done_or_refused(translator, tmp_path, given, format):
     source, output = tmp_path / "in", tmp_path / "out"
