@@ -43,7 +43,7 @@ test: installed-test
 	$(PYTEST)
 
 slow: installed-test
-	$(PYTEST) -m slow
+	$(PYTEST) --no-loadscope-reorder -m slow
 	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(BIN)/python -m pytest -m optimised
 
 # Kills and terminates a run of two processes at random moments: about an hour.

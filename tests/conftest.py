@@ -48,6 +48,11 @@ def random_params():
     return _random_params
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the notebook first: it takes minutes, beside which all others can run."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(autouse=True)
 def _level_of_the_log():
     """A command that is run here sets the level for its own process."""

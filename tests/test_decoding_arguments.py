@@ -23,7 +23,7 @@ FUNCTIONS = {
     tj.DecodingConfig.replace: (),
     tj.translate_file: (None, None),
     tj.Parser.parse: (["da na"],),
-    tj.Parser.parse_with_scores: (["da na"],),
+    tj.Parser.n_best: (["da na"], 1),
 }
 
 
@@ -59,7 +59,7 @@ def test_a_misspelt_setting_is_refused_with_the_near_one(function):
         tj.evaluate: run.workdir,
         tj.DecodingConfig.replace: tj.DecodingConfig(),
         tj.Parser.parse: parser,
-        tj.Parser.parse_with_scores: parser,
+        tj.Parser.n_best: parser,
     }
     call = functools.partial(
         function, first.get(function, run.result.translator), *FUNCTIONS[function]

@@ -107,4 +107,4 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(tmp_path, capsys):
     strict = write("strict.prm", "MAX_ERROR 0\n")
     told = complaint(parameters=strict)
     assert "unmatch" in told
-    assert "raise MAX_ERROR, which is 0" in told
+    assert "raise MAX_ERROR (0)" in told

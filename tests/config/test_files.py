@@ -95,7 +95,7 @@ def test_a_file_goes_before_a_configuration_of_its_name(tmp_path, monkeypatch):
     assert load_config("table3/C1").training.seed == 6
 
 
-@pytest.mark.parametrize("name", ["nosuch", "table3/Z9", "no/such", "table3"])
+@pytest.mark.parametrize("name", ["nosuch", "table3/Z9", "table3"])
 def test_a_name_of_no_configuration_lists_them(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"own_pairs, table3/\.\.\., wmt14"):

@@ -89,7 +89,9 @@ def _find(name: str, path: Path | None = None) -> Path:
         is_there = path.exists()
     except OSError as error:  # As a name that is too long.
         raise _cannot_be_read(path, error) from None
-    if is_there or path.suffix:
+    folder = Path(name).parent
+    is_name = not folder.is_absolute() and (_CONFIGS / folder).is_dir()
+    if is_there or path.suffix or not is_name:
         return path
     ours = sorted(_CONFIGS.rglob("*.toml"))
     by_name = {
