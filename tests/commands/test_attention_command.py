@@ -79,6 +79,7 @@ def test_pictures(tmp_path, ending):
             ["--source", "ba", "--output", "a.html", "--checkpoint", "x"],
             "--checkpoint x must be",
         ),
+        (["--source", "ba", "--output", "a.npz", "--kind", "cross"], "are of pictures"),
         (["--source", "ba"], "--output"),
     ],
 )

@@ -81,6 +81,22 @@ def test_a_file_cannot_extend_itself(other, write):
         load_config(path)
 
 
+def test_a_file_cannot_extend_itself_by_another_name(write):
+    path = write("a/mine.toml", 'extends = "../a/mine.toml"\n')
+    with pytest.raises(InputError, match="cannot extend itself"):
+        load_config(path)
+
+
+def test_what_extends_stored_settings_is_checked_as_what_a_user_writes(write):
+    stored = {"version": "0.1.0", "training": {"seed": 7}}
+    write("config.json", json.dumps(stored))
+    path = write("mine.toml", 'extends = "config.json"\n[model]\nd_model = 64\n')
+    assert load_config(path).training.seed == 7
+    path = write("wrong.toml", 'extends = "config.json"\n[model]\nd_modle = 64\n')
+    with pytest.raises(InputError, match="d_modle is not a setting"):
+        load_config(path)
+
+
 def test_a_fault_in_what_is_extended_names_the_file_that_was_asked_for(write):
     write("base.toml", "[model]\nd_modle = 64\n")
     path = write("mine.toml", 'extends = "base.toml"\n')

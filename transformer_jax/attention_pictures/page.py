@@ -69,9 +69,9 @@ def attention_page(maps: AttentionMaps, title: str = "Attention") -> AttentionPa
         "source": maps.source_pieces,
         "target": maps.target_pieces,
         "attention": {
-            "encoder": _encoded(maps.encoder),
-            "decoder": _encoded(maps.decoder),
-            "cross": _encoded(maps.cross),
+            "encoder": _encode(maps.encoder),
+            "decoder": _encode(maps.decoder),
+            "cross": _encode(maps.cross),
         },
     }
     # Inside a script only the end of it could be mistaken.
@@ -85,7 +85,7 @@ def attention_page(maps: AttentionMaps, title: str = "Attention") -> AttentionPa
     return AttentionPage(page)
 
 
-def _encoded(weights: np.ndarray) -> dict[str, Any]:
+def _encode(weights: np.ndarray) -> dict[str, Any]:
     raw = np.ascontiguousarray(weights, "<f4").tobytes()
     return {"shape": weights.shape, "weights": base64.b64encode(raw).decode()}
 

@@ -29,7 +29,7 @@ def attention(
     target: str | None = None,
     format: Format | None = None,
     checkpoint: str = "latest",
-    kind: Literal["encoder", "decoder", "cross"] = "encoder",
+    kind: Literal["encoder", "decoder", "cross"] | None = None,
     layer: int | None = None,
     heads: tuple[int, ...] | None = None,
 ) -> None:
@@ -47,17 +47,18 @@ def attention(
         target: its translation; default, the model's own.
         format: default, what the name of the output ends with, else html.
         checkpoint: latest, best, average or a step.
-        kind: of a picture: attention of the encoder, of the decoder, or from the
-            decoder to the encoder (cross).
+        kind: of a picture: attention of the encoder, which is the default, of the
+            decoder, or from the decoder to the encoder (cross).
         layer: of a picture; default, the last.
         heads: of a picture; default, all.
     """
     show_log(False)
     parse_checkpoint(checkpoint)  # Before JAX is imported.
     format = format or _format_of(output)
-    if format in ("html", "npz") and (layer is not None or heads is not None):
+    if format in ("html", "npz") and (kind, layer, heads) != (None, None, None):
         raise InputError(
-            f"--layer and --heads are of pictures (png, svg, pdf): {format} has all."
+            f"--kind, --layer and --heads are of pictures (png, svg, pdf): {format} "
+            "has all."
         )
     found = find_output(output)
     if not source.strip():
@@ -69,9 +70,7 @@ def attention(
     maps = translator.attention(source, target)
     with flags_in_errors({"layer=": "--layer ", "heads=": "--heads "}):
         if format == "html":
-            from transformer_jax.attention_pictures.page import attention_page
-
-            contents = attention_page(maps).html.encode()
+            contents = _html(maps)
         elif format == "npz":
             contents = _npz(maps)
         else:
@@ -80,7 +79,7 @@ def attention(
                 figure_bytes,
             )
 
-            figure = attention_figure(maps, kind, layer, heads)
+            figure = attention_figure(maps, kind or "encoder", layer, heads)
             contents = figure_bytes(figure, format)
     with open_output(found) as out:
         cast(io.TextIOWrapper, out).buffer.write(contents)
@@ -107,6 +106,12 @@ def _format_of(output: Path) -> Format:
         if each == ending:
             return each
     return "html"
+
+
+def _html(maps: "AttentionMaps") -> bytes:
+    from transformer_jax.attention_pictures.page import attention_page
+
+    return attention_page(maps).html.encode()
 
 
 def _npz(maps: "AttentionMaps") -> bytes:

@@ -32,6 +32,7 @@ _FLAGS = {
     "tokenizer=": "--tokenizer ",
     "trees=": "--trees ",
     "well_formed=False": "--no-well-formed",
+    "well_formed=True": "--well-formed",
 }
 
 

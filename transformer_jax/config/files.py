@@ -14,6 +14,8 @@ from transformer_jax.storage.work_directory import is_remote, work_directory
 # The folder configs/ of the repository, in an installed package too.
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
+VERSION_KEY = "version"
+"""In stored settings: the version of the package that has stored them."""
 _EXTENDS = "extends"
 
 
@@ -31,12 +33,14 @@ def settings_in_file(name: str | os.PathLike[str]) -> tuple[Path, Any]:
     """
     name = path_name("the configuration", name)
     path = work_directory(name) if is_remote(name) else _find(name)
-    return path, _read(path, ())
+    return path, _read(path, {})
 
 
-def _read(path: Path, extending: tuple[Path, ...]) -> Any:
-    if path in extending:
-        chain = " extends ".join(map(str, [*extending, path]))
+def _read(path: Path, extending: dict[str, Path]) -> Any:
+    """Returns the tables of a file that others extend, by their real paths."""
+    real = str(path) if is_remote(path) else os.path.realpath(path)
+    if real in extending:
+        chain = " extends ".join(map(str, [*extending.values(), path]))
         raise InputError(f"{chain}: a configuration cannot extend itself.")
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -60,17 +64,21 @@ def _read(path: Path, extending: tuple[Path, ...]) -> Any:
         found = beside if is_remote(path) else _find(other, beside)
     except InputError as error:
         raise InputError(f"{path} extends {error}") from None
-    return _merged(_read(found, (*extending, path)), mapping)
+    extended = _read(found, {**extending, real: path})
+    if isinstance(extended, dict):
+        # What a run has stored is checked as strictly here as what a user writes.
+        extended.pop(VERSION_KEY, None)
+    return _merge(extended, mapping)
 
 
-def _merged(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns tables of settings with changes; what is no table replaces another."""
     if not isinstance(settings, Mapping):
         return dict(changes)
     return {
         **settings,
         **{
-            name: _merged(settings.get(name), value)
+            name: _merge(settings.get(name), value)
             if isinstance(value, Mapping)
             else value
             for name, value in changes.items()

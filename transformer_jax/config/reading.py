@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from transformer_jax.config.checks import require_config, require_type, shown
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.config.files import settings_in_file
+from transformer_jax.config.files import VERSION_KEY, settings_in_file
 from transformer_jax.errors import InputError
 from transformer_jax.version import VERSION
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
-_VERSION = "version"
 # Sections that decide what the parameters of a model mean.
 _OF_THE_MODEL = ("model", "tokenizer")
 
@@ -49,7 +48,7 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
         1024
     """
     path, mapping = settings_in_file(path)
-    if isinstance(mapping, dict) and _VERSION in mapping:
+    if isinstance(mapping, dict) and VERSION_KEY in mapping:
         return stored_config(mapping, os.fspath(path))
     try:
         return config_from_dict(mapping)
@@ -92,7 +91,7 @@ def config_to_dict(config: ExperimentConfig) -> dict[str, Any]:
 
 def config_to_store(config: ExperimentConfig) -> dict[str, Any]:
     """Returns the settings as JSON values with the version of the package."""
-    return {_VERSION: VERSION, **config_to_dict(config)}
+    return {VERSION_KEY: VERSION, **config_to_dict(config)}
 
 
 def stored_config(mapping: Mapping[str, Any], where: str) -> ExperimentConfig:
@@ -104,8 +103,8 @@ def stored_config(mapping: Mapping[str, Any], where: str) -> ExperimentConfig:
     Raises:
         InputError: this version cannot build what they describe.
     """
-    version = mapping.get(_VERSION, "an earlier one")
-    known = {name: value for name, value in mapping.items() if name != _VERSION}
+    version = mapping.get(VERSION_KEY, "an earlier one")
+    known = {name: value for name, value in mapping.items() if name != VERSION_KEY}
     hints = typing.get_type_hints(ExperimentConfig)
     for section in [name for name in known if name not in hints]:
         logger.warning("%s: left out %s, of version %s", where, section, version)

@@ -133,6 +133,7 @@ def evaluate(
     translator = Translator.from_checkpoint(workdir, checkpoint)
     config = translator.config
     config = config.replace(decoding=config.decoding.replace(**decoding))
+    _check_task(config, pairs, trees, well_formed)
     data = _data_to_score(config, split, pairs, trees)
     if data is None:
         raise InputError(
@@ -169,26 +170,42 @@ def evaluate(
     return EvaluationResult(scores, sources, shown_references, translations)
 
 
+def _check_task(
+    config: ExperimentConfig,
+    pairs: Iterable[tuple[str, str]] | None,
+    trees: TreeFiles | None,
+    well_formed: bool | None,
+) -> None:
+    """Checks that what is given is of the task that the model has learnt.
+
+    Raises:
+        InputError: it is not.
+    """
+    if pairs is not None and trees is not None:
+        raise InputError("pairs= and trees= exclude each other: keep one.")
+    if pairs is not None:
+        require_translation(config)
+    if config.treebank.is_used:
+        return
+    for name, value in (("trees", trees), ("well_formed", well_formed)):
+        if value is not None:
+            raise InputError(
+                f"{name}={value!r:.60} is of use to a parser only: this model "
+                "translates."
+            )
+
+
 def _data_to_score(
     config: ExperimentConfig,
     split: Literal["train", "validation", "test"],
     pairs: Iterable[tuple[str, str]] | None,
     trees: TreeFiles | None,
 ) -> SentencePairs | None:
-    """Returns sentences with references, or trees; None where the run has none.
-
-    Raises:
-        InputError: they cannot be read, or the model has learnt another task.
-    """
+    """Returns sentences with references, or trees; None where the run has none."""
     if pairs is not None:
-        require_translation(config)
         return pairs if isinstance(pairs, SentencePairs) else from_list(pairs)
     if trees is None:
         return load_split(config, split)
-    if not config.treebank.is_used:
-        raise InputError(
-            f"trees={trees!r:.60} are of use to a parser only: this model translates."
-        )
     return tree_pairs(trees, config.treebank, "trees")
 
 

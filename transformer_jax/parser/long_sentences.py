@@ -27,9 +27,9 @@ def split_sentences(
     Raises:
         SentenceError: sentences that may not be split, or have a word that is too long.
     """
-    limit = min(
-        settings.max_source_tokens or _LONGEST_WHOLE, position_limit or _LONGEST_WHOLE
-    )
+    limit = settings.max_source_tokens or _LONGEST_WHOLE
+    if position_limit is not None:
+        limit = min(limit, position_limit)
     counts = map(len, tokenizer.encode_source([" ".join(words) for words in sentences]))
     parts: list[list[str]] = []
     owners: list[int] = []

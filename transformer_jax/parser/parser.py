@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Unpack
@@ -21,7 +22,7 @@ from transformer_jax.parser.long_sentences import split_sentences
 from transformer_jax.parsing.mending import mended_tree
 from transformer_jax.parsing.trees import Tree
 from transformer_jax.translation.arguments import check_number
-from transformer_jax.translation.search_requests import Hypothesis, Request
+from transformer_jax.translation.search_requests import Hypothesis, Request, seed_of
 from transformer_jax.translation.translator import Translator
 
 _SEPARATORS = re.compile(r"[ \t\n\r\f\v]+")
@@ -172,8 +173,8 @@ class Parser:
         parts, owners = split_sentences(
             words, translator.tokenizer, settings, translator.position_limit
         )
-        parts_left = [owners.count(index) for index in range(len(words))]
-        num_done = parts_left.count(0)
+        parts_left = Counter(owners)
+        num_done = len(words) - len(parts_left)
 
         def count(part: int) -> None:
             nonlocal num_done
@@ -184,7 +185,12 @@ class Parser:
 
         encoded = translator.tokenizer.encode_source([" ".join(each) for each in parts])
         requests = [
-            Request(ids, len(ids) + settings.max_extra_length, num_leaves=len(part))
+            Request(
+                ids,
+                len(ids) + settings.max_extra_length,
+                seed_of(ids, settings),
+                num_leaves=len(part),
+            )
             for ids, part in zip(encoded, parts, strict=True)
         ]
         grammar = self.grammar if well_formed else None

@@ -40,8 +40,8 @@ def count_sentence(
         if not _are_equal(*words, parameters.equal_words):
             problem = f"Words unmatch ({words[0]}|{words[1]})"
             return SentenceCounts(gold.length, "error", problem)
-    gold_spans = _counted(gold, parameters)
-    test_spans = _counted(test, parameters)
+    gold_spans = _spans_to_count(gold, parameters)
+    test_spans = _spans_to_count(test, parameters)
     return SentenceCounts(
         gold.length,
         matched=_count_matches(gold_spans, test_spans, parameters),
@@ -147,7 +147,7 @@ def _put_back(flat: _Flat, number: int) -> None:
         later.place += 1
 
 
-def _counted(flat: _Flat, parameters: EvalbParameters) -> list[_Bracket]:
+def _spans_to_count(flat: _Flat, parameters: EvalbParameters) -> list[_Bracket]:
     """Returns the constituents that count, their labels without functions."""
     counted = []
     for bracket in flat.brackets:

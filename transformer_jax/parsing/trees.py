@@ -196,7 +196,7 @@ def read_brackets(text: str, name: str, first_line: int = 1) -> list[Tree]:
         InputError: a tree is damaged; with its line and what is wrong.
     """
 
-    def damaged(token: int, what: str) -> NoReturn:
+    def refuse(token: int, what: str) -> NoReturn:
         place = next(itertools.islice(_TOKEN.finditer(text), token, None)).start()
         line = first_line + text.count("\n", 0, place)
         raise InputError(f"{name}, line {line}: {what}.")
@@ -211,28 +211,28 @@ def read_brackets(text: str, name: str, first_line: int = 1) -> list[Tree]:
             leaf = leaves.get((tag, word))
             if leaf is None:
                 if not tag:
-                    damaged(
+                    refuse(
                         token, f"the word {word!r} has no tag; expected (TAG {word})"
                     )
                 leaf = leaves[tag, word] = Tree(tag, word=word)
             parts.append(leaf)
         elif end:
             if not around:
-                damaged(token, "a ) has no ( before it; remove it, or add the (")
+                refuse(token, "a ) has no ( before it; remove it, or add the (")
             label, outside = around.pop()
             if not parts:
-                damaged(token, f"({label}) holds no word; expected (TAG WORD)")
+                refuse(token, f"({label}) holds no word; expected (TAG WORD)")
             outside.append(Tree(label, tuple(parts)))
             parts = outside
         elif stray:
             if not around:
-                damaged(token, f"{stray!r} stands outside a tree; expected a (")
-            damaged(token, f"the word {stray!r} has no tag; expected (TAG {stray})")
+                refuse(token, f"{stray!r} stands outside a tree; expected a (")
+            refuse(token, f"the word {stray!r} has no tag; expected (TAG {stray})")
         else:
             if not around:
                 first = token
             around.append((label, parts))
             parts = []
     if around:
-        damaged(first, f"the tree that begins here lacks {len(around)} ) at its end")
+        refuse(first, f"the tree that begins here lacks {len(around)} ) at its end")
     return trees

@@ -39,6 +39,15 @@ class Hypothesis:
     is_finished: bool
 
 
+def seed_of(source: Sequence[int], settings: DecodingConfig) -> int:
+    """Returns the seed of a sentence's random numbers.
+
+    Sampling must not depend on where the sentence stands in a file or a batch, so the
+    seed is computed from the configured seed and the sentence alone.
+    """
+    return zlib.crc32(np.asarray([settings.seed, *source], np.int64).tobytes())
+
+
 def make_requests(
     parts: SentenceParts,
     prefixes: Sequence[str] | None,
@@ -65,10 +74,7 @@ def make_requests(
                 f"has a prefix of {len(prefix)} tokens, but its output may have "
                 f"{limit}: raise decoding.max_extra_length."
             )
-        # Sampling must not depend on where the sentence stands in a file or a batch,
-        # so the seed is computed from the configured seed and the sentence alone.
-        content = np.asarray([settings.seed, *source], np.int64).tobytes()
-        seed = zlib.crc32(content)
+        seed = seed_of(source, settings)
         requests.append(Request(source, limit, seed, prefix))
     if problems:
         raise SentenceError(problems)
