@@ -39,6 +39,7 @@ ROOMS = (
     "training",
     "verification",
     "cost",
+    "reproduce",
     "__init__",
     "commands",
     "cli",
@@ -62,7 +63,7 @@ DOORS = {
     "tyro": "cli commands",
     "tensorboardX": "training.tensorboard",
     "tqdm": "progress",
-    "matplotlib": "attention_pictures.figure",
+    "matplotlib": "attention_pictures.figure reproduce.table_3_picture",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

@@ -31,6 +31,7 @@ from transformer_jax.commands.parse import parse
 from transformer_jax.commands.parse_errors import one_line
 from transformer_jax.commands.plan import plan
 from transformer_jax.commands.prepare import prepare
+from transformer_jax.commands.reproduce import reproduce, settings_of
 from transformer_jax.commands.score import score
 from transformer_jax.commands.settings import (
     PAPER_BASE,
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
     "bench": bench,
     "plan": plan,
+    "reproduce": reproduce,
 }
 
 
@@ -176,7 +178,8 @@ def _commands(arguments: Sequence[str]) -> dict[str, Callable[..., None]]:
         hint = f"did you mean {near[0]}?" if near else f"see {PROGRAM} --help."
         raise InputError(f"{arguments[0]} is not a command; {hint}")
     if named and takes_settings(named) and not [*arguments, "-"][1].startswith("-"):
-        settings = load_config(arguments[1])
+        load = settings_of if named is reproduce else load_config
+        settings = load(arguments[1])
     return {
         name: with_defaults(command, settings) if takes_settings(command) else command
         for name, command in COMMANDS.items()

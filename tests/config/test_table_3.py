@@ -5,37 +5,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from wmt17 import DATA
+from paper_tables import paper_table_3
 
 from transformer_jax.config.reading import differences, load_config
 from transformer_jax.model.size import parameter_counts
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "table3"
 ROWS = sorted(path.stem for path in FOLDER.glob("*.toml"))
-PAPER = DATA.parent / "paper.md"
 each_row = pytest.mark.parametrize("row", ROWS)
-COLUMNS = (
-    "N", "d_model", "d_ff", "h", "d_k", "d_v", "P_drop", "eps_ls", "steps", "PPL",
-    "BLEU", "params (M)", "by formula, 37,000 rows (M)",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def paper():
-    """Returns the cells of each row, by the names of the columns; blanks as base."""
-    if not PAPER.exists():
-        pytest.skip("the paper's table is not on this machine")
-    text = PAPER.read_text()
-    table = text[text.index("## Table 3") :]
-    lines = [line for line in table.splitlines() if line.startswith("|")][:22]
-    head, _, *rows = ([c.strip() for c in line.split("|")[1:-1]] for line in lines)
-    assert head == ["row", *COLUMNS]
-    cells = {row: dict(zip(COLUMNS, rest, strict=False)) for row, *rest in rows}
-    base = cells["base"]
-    return {
-        row: {name: cell or base[name] for name, cell in each.items()}
-        for row, each in cells.items()
-    }
+    return paper_table_3()
 
 
 def test_every_row_has_a_configuration(paper):

@@ -1,6 +1,6 @@
 """Significance of a difference between two systems, by paired bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,69 @@ def paired_bootstrap(
         InputError: `resamples` is less than 1 or more than can be held, or `seed`
             is less than 0.
     """
+    _check_resamples(resamples, seed)
+    system, other = (
+        _sentence_counts(metric, side, references) for side in (hypotheses, baseline)
+    )
+    differences = np.array(
+        [
+            _score(metric, system[rows]) - _score(metric, other[rows])
+            for rows in _resample(len(system), resamples, seed)
+        ]
+    )
+    difference = _score(metric, system) - _score(metric, other)
+    sizes = np.abs(differences)
+    # Not `>`, as in sacreBLEU: it would give two equal systems the least p, not 1.
+    reached = np.count_nonzero(sizes - sizes.mean() >= abs(difference))
+    return Comparison(
+        score=_score(metric, system),
+        baseline=_score(metric, other),
+        difference=difference,
+        interval=_middle(differences),
+        p_value=(reached + 1) / (resamples + 1),
+    )
+
+
+def score_interval(
+    metric: "Metric",
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    resamples: int = 1_000,
+    seed: int = 12_345,
+) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of a system's score, by the bootstrap.
+
+    Raises:
+        InputError: as `paired_bootstrap`.
+    """
+    _check_resamples(resamples, seed)
+    counts = _sentence_counts(metric, hypotheses, references)
+    drawn = _resample(len(counts), resamples, seed)
+    return _middle(np.array([_score(metric, counts[rows]) for rows in drawn]))
+
+
+def ratio_interval(
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    *,
+    resamples: int = 1_000,
+    seed: int = 12_345,
+) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of a sum over a sum, in percent.
+
+    Args:
+        numerators: one a sentence.
+        denominators: likewise.
+    """
+    drawn = list(_resample(len(numerators), resamples, seed))
+    ratios = [
+        numerators[rows].sum() / max(denominators[rows].sum(), 1) for rows in drawn
+    ]
+    return _middle(100 * np.array(ratios))
+
+
+def _check_resamples(resamples: int, seed: int) -> None:
     for name, value in ("resamples", resamples), ("seed", seed):
         if not isinstance(value, int):
             raise InputError(f"{name}={value!r} must be an integer.")
@@ -56,29 +119,31 @@ def paired_bootstrap(
         raise InputError(f"resamples={resamples} must be at most {_MOST_RESAMPLES}.")
     if seed < 0:
         raise InputError(f"seed={seed} must be at least 0.")
-    # Counts of each sentence: the counts of a set are their sum. The methods are not
-    # public, but sacreBLEU's own test of significance depends on the same two.
-    system, other = (
-        np.asarray(metric._extract_corpus_statistics(side, references), np.float64)
-        for side in (hypotheses, baseline)
-    )
 
-    def score(counts: np.ndarray) -> float:
-        found: Any = metric._compute_score_from_stats(counts.sum(axis=0).tolist())
-        return float(found.score)
 
+def _resample(size: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields the sentences of each resample."""
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(len(system), size=len(system)) for _ in range(resamples))
-    differences = np.array([score(system[rows]) - score(other[rows]) for rows in drawn])
-    difference = score(system) - score(other)
-    sizes = np.abs(differences)
-    # Not `>`, as in sacreBLEU: it would give two equal systems the least p, not 1.
-    reached = np.count_nonzero(sizes - sizes.mean() >= abs(difference))
-    lower, upper = np.quantile(differences, [0.025, 0.975])
-    return Comparison(
-        score=score(system),
-        baseline=score(other),
-        difference=difference,
-        interval=(float(lower), float(upper)),
-        p_value=(reached + 1) / (resamples + 1),
-    )
+    return (rng.integers(size, size=size) for _ in range(resamples))
+
+
+def _sentence_counts(
+    metric: "Metric", hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> np.ndarray:
+    """Returns the counts of each sentence: those of a set are their sum."""
+    # This method and the next are not public, but sacreBLEU's own test of significance
+    # depends on the same two.
+    statistics = metric._extract_corpus_statistics(hypotheses, references)
+    return np.asarray(statistics, np.float64)
+
+
+def _score(metric: "Metric", counts: np.ndarray) -> float:
+    """Returns the score of the sentences with these counts."""
+    found: Any = metric._compute_score_from_stats(counts.sum(axis=0).tolist())
+    return float(found.score)
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    """Returns the limits of the middle 95 percent."""
+    lower, upper = np.quantile(values, [0.025, 0.975])
+    return float(lower), float(upper)

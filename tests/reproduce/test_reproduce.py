@@ -1,0 +1,201 @@
+"""A target from its data to its verdict, interrupted and continued."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from tiny_runs import reversed_pairs, tiny_config
+
+import transformer_jax as tj
+from transformer_jax.config.reading import config_to_dict
+from transformer_jax.errors import InputError
+from transformer_jax.reproduce import reproduce as stages
+from transformer_jax.reproduce.scaling import target_settings
+from transformer_jax.reproduce.targets import TARGETS
+
+
+def tiny_settings(folder, **changes):
+    """Settings of a tiny run on files."""
+    paths = {}
+    pairs = reversed_pairs(120)
+    parts = {"train": pairs[:100], "validation": pairs[100:112], "test": pairs[112:]}
+    for split, part in parts.items():
+        for side, texts in zip(
+            ("source", "target"), zip(*part, strict=True), strict=True
+        ):
+            path = Path(folder, f"{split}.{side}")
+            path.write_text("".join(f"{text}\n" for text in texts))
+            paths[f"data__{split}_{side}_path"] = str(path)
+    return tiny_config(
+        **paths,
+        training__num_steps=8,
+        training__checkpoint_every_steps=2,
+        training__checkpoint_every_minutes=None,
+        training__keep_last=5,
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduce")
+    config = tiny_settings(folder)
+    workdir = folder / "run"
+    verdict = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    return workdir, config, verdict
+
+
+def test_the_verdict_says_what_was_done(run):
+    workdir, config, verdict = run
+    assert json.loads((workdir / "verdict.json").read_text()) == verdict
+    assert verdict["target"] == "table2-base-en-de"
+    assert (verdict["paper_score"], verdict["paper_training_flops"]) == (27.3, 3.3e18)
+    assert verdict["averaged_steps"] == [2, 4, 6, 8]
+    assert verdict["num_updates"] == 8
+    assert verdict["num_sentences"] == 8
+    assert verdict["difference"] == pytest.approx(verdict["score"] - 27.3)
+    low, high = verdict["difference_interval"]
+    assert low <= verdict["difference"] <= high < 0
+    assert not verdict["is_met"]
+    assert not verdict["is_full_run"]
+    assert any(
+        line.startswith("model.d_model: 512 ->") for line in verdict["differs_by"]
+    )
+    assert any("3,003 -> 8" in line for line in verdict["differs_by"])
+    assert verdict["seed"] == config.training.seed
+
+
+def test_its_numbers_are_those_of_evaluate_and_of_the_metrics(run):
+    workdir, _, verdict = run
+    result = tj.evaluate(workdir, checkpoint="average", progress=False)
+    assert verdict["perplexity_per_subword"] == pytest.approx(
+        result.scores["perplexity"]
+    )
+    named = {score["name"]: score["value"] for score in verdict["scores"]}
+    assert named["sacreBLEU"] == pytest.approx(result.scores["bleu"])
+    assert verdict["score"] == pytest.approx(result.scores["paper_bleu"])
+    assert (workdir / "translations.txt").read_text().splitlines() == [
+        *result.translations
+    ]
+    data = tj.prepare(tj.load_config(workdir / "config.json"), workdir)
+    # 8 updates of 8 rows are a little more than one epoch of the text.
+    lengths = sum(map(len, data.train.target))
+    epochs = tj.read_metrics(workdir)[-1]["epoch"]
+    assert verdict["target_tokens"] == pytest.approx(epochs * lengths, rel=0.1)
+
+
+def test_the_page_has_the_numbers(run):
+    workdir, _, verdict = run
+    page = (workdir / "verdict.md").read_text()
+    assert page.startswith("# table2-base-en-de: not met, and this is not a full run\n")
+    assert f"{verdict['score']:.2f} on 8 other sentences" in page
+    assert "| operations of training | 3.3e+18 |" in page
+    table = [line for line in page.splitlines() if line.startswith("|")]
+    columns = {line.replace(r"\|", "").count("|") for line in table}
+    assert columns == {4}
+
+
+def test_a_finished_run_is_not_made_again(run, caplog, monkeypatch):
+    workdir, config, verdict = run
+
+    def refuse(*_, **__):
+        raise AssertionError("it decodes again")
+
+    monkeypatch.setattr(stages, "evaluate", refuse)
+    caplog.set_level(logging.INFO, "transformer_jax")
+    again = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    assert again == verdict
+    assert "the verdict was there" in caplog.text
+
+
+@pytest.mark.parametrize("stage", ["train", "average_checkpoints", "evaluate"])
+def test_an_interrupted_run_ends_with_the_same_verdict(
+    run, stage, tmp_path, monkeypatch
+):
+    _, _, whole = run
+    config = tiny_settings(tmp_path)
+    workdir = tmp_path / "run"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        if stage == "train":
+
+            def partly(config, folder, **named):
+                training = dataclasses.replace(config.training, num_steps=4)
+                tj.train(config.replace(training=training), folder, **named)
+                raise Stopped
+
+            patched.setattr(stages, "train", partly)
+        else:
+            patched.setattr(stages, stage, stop)
+        with pytest.raises(Stopped):
+            tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    assert not (workdir / "verdict.json").exists()
+    found = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    of_the_clock_and_place = "training_hours", "data", "config_digest"
+    for name in whole.keys() - set(of_the_clock_and_place):
+        if name == "differs_by":
+            continue
+        assert found[name] == whole[name], name
+
+
+def test_a_damaged_verdict_is_made_again(run, tmp_path):
+    workdir, config, verdict = run
+    path = workdir / "verdict.json"
+    whole = path.read_text()
+    for damaged in (whole[:100], "[]", "null"):
+        path.write_text(damaged)
+        found = tj.reproduce(
+            "table2-base-en-de", workdir, config=config, progress=False
+        )
+        assert found["score"] == verdict["score"]
+        assert json.loads(path.read_text()) == found
+
+
+def test_a_row_of_table_3_is_its_last_checkpoint_on_the_validation_set(tmp_path):
+    config = tiny_settings(tmp_path)
+    verdict = tj.reproduce("table3-A1", tmp_path / "a", config=config, progress=False)
+    assert verdict["averaged_steps"] == []
+    assert verdict["num_sentences"] == 12
+    assert verdict["paper_perplexity"] == 5.29
+
+
+def test_the_scale_is_in_every_line(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "transformer_jax.reproduce")
+    config = tiny_settings(tmp_path)
+    whole = target_settings(TARGETS["table3-base"]).training
+    config = config.replace(
+        training=dataclasses.replace(config.training, num_steps=whole.num_steps)
+    )
+    workdir = tmp_path / "a"
+    verdict = tj.reproduce(
+        "table3-base", workdir, config=config, scale=0.00003, progress=False
+    )
+    assert verdict["num_updates"] == 3
+    words = "3e-05 of the updates"
+    assert all(words in record.getMessage() for record in caplog.records)
+    assert len(caplog.records) == 2
+    page = (workdir / "verdict.md").read_text()
+    assert page.count(words) == 2
+
+
+def test_what_python_gives_is_checked(tmp_path):
+    for wrong in ({"scale": "a"}, {"scale": 0.0}, {"config": 3}, {"width_scale": 2.0}):
+        with pytest.raises(InputError):
+            tj.reproduce("table3-base", tmp_path / "a", progress=False, **wrong)
+    with pytest.raises(InputError, match="not a result of the paper"):
+        tj.reproduce("table9", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_settings_of_a_run_are_stored(run):
+    workdir, config, _ = run
+    stored = tj.load_config(workdir / "config.json")
+    assert config_to_dict(stored)["training"]["num_steps"] == 8

@@ -1,0 +1,121 @@
+"""The command `reproduce`."""
+
+from typing import Annotated
+
+import tyro
+
+from transformer_jax.commands.error_flags import flags_in_errors
+from transformer_jax.commands.output import print_json, print_note
+from transformer_jax.commands.settings import PAPER_BASE, Settings
+from transformer_jax.commands.startup import Joined, Processes, show_log
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.errors import InputError
+
+# Arguments of `reproduce` as its errors name them, and as the shell's user does.
+_FLAGS = {
+    "workdir=": "--workdir ",
+    "width_scale=": "--width-scale ",
+    "depth_scale=": "--depth-scale ",
+    "scale=": "--scale ",
+}
+_TABLE_1, _TABLE_3 = "table1", "table3"
+
+Target = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
+
+
+def settings_of(target: str) -> ExperimentConfig:
+    """Returns the settings of a full run of a target, the defaults of the flags.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    if target in (_TABLE_1, _TABLE_3):
+        return PAPER_BASE
+    from transformer_jax.reproduce.scaling import target_settings
+    from transformer_jax.reproduce.targets import find_target
+
+    return target_settings(find_target(target))
+
+
+def reproduce(
+    target: Target = None,
+    /,
+    workdir: str | None = None,
+    scale: float = 1.0,
+    width_scale: float = 1.0,
+    depth_scale: float = 1.0,
+    list: bool = False,
+    summary: tuple[str, ...] = (),
+    progress: bool = True,
+    settings: Settings = PAPER_BASE,
+    processes: Joined = Processes(),  # noqa: B008
+) -> None:
+    """Make a result of the paper again: data, training, decoding, and a verdict.
+
+    The same command continues where it was interrupted. `table1` measures the layers of
+    Table 1; `table3 --summary DIR...` draws the table of all finished rows.
+
+    Args:
+        target: a result, as table2-base-en-de or table3-A1; --list shows all.
+        workdir: directory of the run, for the verdict too; of a table, for its files.
+        scale: part of the updates to make, as 0.01.
+        width_scale: part of d_model, d_ff, d_k and d_v, for small machines.
+        depth_scale: part of the layers.
+        list: show all targets and what they need.
+        summary: work directories of rows of Table 3.
+        progress: show progress on standard error.
+    """
+    show_log(progress)
+    if list:
+        from transformer_jax.reproduce.needs import needs_of_targets, needs_table
+
+        needs = needs_of_targets()
+        print_note(needs_table(needs))
+        print_json(needs)
+        return
+    if target is None:
+        raise InputError("name a target, as table2-base-en-de; --list shows all.")
+    if summary and target != _TABLE_3:
+        raise InputError(f"--summary is of table3, not of {target}: leave it out.")
+    if target == _TABLE_3:
+        _draw_table_3(summary, workdir or ".")
+        return
+    if workdir is None:
+        raise InputError(f"{target} needs --workdir: name the directory of the run.")
+    processes.start()
+    if target == _TABLE_1:
+        from transformer_jax.reproduce.table_1.measure import measure_table_1
+
+        print_json(measure_table_1(workdir, progress=progress))
+        return
+    from transformer_jax.devices.joining import is_primary
+    from transformer_jax.reproduce.reproduce import reproduce
+    from transformer_jax.reproduce.verdict import verdict_markdown
+
+    with flags_in_errors(_FLAGS):
+        verdict = reproduce(
+            target,
+            workdir,
+            config=settings,
+            scale=scale,
+            width_scale=width_scale,
+            depth_scale=depth_scale,
+            alone=processes.alone,
+            progress=progress,
+        )
+    if is_primary():
+        print_note(verdict_markdown(verdict))
+        print_json(verdict)
+
+
+def _draw_table_3(directories: tuple[str, ...], output: str) -> None:
+    if not directories:
+        raise InputError(
+            "table3 is made of finished rows: name their work directories after "
+            "--summary. A row is a target of its own, as table3-A1."
+        )
+    from transformer_jax.reproduce.table_3 import summarise_table_3
+
+    summary = summarise_table_3(directories, output)
+    print_note(summary["markdown"])
+    print_json(summary)

@@ -1,0 +1,190 @@
+"""One number of the paper, from the data to the verdict."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from transformer_jax.checkpoints.averaging import average_checkpoints
+from transformer_jax.checkpoints.choosing import Which, averages, steps_in
+from transformer_jax.checkpoints.contents import averaged_steps
+from transformer_jax.config.checks import require_config, require_type
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.devices.agreement import decided_by_primary, primary_first
+from transformer_jax.devices.joining import is_primary
+from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
+from transformer_jax.file_translation.output_lines import text_line
+from transformer_jax.reproduce.effort import effort, surroundings
+from transformer_jax.reproduce.scaling import (
+    Scale,
+    scale_settings,
+    target_settings,
+)
+from transformer_jax.reproduce.scores import (
+    parsing_scores,
+    perplexities,
+    translation_scores,
+)
+from transformer_jax.reproduce.targets import Target, find_target
+from transformer_jax.reproduce.verdict import make_verdict, verdict_markdown
+from transformer_jax.storage.json_values import finite_or_none
+from transformer_jax.storage.work_directory import (
+    StoredPath,
+    work_directory,
+    write_whole,
+)
+from transformer_jax.tokenizer.tokenizer import load_tokenizer
+from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.train import train
+
+VERDICT = "verdict.json"
+PAGE = "verdict.md"
+TRANSLATIONS = "translations.txt"
+
+logger = logging.getLogger(__name__)
+
+
+def reproduce(
+    target: str,
+    workdir: str | os.PathLike[str],
+    *,
+    config: ExperimentConfig | None = None,
+    scale: float = 1.0,
+    width_scale: float = 1.0,
+    depth_scale: float = 1.0,
+    alone: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Trains, averages, decodes and scores as the paper did; returns the verdict.
+
+    The work directory gets `verdict.json`, `verdict.md` and `translations.txt` beside
+    what `train` writes. The same call continues where it was interrupted: training at
+    its last checkpoint, and what follows where it has not ended. In a run of several
+    processes all must call it.
+
+    Args:
+        target: a result of the paper, as `table2-base-en-de` or `table3-A1`.
+        config: its settings, where they are to differ from those of a full run, see
+            `target_settings`; as for data of one's own.
+        scale: part of the updates, of the warm-up and of the updates between
+            checkpoints; those that `config` changes stay as they are.
+        width_scale: part of d_model, d_ff, d_k and d_v, likewise.
+        depth_scale: part of the layers, likewise.
+        alone: as in `train`.
+        progress: show progress on standard error.
+
+    Raises:
+        InputError: there is no such result, or as `train`.
+
+    Example:
+        >>> tj.reproduce("table3-Z", "runs/Z")
+        Traceback (most recent call last):
+            ...
+        transformer_jax.errors.InputError: table3-Z is not a result of the paper: did \
+you mean table3-E?
+
+    Paper: Tables 2, 3 and 4.
+    """
+    found = find_target(target)
+    for name, value in (
+        ("scale", scale),
+        ("width_scale", width_scale),
+        ("depth_scale", depth_scale),
+    ):
+        require_type(name, value, float)
+    parts = Scale(scale, width_scale, depth_scale)
+    if config is None:
+        config = target_settings(found)
+    require_config(config, ExperimentConfig)
+    config = scale_settings(config, found, parts)
+    folder = work_directory(workdir)
+    title = f"{target} (at {parts})" if str(parts) else target
+    logger.info("%s: training, %d updates", title, config.training.num_steps)
+    train(config, folder, progress=progress, alone=alone)
+    which = _average(found, folder, title)
+    steps = averaged_steps(averages(folder)[-1]) if which == "average" else []
+    known = _known_verdict(folder, config, steps)
+    if known is not None:
+        logger.info("%s: the verdict was there", title)
+        return known
+    logger.info("%s: decoding and scoring %s", title, found.test_set)
+    result = evaluate(folder, split=found.split, checkpoint=which, progress=progress)
+    verdict = _judge(found, config, parts, folder, result)
+    if is_primary():
+        _write(folder, verdict, result)
+    return verdict
+
+
+def _average(target: Target, folder: StoredPath, title: str) -> Which:
+    """Returns which checkpoint is evaluated, once it is there."""
+    if target.num_averaged == 1:
+        return "latest"
+    with primary_first("the average of checkpoints"):
+        # A run of few updates has fewer.
+        steps = steps_in(folder)[-target.num_averaged :]
+        there = averages(folder)
+        if is_primary() and not (there and averaged_steps(there[-1]) == steps):
+            logger.info("%s: averaging %d checkpoints", title, len(steps))
+            average_checkpoints(folder, len(steps))
+    return "average"
+
+
+def _known_verdict(
+    folder: StoredPath, config: ExperimentConfig, steps: list[int]
+) -> dict[str, Any] | None:
+    """Returns the verdict that is there, if it is on this run as it is now."""
+
+    def read() -> str:
+        path = folder / VERDICT
+        return path.read_text() if path.exists() else ""
+
+    text = decided_by_primary("the verdict that is there", read)
+    try:
+        verdict: dict[str, Any] = {**json.loads(text or "{}")}
+    except (ValueError, TypeError):  # It is made again.
+        return None
+    same = {
+        "config_digest": surroundings(config)["config_digest"],
+        "averaged_steps": steps,
+    }
+    return verdict if same.items() <= verdict.items() else None
+
+
+def _judge(
+    target: Target,
+    config: ExperimentConfig,
+    scale: Scale,
+    folder: StoredPath,
+    result: EvaluationResult,
+) -> dict[str, Any]:
+    """Returns the verdict on translations or trees."""
+    measured: dict[str, Any] = {
+        "perplexity_per_subword": result.scores["perplexity"],
+        "perplexity_per_word": None,
+        "averaged_steps": result.scores["averaged_steps"] or [],
+        **effort(config, read_metrics(folder)),
+        **surroundings(config),
+    }
+    if target.is_parsing:
+        scores = parsing_scores(result)
+    else:
+        scores = translation_scores(result, config.data)
+        tokenizer = load_tokenizer(folder)
+        measured |= perplexities(result.scores["nll"], result.references, tokenizer)
+    number = len(result.references)
+    return make_verdict(target, config, scale, scores, number, measured)
+
+
+def _write(
+    folder: StoredPath, verdict: Mapping[str, Any], result: EvaluationResult
+) -> None:
+    """Writes the verdict, as a page too, and what was scored; the verdict last."""
+    lines = map(text_line, result.translations)
+    files = {
+        TRANSLATIONS: "".join(f"{line}\n" for line in lines),
+        PAGE: verdict_markdown(verdict),
+        VERDICT: json.dumps(finite_or_none(verdict), indent=2, ensure_ascii=False),
+    }
+    for name, text in files.items():
+        write_whole(folder / name, text.encode())

@@ -1,0 +1,122 @@
+"""The settings of a target: as in the paper, or a part of its updates and sizes."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.reading import config_to_dict, differences, load_config
+from transformer_jax.errors import InputError
+from transformer_jax.reproduce.targets import Target
+
+# What may differ in a full run: where things are, how they are computed and shown.
+_OF_NO_WEIGHT = (
+    *("data.dataset", "data.data_dir", "data.prefetch_batches"),
+    *(
+        f"data.{split}_{side}_path"
+        for split in ("train", "validation", "test")
+        for side in ("source", "target")
+    ),
+    *("treebank.train_paths", "treebank.validation_paths", "treebank.test_paths"),
+    *("mesh.data", "mesh.fsdp", "mesh.tensor"),
+    *("model.scan_unroll", "model.remat", "model.attention_kernel"),
+    *("model.compute_dtype", "decoding.compute_dtype", "decoding.batch_tokens"),
+    *("training.seed", "training.accumulation_steps", "training.loss_slice_tokens"),
+    *("training.log_every_steps", "training.evaluate_every_steps"),
+    *("training.validation_bleu_sentences", "training.best_metric"),
+    *("training.keep_best", "training.if_save_fails", "training.stall_minutes"),
+    "training.max_rollbacks",
+)
+
+# Section, setting, and the part of `Scale` that it is multiplied by.
+_SCALED = (
+    ("training", "num_steps", "updates"),
+    ("training", "checkpoint_every_steps", "updates"),
+    ("optimizer", "warmup_steps", "updates"),
+    ("model", "d_model", "width"),
+    ("model", "d_ff", "width"),
+    ("model", "d_k", "width"),
+    ("model", "d_v", "width"),
+    ("model", "num_encoder_layers", "depth"),
+    ("model", "num_decoder_layers", "depth"),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of a full run is made."""
+
+    updates: float = 1.0
+    """Part of the updates, of warm-up, and of the updates between checkpoints."""
+    width: float = 1.0
+    """Part of d_model, d_ff, d_k and d_v."""
+    depth: float = 1.0
+    """Part of the layers."""
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            flag = "scale" if name == "updates" else f"{name}_scale"
+            if not 0 < value <= 1:
+                raise InputError(f"{flag}={value} must be more than 0 and at most 1.")
+
+    def __str__(self) -> str:
+        """Returns what it says in a heading, nothing for a full run."""
+        parts = [
+            f"{value:g} of the {name}"
+            for name, value in dataclasses.asdict(self).items()
+            if value != 1
+        ]
+        return " and ".join(parts)
+
+
+def target_settings(target: Target) -> ExperimentConfig:
+    """Returns the settings of a full run.
+
+    Checkpoints are as many updates apart as the authors made in 10 minutes, so that
+    their average is the same on any hardware.
+    """
+    config = load_config(target.config)
+    training = dataclasses.replace(
+        config.training,
+        checkpoint_every_steps=target.checkpoint_steps,
+        checkpoint_every_minutes=None,
+        keep_last=max(target.num_averaged, 2),
+    )
+    return config.replace(training=training)
+
+
+def scale_settings(
+    settings: ExperimentConfig, target: Target, scale: Scale
+) -> ExperimentConfig:
+    """Returns the settings of a part of a run.
+
+    Settings that differ from those of the full run were chosen, and stay.
+
+    Raises:
+        InputError: a scale leaves a size that cannot be.
+    """
+    whole = config_to_dict(target_settings(target))
+    values = config_to_dict(settings)
+    for section, field, by in _SCALED:
+        full = whole[section][field]
+        if full is not None and values[section][field] == full:
+            values[section][field] = max(1, round(full * getattr(scale, by)))
+    return settings.replace(
+        **{
+            section: dataclasses.replace(getattr(settings, section), **values[section])
+            for section in ("model", "optimizer", "training")
+        }
+    )
+
+
+def changes(settings: ExperimentConfig, target: Target) -> list[str]:
+    """Returns what differs from a full run, as `section.field: old -> new`."""
+    found = differences(target_settings(target), settings)
+    return [line for line in found if line.split(":")[0] not in _OF_NO_WEIGHT]
+
+
+def data_of(settings: ExperimentConfig) -> Any:
+    """Returns where the text of a run comes from."""
+    if settings.treebank.is_used:
+        return list(settings.treebank.train_paths)
+    return settings.data.dataset or settings.data.train_source_path

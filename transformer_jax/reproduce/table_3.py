@@ -1,0 +1,170 @@
+"""Table 3 of the paper, made of the verdicts of its rows."""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformer_jax.errors import InputError
+from transformer_jax.reproduce.scaling import Scale
+from transformer_jax.reproduce.table_3_picture import draw_table_3
+from transformer_jax.reproduce.targets import TARGETS
+from transformer_jax.storage.json_values import finite_or_none
+from transformer_jax.storage.work_directory import (
+    create_directory,
+    work_directory,
+    write_whole,
+)
+
+_PREFIX = "table3-"
+
+
+def summarise_table_3(
+    directories: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """Returns the table of all finished rows beside the paper's, and writes it.
+
+    The directory `output` gets `table3.json`, `table3.md` and `table3.svg`. Several
+    runs of a row, as with several seeds, are one row with mean and standard deviation.
+
+    Args:
+        directories: work directories with a verdict on a row of Table 3.
+
+    Raises:
+        InputError: one has no such verdict, or they are of different scales or test
+            sets, which cannot be compared.
+    """
+    verdicts = [_load_verdict(directory) for directory in directories]
+    _check_alike(verdicts, directories)
+    rows = [
+        _row(name.removeprefix(_PREFIX), runs)
+        for name in TARGETS
+        if (runs := [verdict for verdict in verdicts if verdict["target"] == name])
+    ]
+    first = verdicts[0]
+    summary: dict[str, Any] = {
+        "scale": first["scale"],
+        "data": first["data"],
+        "num_sentences": first["num_sentences"],
+        "rows": rows,
+    }
+    summary["markdown"] = _markdown(summary)
+    folder = work_directory(output)
+    create_directory(folder, "output")
+    text = json.dumps(finite_or_none(summary), indent=2, ensure_ascii=False)
+    write_whole(folder / "table3.json", text.encode())
+    write_whole(folder / "table3.md", summary["markdown"].encode())
+    write_whole(folder / "table3.svg", draw_table_3(rows))
+    return summary
+
+
+def _load_verdict(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    path = work_directory(directory) / "verdict.json"
+    try:
+        verdict: dict[str, Any] = {**json.loads(path.read_text())}
+        name = verdict["target"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{directory} has no verdict yet ({' '.join(str(error).split()):.100}): "
+            "run reproduce to its end there."
+        ) from None
+    if name not in TARGETS or not name.startswith(_PREFIX):
+        raise InputError(f"{directory} is of {name}, not of a row of Table 3.")
+    return verdict
+
+
+def _check_alike(
+    verdicts: Sequence[Mapping[str, Any]], directories: Sequence[Any]
+) -> None:
+    """Checks that all rows are of one scale, data and test set."""
+    for verdict, directory in zip(verdicts, directories, strict=True):
+        for name in ("scale", "data", "num_sentences", "num_updates"):
+            if verdict["target"] == f"{_PREFIX}big" and name == "num_updates":
+                continue  # Three times as many.
+            if verdict[name] != _first_small(verdicts)[name]:
+                raise InputError(
+                    f"{directory} has {name} {verdict[name]}, {directories[0]} "
+                    f"{_first_small(verdicts)[name]}: rows can be compared only if "
+                    "they are alike."
+                )
+
+
+def _first_small(verdicts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    small = (one for one in verdicts if one["target"] != f"{_PREFIX}big")
+    return next(small, verdicts[0])
+
+
+def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns a row: numbers of the paper, and the means of ours."""
+    target = TARGETS[_PREFIX + name]
+    return {
+        "row": name,
+        "num_runs": len(runs),
+        "num_parameters": runs[0]["num_parameters"],
+        "paper_perplexity": target.paper_perplexity,
+        "paper_score": target.paper_score,
+        "perplexity": _mean(runs, "perplexity_per_subword"),
+        "perplexity_deviation": _deviation(runs, "perplexity_per_subword"),
+        "score": _mean(runs, "score"),
+        "score_deviation": _deviation(runs, "score"),
+        "training_hours": sum(run["training_hours"] for run in runs),
+        "scores_by_seed": {str(run["seed"]): run["score"] for run in runs},
+    }
+
+
+def _mean(runs: Sequence[Mapping[str, Any]], name: str) -> float:
+    return statistics.fmean(_number(run[name]) for run in runs)
+
+
+def _deviation(runs: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """Returns the standard deviation; None of a single run."""
+    if len(runs) < 2:
+        return None
+    return statistics.stdev(_number(run[name]) for run in runs)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _markdown(summary: Mapping[str, Any]) -> str:
+    words = str(Scale(**summary["scale"]))
+    rows = summary["rows"]
+    base = next((row for row in rows if row["row"] == "base"), None)
+    lines = [
+        "# Table 3" + (f", at {words}" if words else ""),
+        "",
+        f"Data: {summary['data']}; {summary['num_sentences']:,} sentences of "
+        "validation. ± is the standard deviation over seeds; in brackets, the "
+        "difference to base.",
+        "",
+        "| row | runs | parameters (M) | PPL, paper | PPL, ours | BLEU, paper | "
+        "BLEU, ours |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [
+            row["row"],
+            str(row["num_runs"]),
+            f"{row['num_parameters'] / 1e6:.2f}",
+            _cell(row, base, "paper_perplexity", ".2f"),
+            _cell(row, base, "perplexity", ".2f"),
+            _cell(row, base, "paper_score", ".1f"),
+            _cell(row, base, "score", ".2f"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(
+    row: Mapping[str, Any], base: Mapping[str, Any] | None, name: str, digits: str
+) -> str:
+    deviation = row.get(f"{name}_deviation")
+    text = f"{row[name]:{digits}}"
+    if deviation is not None:
+        text += f" ± {deviation:{digits}}"
+    if base is not None and row is not base:
+        text += f" ({row[name] - base[name]:+{digits}})"
+    return text
