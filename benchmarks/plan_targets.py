@@ -1,6 +1,6 @@
 """Seconds of an update of each target of `reproduce`, by the roofline of `plan`.
 
-Writes transformer_jax/reproduce/update_seconds.json, which `reproduce --list` reads. Of
+Writes update_seconds.json, which `reproduce --list` reads, into the package. Of
 v5e-16 it is the roofline of the compiled update. Of 8 H100 it is the same program's
 products and bytes on their data sheet, without a network. Needs the extra `tpu`:
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.cost.plan import Plan, plan
 from transformer_jax.devices.chips import _GPUS
-from transformer_jax.reproduce.scaling import target_settings
-from transformer_jax.reproduce.targets import TARGETS
+from transformer_jax.reproduction.scaling import target_settings
+from transformer_jax.reproduction.targets import TARGETS
 
-FILE = Path(__file__).parents[1] / "transformer_jax/reproduce/update_seconds.json"
+FILE = Path(__file__).parents[1] / "transformer_jax/reproduction/update_seconds.json"
 H100 = _GPUS["H100"]
 
 

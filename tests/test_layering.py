@@ -39,7 +39,7 @@ ROOMS = (
     "training",
     "verification",
     "cost",
-    "reproduce",
+    "reproduction",
     "__init__",
     "commands",
     "cli",
@@ -63,7 +63,7 @@ DOORS = {
     "tyro": "cli commands",
     "tensorboardX": "training.tensorboard",
     "tqdm": "progress",
-    "matplotlib": "attention_pictures.figure reproduce.table_3_picture",
+    "matplotlib": "attention_pictures.figure reproduction.table_3_picture",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

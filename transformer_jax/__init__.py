@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     )
     from transformer_jax.parsing.treebank import read_trees as read_trees
     from transformer_jax.parsing.trees import Tree as Tree
-    from transformer_jax.reproduce.reproduce import reproduce as reproduce
+    from transformer_jax.reproduction.reproduce import reproduce as reproduce
     from transformer_jax.scoring.alignment import align as align
     from transformer_jax.scoring.scores import PairScore as PairScore
     from transformer_jax.scoring.scores import score as score
@@ -153,7 +153,7 @@ _HOMES = {
     "parsing.evalb_parameters": ["EvalbParameters"],
     "parsing.treebank": ["read_trees"],
     "parsing.trees": ["Tree"],
-    "reproduce.reproduce": ["reproduce"],
+    "reproduction.reproduce": ["reproduce"],
     "scoring.alignment": ["align"],
     "scoring.scores": ["PairScore", "score", "score_tokens"],
     "text_metrics.bleu": ["corpus_bleu", "paper_bleu", "tokenized_bleu"],

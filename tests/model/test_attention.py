@@ -21,9 +21,9 @@ def softmax(scores):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def equation_1(query, key, value, mask):
+def equation_1(query, key, value, mask, scale=None):
     """One head, its illegal scores minus infinity."""
-    scores = query @ key.T / np.sqrt(query.shape[-1])
+    scores = query @ key.T * (scale or 1 / np.sqrt(query.shape[-1]))
     return softmax(np.where(mask, scores, -np.inf)) @ value
 
 
@@ -88,10 +88,13 @@ def test_softmax_of_bfloat16_inputs_is_taken_in_float32(inputs):
 
 
 @pytest.mark.parametrize(
-    ("num_heads", "d_k", "d_v"), [(4, None, None), (3, 5, 2), (1, 2, 24)]
+    ("num_heads", "d_k", "d_v", "scale"),
+    [(4, None, None, None), (3, 5, 2, None), (1, 2, 24, None), (3, 5, 2, 0.6)],
 )
-def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v):
-    config = ModelConfig.tiny(d_model=12, num_heads=num_heads, d_k=d_k, d_v=d_v)
+def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v, scale):
+    config = ModelConfig.tiny(
+        d_model=12, num_heads=num_heads, d_k=d_k, d_v=d_v, attention_scale=scale
+    )
     d_k, d_v = d_k or 12 // num_heads, d_v or 12 // num_heads
     rng = np.random.default_rng(1)
     x = rng.standard_normal((BATCH, QUERY, 12))
@@ -113,6 +116,7 @@ def test_multi_head_attention_is_section_3_2_2(num_heads, d_k, d_v):
                 memory[b] @ w_key[:, h],
                 memory[b] @ w_value[:, h],
                 mask[b],
+                scale,
             )
             for h in range(num_heads)
         ]

@@ -31,8 +31,9 @@ VARIANTS = {
         "norm": "pre", "attention_window": 2, "positions": "learned", "max_length": 9,
         "share_embeddings": "target", "target_vocab_size": 11,
     },
-    "nothing shared, d_k and d_v": {
-        "share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3
+    "nothing shared, d_k and d_v, a scale": {
+        "share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3,
+        "attention_scale": 0.8,
     },
     "bfloat16": {"compute_dtype": "bfloat16"},
     "bfloat16 products": {},

@@ -31,8 +31,8 @@ def settings_of(target: str) -> ExperimentConfig:
     """
     if target in (_TABLE_1, _TABLE_3):
         return PAPER_BASE
-    from transformer_jax.reproduce.scaling import target_settings
-    from transformer_jax.reproduce.targets import find_target
+    from transformer_jax.reproduction.scaling import target_settings
+    from transformer_jax.reproduction.targets import find_target
 
     return target_settings(find_target(target))
 
@@ -67,7 +67,7 @@ def reproduce(
     """
     show_log(progress)
     if list:
-        from transformer_jax.reproduce.needs import needs_of_targets, needs_table
+        from transformer_jax.reproduction.needs import needs_of_targets, needs_table
 
         needs = needs_of_targets()
         print_note(needs_table(needs))
@@ -84,13 +84,13 @@ def reproduce(
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
     processes.start()
     if target == _TABLE_1:
-        from transformer_jax.reproduce.table_1.measure import measure_table_1
+        from transformer_jax.reproduction.table_1.measure import measure_table_1
 
         print_json(measure_table_1(workdir, progress=progress))
         return
     from transformer_jax.devices.joining import is_primary
-    from transformer_jax.reproduce.reproduce import reproduce
-    from transformer_jax.reproduce.verdict import verdict_markdown
+    from transformer_jax.reproduction.reproduce import reproduce
+    from transformer_jax.reproduction.verdict import verdict_markdown
 
     with flags_in_errors(_FLAGS):
         verdict = reproduce(
@@ -114,7 +114,7 @@ def _draw_table_3(directories: tuple[str, ...], output: str) -> None:
             "table3 is made of finished rows: name their work directories after "
             "--summary. A row is a target of its own, as table3-A1."
         )
-    from transformer_jax.reproduce.table_3 import summarise_table_3
+    from transformer_jax.reproduction.table_3 import summarise_table_3
 
     summary = summarise_table_3(directories, output)
     print_note(summary["markdown"])

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from transformer_jax.config.checks import (
     require_at_least,
+    require_float32,
+    require_positive,
     require_rates,
     require_sizes,
     require_types,
@@ -52,6 +54,9 @@ class ModelConfig:
     activation_dropout_rate: float = 0.0
     attention_window: int | None = None
     """Self-attention sees this many positions to each side; None = all of them."""
+    attention_scale: float | None = None
+    """What the scores of attention are multiplied by. None = 1 / sqrt(d_k), the paper;
+    1 = the dot-product attention that section 3.2.1 compares it with."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Dtype of matrix products. Softmax, LayerNorm statistics and loss are float32."""
     scan_unroll: int | None = None
@@ -84,6 +89,8 @@ class ModelConfig:
             "model", self,
             "dropout_rate", "attention_dropout_rate", "activation_dropout_rate",
         )  # fmt: skip
+        require_positive("model", self, "attention_scale")
+        require_float32("model", self, "attention_scale")
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise InputError(
                 f"model.d_model={self.d_model} must be even for sinusoidal positions."

@@ -142,7 +142,7 @@ class MultiHeadAttention(nn.Module):
         config = self.config
         query, key, value = (
             checkpoint_name(part, KEPT)
-            for part in (self.query(x), self.key(memory), self.value(memory))
+            for part in (self._query(x), self.key(memory), self.value(memory))
         )
         if self.is_mutable_collection("intermediates"):
             mask = pattern.mask()
@@ -200,7 +200,7 @@ class MultiHeadAttention(nn.Module):
             self._split_heads(self.query_key_value(x)), [size, 2 * size], axis=-1
         )
         present = past.write(_key_value(key, value), place)
-        return self._attend(query, present, mask)[0], present
+        return self._attend(self._rescale(query), present, mask)[0], present
 
     def attend(
         self,
@@ -214,7 +214,15 @@ class MultiHeadAttention(nn.Module):
 
         Returns the attention weights too.
         """
-        return self._attend(self._split_heads(self.query(x)), memory, mask)
+        return self._attend(self._split_heads(self._query(x)), memory, mask)
+
+    def _query(self, x: Array) -> Array:
+        return self._rescale(self.query(x))
+
+    def _rescale(self, query: Array) -> Array:
+        """Returns queries that make `attention_scale` of 1/sqrt(d_k), if it is set."""
+        scale = self.config.attention_scale
+        return query if scale is None else query * (scale * self.config.key_size**0.5)
 
     def _attend(
         self, query: Array, memory: KeyValue, mask: Array

@@ -7,7 +7,7 @@ from typing import Any
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_dict, differences, load_config
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce.targets import Target
+from transformer_jax.reproduction.targets import Target
 
 # What may differ in a full run: where things are, how they are computed and shown.
 _OF_NO_WEIGHT = (

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from transformer_jax.model.size import parameter_counts
-from transformer_jax.reproduce.scaling import target_settings
-from transformer_jax.reproduce.targets import TARGETS, Target
+from transformer_jax.reproduction.scaling import target_settings
+from transformer_jax.reproduction.targets import TARGETS, Target
 
 # Seconds of an update by machine, written by benchmarks/plan_targets.py.
 _SECONDS = Path(__file__).with_name("update_seconds.json")

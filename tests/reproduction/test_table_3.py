@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce.table_3 import summarise_table_3
+from transformer_jax.reproduction.table_3 import summarise_table_3
 
 
 def write_verdict(folder, row, score, *, seed=0, **changes):

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce.scaling import Scale
-from transformer_jax.reproduce.table_3_picture import draw_table_3
-from transformer_jax.reproduce.targets import TARGETS
+from transformer_jax.reproduction.scaling import Scale
+from transformer_jax.reproduction.table_3_picture import draw_table_3
+from transformer_jax.reproduction.targets import TARGETS
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
     create_directory,

@@ -15,19 +15,19 @@ from transformer_jax.devices.agreement import decided_by_primary, primary_first
 from transformer_jax.devices.joining import is_primary
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
 from transformer_jax.file_translation.output_lines import text_line
-from transformer_jax.reproduce.effort import effort, surroundings
-from transformer_jax.reproduce.scaling import (
+from transformer_jax.reproduction.effort import effort, surroundings
+from transformer_jax.reproduction.scaling import (
     Scale,
     scale_settings,
     target_settings,
 )
-from transformer_jax.reproduce.scores import (
+from transformer_jax.reproduction.scores import (
     parsing_scores,
     perplexities,
     translation_scores,
 )
-from transformer_jax.reproduce.targets import Target, find_target
-from transformer_jax.reproduce.verdict import make_verdict, verdict_markdown
+from transformer_jax.reproduction.targets import Target, find_target
+from transformer_jax.reproduction.verdict import make_verdict, verdict_markdown
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
     StoredPath,

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce.scaling import (
+from transformer_jax.reproduction.scaling import (
     Scale,
     changes,
     scale_settings,
     target_settings,
 )
-from transformer_jax.reproduce.targets import TARGETS
+from transformer_jax.reproduction.targets import TARGETS
 
 BASE = TARGETS["table3-base"]
 

@@ -14,7 +14,7 @@ class Target:
     """One result of the paper, and how its run differs from the defaults.
 
     Example:
-        >>> from transformer_jax.reproduce.targets import find_target
+        >>> from transformer_jax.reproduction.targets import find_target
         >>> find_target("table2-big-en-de").paper_score
         28.4
     """

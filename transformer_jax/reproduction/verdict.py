@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.reproduce.scaling import Scale, changes, data_of
-from transformer_jax.reproduce.scores import Score
-from transformer_jax.reproduce.targets import Target
+from transformer_jax.reproduction.scaling import Scale, changes, data_of
+from transformer_jax.reproduction.scores import Score
+from transformer_jax.reproduction.targets import Target
 
 
 def make_verdict(

@@ -6,8 +6,8 @@ import pytest
 from paper_tables import paper_table_3, read_paper
 
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce.scaling import target_settings
-from transformer_jax.reproduce.targets import TARGETS, find_target
+from transformer_jax.reproduction.scaling import target_settings
+from transformer_jax.reproduction.targets import TARGETS, find_target
 
 
 def test_rows_of_table_3_are_those_of_the_paper():

@@ -11,9 +11,9 @@ from tiny_runs import reversed_pairs, tiny_config
 import transformer_jax as tj
 from transformer_jax.config.reading import config_to_dict
 from transformer_jax.errors import InputError
-from transformer_jax.reproduce import reproduce as stages
-from transformer_jax.reproduce.scaling import target_settings
-from transformer_jax.reproduce.targets import TARGETS
+from transformer_jax.reproduction import reproduce as stages
+from transformer_jax.reproduction.scaling import target_settings
+from transformer_jax.reproduction.targets import TARGETS
 
 
 def tiny_settings(folder, **changes):
@@ -22,11 +22,9 @@ def tiny_settings(folder, **changes):
     pairs = reversed_pairs(120)
     parts = {"train": pairs[:100], "validation": pairs[100:112], "test": pairs[112:]}
     for split, part in parts.items():
-        for side, texts in zip(
-            ("source", "target"), zip(*part, strict=True), strict=True
-        ):
+        for number, side in enumerate(("source", "target")):
             path = Path(folder, f"{split}.{side}")
-            path.write_text("".join(f"{text}\n" for text in texts))
+            path.write_text("".join(f"{pair[number]}\n" for pair in part))
             paths[f"data__{split}_{side}_path"] = str(path)
     return tiny_config(
         **paths,
@@ -38,12 +36,20 @@ def tiny_settings(folder, **changes):
     )
 
 
+class StoppedError(Exception):
+    """What interrupts a stage."""
+
+
+def make(workdir, config, target="table2-base-en-de", **scale):
+    return tj.reproduce(target, workdir, config=config, progress=False, **scale)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     config = tiny_settings(folder)
     workdir = folder / "run"
-    verdict = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    verdict = make(workdir, config)
     return workdir, config, verdict
 
 
@@ -105,7 +111,7 @@ def test_a_finished_run_is_not_made_again(run, caplog, monkeypatch):
 
     monkeypatch.setattr(stages, "evaluate", refuse)
     caplog.set_level(logging.INFO, "transformer_jax")
-    again = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    again = make(workdir, config)
     assert again == verdict
     assert "the verdict was there" in caplog.text
 
@@ -118,11 +124,8 @@ def test_an_interrupted_run_ends_with_the_same_verdict(
     config = tiny_settings(tmp_path)
     workdir = tmp_path / "run"
 
-    class Stopped(Exception):
-        pass
-
     def stop(*_, **__):
-        raise Stopped
+        raise StoppedError
 
     with monkeypatch.context() as patched:
         if stage == "train":
@@ -130,15 +133,15 @@ def test_an_interrupted_run_ends_with_the_same_verdict(
             def partly(config, folder, **named):
                 training = dataclasses.replace(config.training, num_steps=4)
                 tj.train(config.replace(training=training), folder, **named)
-                raise Stopped
+                raise StoppedError
 
             patched.setattr(stages, "train", partly)
         else:
             patched.setattr(stages, stage, stop)
-        with pytest.raises(Stopped):
-            tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+        with pytest.raises(StoppedError):
+            make(workdir, config)
     assert not (workdir / "verdict.json").exists()
-    found = tj.reproduce("table2-base-en-de", workdir, config=config, progress=False)
+    found = make(workdir, config)
     of_the_clock_and_place = "training_hours", "data", "config_digest"
     for name in whole.keys() - set(of_the_clock_and_place):
         if name == "differs_by":
@@ -161,23 +164,21 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
 
 def test_a_row_of_table_3_is_its_last_checkpoint_on_the_validation_set(tmp_path):
     config = tiny_settings(tmp_path)
-    verdict = tj.reproduce("table3-A1", tmp_path / "a", config=config, progress=False)
+    verdict = make(tmp_path / "a", config, "table3-A1")
     assert verdict["averaged_steps"] == []
     assert verdict["num_sentences"] == 12
     assert verdict["paper_perplexity"] == 5.29
 
 
 def test_the_scale_is_in_every_line(tmp_path, caplog):
-    caplog.set_level(logging.INFO, "transformer_jax.reproduce")
+    caplog.set_level(logging.INFO, "transformer_jax.reproduction")
     config = tiny_settings(tmp_path)
     whole = target_settings(TARGETS["table3-base"]).training
     config = config.replace(
         training=dataclasses.replace(config.training, num_steps=whole.num_steps)
     )
     workdir = tmp_path / "a"
-    verdict = tj.reproduce(
-        "table3-base", workdir, config=config, scale=0.00003, progress=False
-    )
+    verdict = make(workdir, config, "table3-base", scale=0.00003)
     assert verdict["num_updates"] == 3
     words = "3e-05 of the updates"
     assert all(words in record.getMessage() for record in caplog.records)
@@ -196,6 +197,6 @@ def test_what_python_gives_is_checked(tmp_path):
 
 
 def test_settings_of_a_run_are_stored(run):
-    workdir, config, _ = run
+    workdir, _, _ = run
     stored = tj.load_config(workdir / "config.json")
     assert config_to_dict(stored)["training"]["num_steps"] == 8

@@ -10,7 +10,7 @@ from wmt17 import UEDIN, needs_wmt17, read_system
 
 from transformer_jax.config.data import DataConfig
 from transformer_jax.evaluation.evaluate import EvaluationResult
-from transformer_jax.reproduce.scores import (
+from transformer_jax.reproduction.scores import (
     parsing_scores,
     perplexities,
     translation_scores,
