@@ -63,7 +63,8 @@ DOORS = {
     "tyro": "cli commands",
     "tensorboardX": "training.tensorboard",
     "tqdm": "progress",
-    "matplotlib": "attention_pictures.figure reproduction.table_3_picture",
+    "matplotlib": "attention_pictures.figure reproduction.table_3_picture "
+    "reproduction.claims.report",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

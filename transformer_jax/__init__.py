@@ -85,7 +85,13 @@ if TYPE_CHECKING:
     )
     from transformer_jax.parsing.treebank import read_trees as read_trees
     from transformer_jax.parsing.trees import Tree as Tree
+    from transformer_jax.reproduction.claims.claims import (
+        measure_claim as measure_claim,
+    )
     from transformer_jax.reproduction.reproduce import reproduce as reproduce
+    from transformer_jax.reproduction.table_3 import (
+        summarise_table_3 as summarise_table_3,
+    )
     from transformer_jax.scoring.alignment import align as align
     from transformer_jax.scoring.scores import PairScore as PairScore
     from transformer_jax.scoring.scores import score as score
@@ -153,7 +159,9 @@ _HOMES = {
     "parsing.evalb_parameters": ["EvalbParameters"],
     "parsing.treebank": ["read_trees"],
     "parsing.trees": ["Tree"],
+    "reproduction.claims.claims": ["measure_claim"],
     "reproduction.reproduce": ["reproduce"],
+    "reproduction.table_3": ["summarise_table_3"],
     "scoring.alignment": ["align"],
     "scoring.scores": ["PairScore", "score", "score_tokens"],
     "text_metrics.bleu": ["corpus_bleu", "paper_bleu", "tokenized_bleu"],

@@ -1,6 +1,6 @@
 """The command `reproduce`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,7 +18,7 @@ _FLAGS = {
     "depth_scale=": "--depth-scale ",
     "scale=": "--scale ",
 }
-_TABLE_1, _TABLE_3 = "table1", "table3"
+_TABLE_1, _TABLE_3, _CLAIM = "table1", "table3", "claim-"
 
 Target = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
 
@@ -31,6 +31,10 @@ def settings_of(target: str) -> ExperimentConfig:
     """
     if target in (_TABLE_1, _TABLE_3):
         return PAPER_BASE
+    if target.startswith(_CLAIM):
+        from transformer_jax.reproduction.claims.claims import claim_settings
+
+        return claim_settings()
     from transformer_jax.reproduction.scaling import target_settings
     from transformer_jax.reproduction.targets import find_target
 
@@ -53,7 +57,8 @@ def reproduce(
     """Make a result of the paper again: data, training, decoding, and a verdict.
 
     The same command continues where it was interrupted. `table1` measures the layers of
-    Table 1; `table3 --summary DIR...` draws the table of all finished rows.
+    Table 1; `table3 --summary DIR...` draws the table of all finished rows; what the
+    text claims: claim-attention-scale, claim-trained-lengths, claim-label-smoothing.
 
     Args:
         target: a result, as table2-base-en-de or table3-A1; --list shows all.
@@ -83,29 +88,50 @@ def reproduce(
     if workdir is None:
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
     processes.start()
-    if target == _TABLE_1:
-        from transformer_jax.reproduction.table_1.measure import measure_table_1
+    with flags_in_errors(_FLAGS):
+        if target == _TABLE_1:
+            _measure_table_1(workdir, progress)
+        elif target.startswith(_CLAIM):
+            _measure_claim(target, workdir, settings, progress)
+        else:
+            _reproduce(
+                target,
+                workdir,
+                config=settings,
+                scale=scale,
+                width_scale=width_scale,
+                depth_scale=depth_scale,
+                alone=processes.alone,
+                progress=progress,
+            )
 
-        print_json(measure_table_1(workdir, progress=progress))
-        return
+
+def _reproduce(target: str, workdir: str, **arguments: Any) -> None:
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.reproduction.reproduce import reproduce
     from transformer_jax.reproduction.verdict import verdict_markdown
 
-    with flags_in_errors(_FLAGS):
-        verdict = reproduce(
-            target,
-            workdir,
-            config=settings,
-            scale=scale,
-            width_scale=width_scale,
-            depth_scale=depth_scale,
-            alone=processes.alone,
-            progress=progress,
-        )
+    verdict = reproduce(target, workdir, **arguments)
     if is_primary():
         print_note(verdict_markdown(verdict))
         print_json(verdict)
+
+
+def _measure_table_1(workdir: str, progress: bool) -> None:
+    from transformer_jax.reproduction.table_1.measure import measure_table_1
+
+    print_json(measure_table_1(workdir, progress=progress))
+
+
+def _measure_claim(
+    target: str, workdir: str, settings: ExperimentConfig, progress: bool
+) -> None:
+    from transformer_jax.reproduction.claims.claims import measure_claim
+    from transformer_jax.reproduction.claims.report import claim_markdown
+
+    found = measure_claim(target, workdir, config=settings, progress=progress)
+    print_note(claim_markdown(found))
+    print_json(found)
 
 
 def _draw_table_3(directories: tuple[str, ...], output: str) -> None:

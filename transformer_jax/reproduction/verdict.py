@@ -49,7 +49,7 @@ def make_verdict(
         "is_full_run": not differing,
         "differs_by": differing,
         "scale": asdict(scale),
-        "scores": [asdict(one) for one in scores],
+        "scores": [{**asdict(one), "interval": [*one.interval]} for one in scores],
         "num_sentences": num_sentences,
         "data": data_of(config),
         "paper_perplexity": target.paper_perplexity,

@@ -1,0 +1,107 @@
+"""The report on a claim: JSON, a page, a picture."""
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.errors import InputError
+from transformer_jax.reproduction.effort import surroundings
+from transformer_jax.reproduction.scaling import data_of
+from transformer_jax.storage.json_values import finite_or_none
+from transformer_jax.storage.work_directory import work_directory, write_whole
+
+
+def write_claim(
+    workdir: str | os.PathLike[str],
+    config: ExperimentConfig,
+    claim: Mapping[str, Any],
+    *,
+    x: str,
+    y: Sequence[str],
+    by: str | None = None,
+) -> dict[str, Any]:
+    """Writes `claim.json`, `claim.md` and `claim.svg`; returns the first.
+
+    Args:
+        claim: what is claimed, where, whether it holds, a sentence and the rows.
+        x: column of the rows on the horizontal axis of the picture.
+        y: columns that have a drawing each.
+        by: column with a line for each of its values.
+    """
+    found = {
+        **claim,
+        "data": data_of(config),
+        "num_updates": config.training.num_steps,
+        **surroundings(config),
+    }
+    folder = work_directory(workdir)
+    text = json.dumps(finite_or_none(found), indent=2, ensure_ascii=False)
+    write_whole(folder / "claim.json", text.encode())
+    write_whole(folder / "claim.md", claim_markdown(found).encode())
+    write_whole(folder / "claim.svg", _draw(claim["rows"], x, y, by))
+    return found
+
+
+def claim_markdown(claim: Mapping[str, Any]) -> str:
+    """Returns a claim as a page of Markdown."""
+    names = list(claim["rows"][0])
+    holds = "holds here" if claim["holds"] else "does not hold here"
+    lines = [
+        f"# Section {claim['section']}: {holds}",
+        "",
+        f"The paper: {claim['claim']} Here: {claim['verdict']}",
+        "",
+        "| " + " | ".join(name.replace("_", " ") for name in names) + " |",
+        "|" + "---|" * len(names),
+        *(
+            "| " + " | ".join(_cell(row[name]) for name in names) + " |"
+            for row in claim["rows"]
+        ),
+        "",
+        f"{claim['num_updates']:,} updates each, on {claim['data']}; "
+        f"{claim['hardware']}, seed {claim['seed']}. One run a row: small differences "
+        "may be chance.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _draw(
+    rows: Sequence[Mapping[str, Any]], x: str, y: Sequence[str], by: str | None
+) -> bytes:
+    """Returns an SVG with a drawing for each column of `y`.
+
+    Raises:
+        InputError: matplotlib is not installed (the extra `notebook`).
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(
+            "the picture of a claim needs matplotlib: pip install "
+            "'transformer-jax[notebook]'."
+        ) from None
+    figure = Figure(figsize=(4.5 * len(y), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(y), squeeze=False)[0]
+    values = list(dict.fromkeys(row[by] for row in rows)) if by else [None]
+    for axis, name in zip(axes, y, strict=True):
+        for value in values:
+            chosen = [row for row in rows if by is None or row[by] == value]
+            label = None if by is None else f"{by.replace('_', ' ')}: {_cell(value)}"
+            places = [row[x] for row in chosen]
+            axis.plot(places, [row[name] for row in chosen], "o-", label=label)
+        axis.set(xlabel=x.replace("_", " "), ylabel=name.replace("_", " "))
+        axis.spines[["top", "right"]].set_visible(False)
+        if by is not None:
+            axis.legend(frameon=False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="svg", metadata={"Date": None})
+    return picture.getvalue()
