@@ -35,7 +35,7 @@ def test_a_head_that_attends_to_the_previous_piece():
     assert job.uniform_rate == pytest.approx((3 / 4 + 5 / 6) / 8)
     assert job.positional_rate is None
     assert jobs["next piece"].rate == jobs["two pieces before"].rate == 0
-    assert jobs["last piece"].rate == 2 / 8  # The first of each; the last has a choice.
+    assert jobs["last piece"].rate == 2 / 10  # The first query of each.
 
 
 def test_a_head_that_attends_to_everything_equally():

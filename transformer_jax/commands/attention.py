@@ -36,7 +36,7 @@ def attention(
     find: bool = False,
     split: Literal["train", "validation", "test"] | None = None,
     max_pairs: int | None = None,
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> None:
     """Show what each head attends to, in one sentence or by a measure over many.
 
@@ -69,12 +69,12 @@ def attention(
     show_log(False)
     which = parse_checkpoint(checkpoint)  # Before JAX is imported.
     picture = {"kind": kind, "layer": layer, "heads": heads}
-    measure = {"split": split, "max_pairs": max_pairs, "progress": progress}
+    measure = {"split": split, "max_pairs": max_pairs}
     if find:
         page = {"output": output, "format": format, **picture}
         _refuse(page, "of no use with --find: leave it out")
         given = {name: value for name, value in measure.items() if value is not None}
-        print_heads(workdir, which, source, target, given)
+        print_heads(workdir, which, source, target, {**given, "progress": progress})
         return
     _refuse(measure, "of use with --find: add that")
     if source is None or output is None:
