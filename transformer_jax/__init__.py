@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from transformer_jax.attention_pictures.figure import (
         attention_figure as attention_figure,
     )
+    from transformer_jax.attention_pictures.find_heads import find_heads as find_heads
+    from transformer_jax.attention_pictures.head_findings import (
+        AttentionHead as AttentionHead,
+    )
+    from transformer_jax.attention_pictures.head_findings import (
+        HeadFindings as HeadFindings,
+    )
+    from transformer_jax.attention_pictures.head_findings import HeadJob as HeadJob
     from transformer_jax.attention_pictures.page import AttentionPage as AttentionPage
     from transformer_jax.attention_pictures.page import attention_page as attention_page
     from transformer_jax.checkpoints.averaging import (
@@ -121,6 +129,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "attention_pictures.figure": ["attention_figure"],
+    "attention_pictures.find_heads": ["find_heads"],
+    "attention_pictures.head_findings": ["AttentionHead", "HeadFindings", "HeadJob"],
     "attention_pictures.page": ["AttentionPage", "attention_page"],
     "checkpoints.averaging": ["average_checkpoints"],
     "checkpoints.saving_parameters": ["save_parameters"],

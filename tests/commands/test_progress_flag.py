@@ -20,6 +20,7 @@ RUNS = {
     "score": [WORKDIR, "--source", "source", "--target", "target", "--output", "out"],
     "evaluate": [WORKDIR, "--source", "source", "--target", "target"],
     "parse": [PARSING_WORKDIR, "--input", "source"],
+    "attention": [WORKDIR, "--find", "--source", "source", "--target", "target"],
     "bench": ["config.json", "--num-steps", "1", "--warmup-steps", "1"],
 }
 each_run = pytest.mark.parametrize(
@@ -29,8 +30,10 @@ each_run = pytest.mark.parametrize(
         for name in RUNS
     ],
 )
-# Lines that are no progress: about the whole, and which checkpoint is used.
-SUMMARIES = {"train": 1, "translate": 2, "score": 1, "evaluate": 1, "parse": 2}
+# Lines that are no progress: about the whole, which checkpoint is used, and a table.
+SUMMARIES = {
+    "train": 1, "translate": 2, "score": 1, "evaluate": 1, "parse": 2, "attention": 22,
+}  # fmt: skip
 
 
 @pytest.fixture

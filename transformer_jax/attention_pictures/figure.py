@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from transformer_jax.attention_pictures.attended_pair import AttentionKind
 from transformer_jax.errors import InputError
 from transformer_jax.translation.attention_maps import AttentionMaps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-AttentionKind: TypeAlias = Literal["encoder", "decoder", "cross"]
 FigureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 # Inches.

@@ -4,14 +4,17 @@ Paper: figures 3 to 5.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.data.batch import Batch
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -91,14 +94,42 @@ def attention_weights(
     _, variables = jax.jit(apply)(
         {"params": params}, jnp.asarray([source]), jnp.asarray([target_inputs])
     )
-    intermediates = variables["intermediates"]
-
-    def weights(stack: str, attention: str) -> np.ndarray:
-        (stacked,) = intermediates[stack][attention]["attention_weights"]
-        return np.asarray(stacked[:, 0])
-
-    return (
-        weights("encoder", "self_attention"),
-        weights("decoder", "self_attention"),
-        weights("decoder", "cross_attention"),
+    encoder, decoder, cross = (
+        np.asarray(weights[:, 0]) for weights in _weights_of(variables)
     )
+    return encoder, decoder, cross
+
+
+def batch_attention_weights(
+    config: ModelConfig, params: Params, batch: Batch
+) -> tuple[Array, Array, Array]:
+    """Returns the weights of encoder, decoder and cross-attention for a batch.
+
+    Each is float32 `[rows, layers, heads, query, key]`; it has no meaning at padding.
+    """
+    _, variables = Transformer(config).apply(
+        {"params": params},
+        batch.source,
+        batch.target_inputs,
+        source_positions=batch.source_positions,
+        source_segments=batch.source_segments,
+        target_positions=batch.target_positions,
+        target_segments=batch.target_segments,
+        deterministic=True,
+        mutable=["intermediates"],
+    )
+    encoder, decoder, cross = (
+        jnp.moveaxis(weights, 1, 0) for weights in _weights_of(variables)
+    )
+    return encoder, decoder, cross
+
+
+def _weights_of(variables: Mapping[str, Any]) -> Iterator[Array]:
+    """Yields what the attentions have sown, `[layers, rows, heads, query, key]`."""
+    for stack, attention in (
+        ("encoder", "self_attention"),
+        ("decoder", "self_attention"),
+        ("decoder", "cross_attention"),
+    ):
+        (weights,) = variables["intermediates"][stack][attention]["attention_weights"]
+        yield weights
