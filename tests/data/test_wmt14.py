@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
-import tensorflow_datasets.translate  # noqa: F401  (registers wmt14_translate)
+import tensorflow_datasets.translate
 from etils import epath
 from made_up_wmt14 import SERVERS, write_archives
 from tensorflow_datasets.core import shuffle
