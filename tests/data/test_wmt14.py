@@ -127,9 +127,12 @@ class _Answers(http.server.BaseHTTPRequestHandler):
     """A proxy that answers for every server: with no file, or with another one."""
 
     contents = b""
+    length = None
 
     def do_GET(self):
         self.send_response(200 if self.contents else 404)
+        if self.length is not None:
+            self.send_header("Content-Length", self.length)
         self.end_headers()
         self.wfile.write(self.contents)
 
@@ -164,31 +167,38 @@ def refusal(data_dir, tmp_path, capsys) -> str:
     return line
 
 
-EUROPARL = "http://www.statmt.org/wmt13/training-parallel-europarl-v7.tgz"
-EUROPARL_BYTES = "657,632,379 bytes"
+EUROPARL = (
+    "http://www.statmt.org/wmt13/training-parallel-europarl-v7.tgz (657,632,379 bytes)"
+)
+PLACE = "tfds/downloads/manual/training-parallel-europarl-v7.tgz"
 
 
 def test_a_server_without_the_file(tmp_path, proxy, capsys):
     line = refusal(tmp_path / "tfds", tmp_path, capsys)
-    place = tmp_path / "tfds/downloads/manual/training-parallel-europarl-v7.tgz"
     assert "HTTP code: 404" in line
-    assert f"put {EUROPARL} as it was recorded, {EUROPARL_BYTES}, by hand at" in line
-    assert str(place) in line
+    assert f"fetch {EUROPARL} in another way and put it at {tmp_path}/{PLACE}," in line
 
 
 def test_a_server_out_of_reach(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(downloader, "MAX_RETRIES", 0)  # It would try for minutes.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     line = refusal(tmp_path / "tfds", tmp_path, capsys)
-    assert EUROPARL in line
-    assert "downloads/manual/training-parallel-europarl-v7.tgz" in line
+    assert f"fetch {EUROPARL} in another way and put it at {tmp_path}/{PLACE}," in line
+
+
+def test_a_server_that_breaks_off(tmp_path, proxy, capsys):
+    """Its error has no address."""
+    proxy.contents, proxy.length = b"a part", "1000"
+    line = refusal(tmp_path / "tfds", tmp_path, capsys)
+    assert "IncompleteRead" in line
+    assert f"put the archive by hand into {tmp_path}/tfds/downloads/manual." in line
 
 
 def test_a_server_with_another_file(tmp_path, proxy, capsys):
     proxy.contents = b"<html>moved</html>"
     line = refusal(tmp_path / "tfds", tmp_path, capsys)
     assert "NonMatchingChecksumError" in line
-    assert f"expected {EUROPARL} as it was recorded, {EUROPARL_BYTES}" in line
+    assert f"expected {EUROPARL} as it was recorded: put that file at" in line
 
 
 def test_a_file_by_hand_that_is_another(tmp_path, proxy, capsys):
@@ -196,8 +206,8 @@ def test_a_file_by_hand_that_is_another(tmp_path, proxy, capsys):
     write_archives(tmp_path / "archives", "de")
     put_by_hand(tmp_path / "archives", tmp_path / "tfds")
     line = refusal(tmp_path / "tfds", tmp_path, capsys)
-    assert "downloads/manual/training-parallel-europarl-v7.tgz" in line
-    assert EUROPARL_BYTES in line
+    assert f"expected {EUROPARL} as it was recorded: put that file at" in line
+    assert f"downloaded to {tmp_path}/{PLACE}," in line
 
 
 def test_the_next_archive_is_asked_for_when_the_first_is_there(
@@ -210,7 +220,7 @@ def test_the_next_archive_is_asked_for_when_the_first_is_there(
     manual = tmp_path / "tfds/downloads/manual"
     (manual / "training-parallel-nc-v9.tgz").unlink()
     line = refusal(tmp_path / "tfds", tmp_path, capsys)
-    assert f"by hand at {manual}/training-parallel-nc-v9.tgz" in line
+    assert f"put it at {manual}/training-parallel-nc-v9.tgz," in line
 
 
 def test_sides_of_different_length(tmp_path, monkeypatch, capsys):

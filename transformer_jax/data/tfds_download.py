@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import IO, Any
-from urllib.parse import urlparse
 
 from transformer_jax.errors import InputError
 from transformer_jax.progress import has_bar
@@ -45,7 +44,7 @@ def prepare_dataset(builder: Any, dataset: str) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"dataset={dataset!r} could not be downloaded and prepared in "
-            f"{builder.data_dir} ({reason:.600}); {_advise(builder, error)}"
+            f"{builder.data_dir} ({reason:.600}); {_advise(builder, error)}."
         ) from error
 
 
@@ -55,18 +54,19 @@ def _manual_directory(builder: Any) -> str:
 
 
 def _advise(builder: Any, error: Exception) -> str:
-    """Returns what to do after an error; of a download, with the place of the file."""
+    """Returns what to do after an error; for an archive, where to put it by hand."""
     from tensorflow_datasets.core.download import download_manager
 
-    found = _find_archive(error)
+    found, folder = _find_archive(error), _manual_directory(builder)
     if found is None:
-        return "use text files if that cannot be mended."
+        if hasattr(error, "request"):  # A download broke off.
+            return f"run it again, or put the archive by hand into {folder}"
+        return "use text files if that cannot be mended"
     url, name, size = found
-    place = os.path.join(_manual_directory(builder), name)
-    expected = f"{url} as it was recorded, {size:,} bytes"
+    archive, place = f"{url} ({size:,} bytes)", os.path.join(folder, name)
     if isinstance(error, download_manager.NonMatchingChecksumError):
-        return f"expected {expected}: fetch it anew, or put that file at {place}."
-    return f"put {expected}, by hand at {place}, or use text files."
+        return f"expected {archive} as it was recorded: put that file at {place}"
+    return f"fetch {archive} in another way and put it at {place}, or use text files"
 
 
 def _find_archive(error: Exception) -> tuple[str, str, int] | None:
@@ -78,12 +78,17 @@ def _find_archive(error: Exception) -> tuple[str, str, int] | None:
 
     request = getattr(error, "request", None)
     words = [getattr(request, "url", None) or "", *str(error).split()]
-    # By path: a server may have sent the request on to another.
-    paths = {urlparse(word.rstrip(".,:")).path for word in words if "://" in word}
+    # Without the server: it may have sent the request on to another.
+    paths = {_path_of(word.rstrip(".,:")) for word in words} - {""}
     for url, info in checksums.get_all_url_infos().items():
-        if info.filename and urlparse(url).path in paths:
+        if info.filename and _path_of(url) in paths:
             return url, info.filename, int(info.size)
     return None
+
+
+def _path_of(url: str) -> str:
+    """Returns an address without protocol and server."""
+    return url.partition("://")[2].partition("/")[2]
 
 
 @contextlib.contextmanager
