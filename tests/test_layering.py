@@ -53,7 +53,7 @@ DOORS = {
     "optax": "training",
     "orbax": "checkpoints devices.agreement",
     "etils": "storage.work_directory",
-    "tensorflow_datasets": "data.tfds_pairs cldr_corpus.builder",
+    "tensorflow_datasets": "data.tfds_pairs data.tfds_download cldr_corpus.builder",
     "grain": "data.pipeline",
     "sentencepiece": "tokenizer",
     "babel": "cldr_corpus",

@@ -152,7 +152,25 @@ FILES = {
     "boolean for an integer": (b"[model]\nd_ff = true\n", "d_ff=True must be an int"),
     "list for a number": (b"[model]\nd_ff = [8]\n", "d_ff=[8] must be an integer"),
     "number for a string": (b"[data]\ntrain_split = 3\n", "must be a string"),
-    "list for a path": (b'[data]\ntrain_source_path = ["a"]\n', "must be a string or"),
+    "number for a path": (b"[data]\ntrain_source_path = 3\n", "must be a string or a"),
+    "list without a file": (b"[data]\ntest_source_path = []\n", "names no file"),
+    "numbers in a list of files": (
+        b'[data]\ntest_source_path = ["a", 3]\n',
+        "each item a string",
+    ),
+    "list for one side": (
+        b'[data]\ntrain_source_path = ["a"]\n',
+        "data.train_target_path is missing",
+    ),
+    "more files of one side": (
+        b'[data]\ntrain_source_path = ["a", "b"]\ntrain_target_path = "c"\n',
+        "train_source_path names 2 files (a, b) but data.train_target_path 1 (c)",
+    ),
+    "a data set and files": (
+        b'[data]\ndataset = "d"\ntrain_source_path = ["a"]\n'
+        b'train_target_path = ["b"]\n',
+        "exclude each other",
+    ),
     "number for a boolean": (b"[tokenizer]\nshared = 1\n", "must be true or false"),
     "date": (b"[training]\nnum_steps = 2026-01-01\n", "num_steps=datetime.date"),
     "infinity": (b"[optimizer]\nepsilon = inf\n", "epsilon=inf must be finite"),

@@ -117,6 +117,17 @@ ROWS = {
     "--data.train-source-path=nope.txt": ("nope.txt", "no such file"),
     "--data.train-source-path=": ("data.train_source_path", "text file"),
     "--data.train-source-path=none": ("train_source_path", "must be named"),
+    "--data.train-source-path": ("data.train_source_path=()", "names no file"),
+    "--data.train-source-path train.source in.txt": ("2 files", "path 1 (train.target"),
+    "--data.train-source-path train.source nope.txt"
+    " --data.train-target-path train.target train.target": ("nope.txt: no such file",),
+    "--data.train-source-path train.source in.txt"
+    " --data.train-target-path train.target validation.target": (
+        "in.txt has 2 lines", "validation.target has 6",
+    ),
+    "--data.train-source-path - - --data.train-target-path train.target in.txt": (
+        "standard input (-) can be read once",
+    ),
     "--data.train-source-path=run": ("run", "Is a directory", "expected a text file"),
     "--data.validation-target-path=in.txt": ("6 lines", "in.txt has 2"),
     "--data.train-target-path=validation.target": ("120 lines", "has 6"),

@@ -12,8 +12,14 @@ from transformer_jax.training.preparation import prepare
 NONE = (None, None)
 
 
-def codes(data, *files):
-    found = find_languages(data, *files)
+def find(data, *texts):
+    """Returns the languages of texts that have at most one file on each side."""
+    files = [tuple(() if path is None else (path,) for path in text) for text in texts]
+    return find_languages(data, *files)
+
+
+def codes(data, *texts):
+    found = find(data, *texts)
     return found.source.code, found.target.code
 
 
@@ -41,7 +47,7 @@ def test_languages_by_settings_and_files(settings, files, expected, is_en_de):
     source, target = settings
     data = DataConfig(source_language=source, target_language=target)
     assert codes(data, files) == expected
-    assert find_languages(data, files).are("en", "de") == is_en_de
+    assert find(data, files).are("en", "de") == is_en_de
 
 
 def test_the_text_itself_comes_before_the_training_text():
@@ -49,8 +55,14 @@ def test_the_text_itself_comes_before_the_training_text():
     assert codes(data, ("a.en", "a.ja"), ("b.en", "b.fr")) == ("en", "ja")
     assert codes(data, NONE, ("b.en", "b.fr")) == ("en", "fr")
     # A German text, by a model that was trained on French.
-    mixed = find_languages(data, ("a.en", "a.de"), ("b.en", "b.fr"))
+    mixed = find(data, ("a.en", "a.de"), ("b.en", "b.fr"))
     assert not mixed.are("en", "de")
+
+
+def test_every_file_of_a_side_is_looked_at():
+    found = find_languages(DataConfig(), (["a.en", "b.fr"], ["a.de", "b.de.gz"]))
+    assert "but b.fr is named as fr" in found.source.contradiction
+    assert found.target.contradiction is None
 
 
 def test_a_contradiction_is_told_once(tmp_path, caplog):
@@ -79,7 +91,7 @@ def test_a_contradiction_is_told_once(tmp_path, caplog):
 
 
 def test_both_sides_are_one_warning(caplog):
-    find_languages(DataConfig(), ("a.de", "a.en")).warn()
+    find(DataConfig(), ("a.de", "a.en")).warn()
     (warning,) = warnings_of(caplog)
     assert "data.source_language='en', but a.de is named as de" in warning
     assert "data.target_language='de', but a.en is named as en" in warning

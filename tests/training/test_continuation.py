@@ -16,7 +16,7 @@ from continued_runs import (
     run,
     without_times,
 )
-from test_loop import assert_same_bits, files_in, steps_of
+from test_loop import PAIRS, assert_same_bits, files_in, steps_of
 
 from transformer_jax.checkpoints.choosing import checkpoint_dir
 from transformer_jax.checkpoints.contents import load_params
@@ -89,6 +89,35 @@ def test_another_text_is_refused_unless_it_is_meant(copied, caplog):
     num_rows = StoredCheckpoints(copied).run_record(9)["position"]["num_rows"]
     epoch = result.config.data.rows / num_rows
     assert result.history[-1]["epoch"] == pytest.approx(epoch)
+
+
+@pytest.mark.slow
+def test_the_same_text_in_one_file_or_several_goes_on(copied, tmp_path):
+    """In another order, or without one of the files, it is another text."""
+    for side, name in enumerate(("source", "target")):
+        lines = [f"{pair[side]}\n" for pair in PAIRS]
+        for part, chosen in {"all": lines, "a": lines[:50], "b": lines[50:]}.items():
+            (tmp_path / f"{part}.{name}").write_text("".join(chosen))
+
+    def go_on(num_steps, *parts):
+        paths = {
+            f"data__train_{side}_path": tuple(f"{tmp_path}/{x}.{side}" for x in parts)
+            for side in ("source", "target")
+        }
+        if len(parts) == 1:
+            paths = {name: path for name, (path,) in paths.items()}
+        return run(copied, None, num_steps=num_steps, log_every_steps=1, **paths)
+
+    go_on(9, "all")
+    go_on(10, "a", "b")
+    stored = load_config(copied / "config.json").data
+    assert stored.train_source_path == (f"{tmp_path}/a.source", f"{tmp_path}/b.source")
+    for parts in [("b", "a"), ("a",)]:
+        with pytest.raises(InputError, match=r"not the training text of .* step 10"):
+            go_on(11, *parts)
+    result = go_on(11, "all")
+    straight = run(tmp_path / "straight", num_steps=11, log_every_steps=1)
+    assert_same_bits(result.state, straight.state)
 
 
 @pytest.mark.slow

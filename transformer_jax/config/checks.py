@@ -100,9 +100,13 @@ def require_types(section: str, config: Any) -> None:
         if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
             value = value.item()
             object.__setattr__(config, name, value)  # The settings are frozen.
-        if isinstance(value, list) and typing.get_origin(hint) is tuple:
+        if isinstance(value, list) and _may_be_tuple(hint):
             object.__setattr__(config, name, tuple(value))
         require_type(f"{section}.{name}", value, hint)
+
+
+def _may_be_tuple(hint: Any) -> bool:
+    return any(typing.get_origin(x) is tuple for x in (hint, *typing.get_args(hint)))
 
 
 def require_config(config: Any, kind: type) -> None:

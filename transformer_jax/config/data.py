@@ -1,7 +1,7 @@
 """Settings of the text: subwords, source of the sentence pairs, sizes of batches."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from transformer_jax.config.checks import (
     require_at_least,
@@ -9,6 +9,10 @@ from transformer_jax.config.checks import (
     require_types,
 )
 from transformer_jax.errors import InputError
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+TextPaths: TypeAlias = str | tuple[str, ...]
+"""A file, or several whose lines follow each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +54,14 @@ class DataConfig:
     """Source of the sentence pairs, and sizes of batches. Paper: section 5.1.
 
     Either `dataset` names a TFDS translation data set, or the `*_path` fields name
-    text files, one sentence a line, plain or .gz. Pairs passed from Python need
+    text files, one sentence a line, plain or .gz: one file, or several in a list, the
+    first of the one language with the first of the other. Pairs passed from Python need
     neither.
 
     Raises:
-        InputError: a value of the wrong type or range, or only one of the two paths of
-            a split. The message names the setting, as `data.batch_tokens`.
+        InputError: a value of the wrong type or range, only one of the two paths of a
+            split, or not as many files of the one as of the other. The message names
+            the setting, as `data.batch_tokens`.
 
     Example:
         >>> data = tj.DataConfig(batch_tokens=4_096, target_length=64)
@@ -72,12 +78,12 @@ class DataConfig:
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str = "test"
-    train_source_path: str | None = None
-    train_target_path: str | None = None
-    validation_source_path: str | None = None
-    validation_target_path: str | None = None
-    test_source_path: str | None = None
-    test_target_path: str | None = None
+    train_source_path: TextPaths | None = None
+    train_target_path: TextPaths | None = None
+    validation_source_path: TextPaths | None = None
+    validation_target_path: TextPaths | None = None
+    test_source_path: TextPaths | None = None
+    test_target_path: TextPaths | None = None
     source_length: int = 256
     """Tokens in a source row, end-of-sentence included; longer pairs are left out."""
     target_length: int = 256
@@ -100,20 +106,50 @@ class DataConfig:
                 f"data.batch_tokens={self.batch_tokens} must be at least one row, "
                 f"data.target_length={self.target_length}."
             )
-        for split in ("train", "validation", "test"):
-            source = getattr(self, f"{split}_source_path")
-            target = getattr(self, f"{split}_target_path")
-            if (source is None) != (target is None):
-                missing = "source" if source is None else "target"
-                raise InputError(
-                    f"data.{split}_{missing}_path is missing: both sides of the "
-                    f"{split} pairs must be named."
-                )
+        for split in get_args(Split):
+            self._check_files(split)
         if self.dataset is not None and self.train_source_path is not None:
             raise InputError(
                 f"data.dataset={self.dataset!r} and data.train_source_path="
                 f"{self.train_source_path!r} exclude each other: keep one."
             )
+
+    def _check_files(self, split: Split) -> None:
+        for side in ("source", "target"):
+            if getattr(self, f"{split}_{side}_path") == ():
+                raise InputError(
+                    f"data.{split}_{side}_path=() names no file: give one, or several."
+                )
+        source, target = self.files(split)
+        if bool(source) != bool(target):
+            missing = "target" if source else "source"
+            raise InputError(
+                f"data.{split}_{missing}_path is missing: both sides of the "
+                f"{split} pairs must be named."
+            )
+        if len(source) != len(target):
+            raise InputError(
+                f"data.{split}_source_path names {len(source)} files "
+                f"({', '.join(source)}) but data.{split}_target_path {len(target)} "
+                f"({', '.join(target)}): name as many of each, in the same order."
+            )
+
+    def files(self, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the files of both sides of a split; of none, two empty tuples.
+
+        Example:
+            >>> paths = {"test_source_path": "test.en", "test_target_path": "test.de"}
+            >>> tj.DataConfig(**paths).files("test")
+            (('test.en',), ('test.de',))
+        """
+        source, target = (
+            (paths,) if isinstance(paths, str) else tuple(paths or ())
+            for paths in (
+                getattr(self, f"{split}_source_path"),
+                getattr(self, f"{split}_target_path"),
+            )
+        )
+        return source, target
 
     @property
     def rows(self) -> int:

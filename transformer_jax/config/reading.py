@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformer_jax.config.checks import require_config, require_type, shown
+from transformer_jax.config.data import TextPaths
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.files import VERSION_KEY, settings_in_file
 from transformer_jax.errors import InputError
@@ -146,7 +147,15 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
 def _converter() -> "Converter":
     import cattrs  # Not needed where settings are neither read nor written.
 
-    return cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+    converter.register_structure_hook(
+        TextPaths | None, lambda value, _: tuple(value) if _is_list(value) else value
+    )
+    return converter
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:

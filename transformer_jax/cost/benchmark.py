@@ -240,4 +240,5 @@ def _corpus(
     if workdir is None:
         return made_up_corpus(config.model, config.data), "made up"
     data = prepare(config, workdir)
-    return data.train, config.data.dataset or config.data.train_source_path or "given"
+    sources, _ = config.data.files("train")
+    return data.train, config.data.dataset or ", ".join(sources) or "given"

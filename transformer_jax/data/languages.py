@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +10,8 @@ from transformer_jax.config.experiment import DataConfig
 from transformer_jax.text_metrics.languages import language_code, suffix_language
 
 Path = str | os.PathLike[str]
-Files = tuple[Path | None, Path | None]
-"""Where the source and the target sentences are, None for what is in no file."""
+Files = tuple[Sequence[Path], Sequence[Path]]
+"""Where the source and the target sentences are; nothing for what is in no file."""
 
 _DEFAULTS = DataConfig()
 
@@ -62,30 +62,20 @@ def find_languages(data: DataConfig, *texts: Files) -> Languages:
             the text the model was trained on.
     """
     return Languages(
-        _find_side(data, "source", [source for source, _ in texts]),
-        _find_side(data, "target", [target for _, target in texts]),
-    )
-
-
-def files_of_split(
-    data: DataConfig, split: Literal["train", "validation", "test"]
-) -> Files:
-    """Returns the files that the settings name for a split."""
-    return (
-        getattr(data, f"{split}_source_path"),
-        getattr(data, f"{split}_target_path"),
+        _find_side(data, "source", [path for source, _ in texts for path in source]),
+        _find_side(data, "target", [path for _, target in texts for path in target]),
     )
 
 
 def _find_side(
-    data: DataConfig, side: Literal["source", "target"], files: Iterable[Path | None]
+    data: DataConfig, side: Literal["source", "target"], files: Iterable[Path]
 ) -> Side:
     setting: str = getattr(data, f"{side}_language")
     configured = code = language_code(setting)
     named = {
         os.fspath(path): language
         for path in files
-        if path is not None and (language := suffix_language(path)) is not None
+        if (language := suffix_language(path)) is not None
     }
     if named and setting == getattr(_DEFAULTS, f"{side}_language"):
         code = next(iter(named.values()))

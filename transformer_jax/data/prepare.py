@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from transformer_jax.config.data import Split
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
@@ -17,7 +18,7 @@ from transformer_jax.data.corpus_files import (
     verify_corpus,
     write_corpus,
 )
-from transformer_jax.data.languages import files_of_split, find_languages
+from transformer_jax.data.languages import find_languages
 from transformer_jax.data.sentence_pairs import SentencePairs, from_list
 from transformer_jax.data.source import load_split
 from transformer_jax.data.text_warnings import warn_of_text
@@ -31,8 +32,6 @@ from transformer_jax.storage.work_directory import (
     remove_if_empty,
 )
 from transformer_jax.tokenizer.tokenizer import Tokenizer
-
-Split = Literal["train", "validation", "test"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def prepare_data(
         else _choose_pairs(config, "validation", validation_pairs)
     )
     if not (from_python or config.treebank.is_used):
-        splits = [files_of_split(config.data, split) for split in get_args(Split)]
+        splits = [config.data.files(split) for split in get_args(Split)]
         find_languages(config.data, *splits).warn()
     if validation is not None:
         validation = validation.in_memory()

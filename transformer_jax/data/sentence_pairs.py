@@ -1,8 +1,9 @@
 """Sentence pairs by index, from text files or Python lists."""
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ class SentencePairs(ABC):
 
     name: str
     """The name of the pairs in messages."""
-    files: tuple[Path | None, Path | None] = (None, None)
-    """Where the sides are, None for what is in no file."""
+    files: tuple[tuple[Path, ...], tuple[Path, ...]] = ((), ())
+    """Where the sides are; nothing for what is in no file."""
     target_symbols: tuple[str, ...] = ()
     """Words of the targets that are one piece of the vocabulary each, as the brackets
     of trees."""
@@ -81,7 +82,7 @@ class FilePairs(SentencePairs):
 
     def __init__(self, source: TextLines, target: TextLines):
         self.name = f"{source.path} and {target.path}"
-        self.files = source.path, target.path
+        self.files = (source.path,), (target.path,)
         self._source = source
         self._target = target
 
@@ -91,6 +92,28 @@ class FilePairs(SentencePairs):
     def read(self, start: int, stop: int) -> list[Pair]:
         sides = self._source.read(start, stop), self._target.read(start, stop)
         return list(zip(*sides, strict=True))
+
+
+class JoinedPairs(SentencePairs):
+    """Pairs of several texts, one text after the other."""
+
+    def __init__(self, parts: Sequence[SentencePairs]):
+        self.name = f"{parts[0].name}, and {len(parts) - 1} more pairs of files"
+        sources, targets = zip(*(part.files for part in parts), strict=True)
+        self.files = tuple(itertools.chain(*sources)), tuple(itertools.chain(*targets))
+        self._parts = parts
+        self._starts = [0, *itertools.accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def read(self, start: int, stop: int) -> list[Pair]:
+        pairs = []
+        for part, first in zip(self._parts, self._starts, strict=False):
+            begin, end = max(start - first, 0), min(stop - first, len(part))
+            if begin < end:
+                pairs += part.read(begin, end)
+        return pairs
 
 
 def from_list(pairs: Iterable[Pair], name: str = "the given pairs") -> SentencePairs:
@@ -120,15 +143,26 @@ def from_list(pairs: Iterable[Pair], name: str = "the given pairs") -> SentenceP
     return ListPairs([(source, target) for source, target in items], name)
 
 
-def from_files(source_path: str | Path, target_path: str | Path) -> SentencePairs:
+def from_files(
+    source: str | Path | Sequence[str | Path], target: str | Path | Sequence[str | Path]
+) -> SentencePairs:
     """Returns line i of one file and line i of the other as pair i.
 
-    Files are UTF-8, plain or .gz, or standard input (`-`); see `TextLines`.
+    Of several files on each side, the first is paired with the first and so on, and
+    their pairs follow each other. Files are UTF-8, plain or .gz, or standard input
+    (`-`); see `TextLines`.
 
     Raises:
-        InputError: a file cannot be read, or the numbers of lines differ.
+        InputError: a file cannot be read, or the numbers of lines of two paired files
+            differ.
     """
-    check_read_once(Path(source_path), Path(target_path))
+    sides = [[x] if isinstance(x, str | Path) else [*x] for x in (source, target)]
+    check_read_once(*(Path(path) for side in sides for path in side))
+    parts = [_pair_files(*paths) for paths in zip(*sides, strict=True)]
+    return parts[0] if len(parts) == 1 else JoinedPairs(parts)
+
+
+def _pair_files(source_path: str | Path, target_path: str | Path) -> FilePairs:
     source, target = TextLines(source_path), TextLines(target_path)
     if len(source) != len(target):
         raise InputError(

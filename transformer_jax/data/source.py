@@ -40,11 +40,10 @@ def load_pairs(
     require_config(config, DataConfig)
     if split not in ("train", "validation", "test"):
         raise InputError(f"split={split!r} must be train, validation or test.")
-    source_path = getattr(config, f"{split}_source_path")
-    target_path = getattr(config, f"{split}_target_path")
-    if source_path is not None:
+    sources, targets = config.files(split)
+    if sources:
         with _prefix_messages(f"data.{split}_source_path, data.{split}_target_path: "):
-            return from_files(source_path, target_path)
+            return from_files(sources, targets)
     if config.dataset is not None:
         with _prefix_messages("data."):
             return from_tfds(

@@ -1,20 +1,14 @@
 """Sentence pairs by index, from a TFDS translation data set."""
 
-import contextlib
 import difflib
-import io
-import logging
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from transformer_jax.data.sentence_pairs import Pair, SentencePairs
+from transformer_jax.data.tfds_download import prepare_dataset
 from transformer_jax.errors import InputError
-from transformer_jax.progress import has_bar
 from transformer_jax.storage.retries import retry
 from transformer_jax.storage.work_directory import is_remote
-
-logger = logging.getLogger(__name__)
 
 
 class TfdsPairs(SentencePairs):
@@ -126,7 +120,7 @@ def _check_languages(builder: Any, dataset: str, source: str, target: str) -> No
 
 def _open_records(builder: Any, dataset: str, split: str) -> Any:
     if not builder.info.splits:
-        _prepare(builder, dataset)
+        prepare_dataset(builder, dataset)
     try:
         return builder.as_data_source(split=split)
     except NotImplementedError as error:
@@ -139,40 +133,6 @@ def _open_records(builder: Any, dataset: str, split: str) -> Any:
             f"dataset={dataset!r} has no split {split!r}."
             f"{_offer(split, builder.info.splits)} A part is written train[:99%]."
         ) from error
-
-
-def _prepare(builder: Any, dataset: str) -> None:
-    logger.info("preparing %s in %s", dataset, builder.data_dir)
-    try:
-        with _tfds_reports_to_terminal():
-            builder.download_and_prepare(file_format="array_record")
-    except Exception as error:  # Of any type: network, disk, a parser of the data set.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(
-            f"dataset={dataset!r} could not be downloaded and prepared in "
-            f"{builder.data_dir} ({reason:.300}); use text files where there is no "
-            "network."
-        ) from error
-
-
-@contextlib.contextmanager
-def _tfds_reports_to_terminal() -> Iterator[None]:
-    """Shows the bars and messages of TFDS on standard error, but not in a log.
-
-    It would write its messages to standard output, which is for results.
-    """
-    import tensorflow_datasets as tfds
-
-    if has_bar():
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-        return
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        tfds.enable_progress_bar()
 
 
 def _offer(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:

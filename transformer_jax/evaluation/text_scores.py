@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.data.languages import files_of_split, find_languages
+from transformer_jax.data.languages import find_languages
 from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.text_metrics.bleu import paper_bleu
 from transformer_jax.text_metrics.quality import translation_quality
@@ -35,9 +35,7 @@ def choose_scoring(
     Raises:
         InputError: the tokenizer needs packages that are missing.
     """
-    languages = find_languages(
-        config.data, data.files, files_of_split(config.data, "train")
-    )
+    languages = find_languages(config.data, data.files, config.data.files("train"))
     languages.warn()
     by_language = tokenizer_of_language(languages.target.code)
     tokenizer = tokenizer or config.training.bleu_tokenizer or by_language

@@ -12,7 +12,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.data.languages import files_of_split, find_languages
+from transformer_jax.data.languages import find_languages
 from transformer_jax.data.prepare import PreparedData
 from transformer_jax.data.tree_pairs import TreePairs
 from transformer_jax.evaluation.corpus_loss import mean_loss, split_batches
@@ -35,8 +35,8 @@ def validation_tokenizer(config: ExperimentConfig) -> DetokenizedTextTokenizer:
 
     It is the one of the settings; where they name none, that of the target language.
     """
-    splits = (files_of_split(config.data, split) for split in ("validation", "train"))
-    languages = find_languages(config.data, *splits)
+    texts = config.data.files("validation"), config.data.files("train")
+    languages = find_languages(config.data, *texts)
     chosen = config.training.bleu_tokenizer
     return chosen or tokenizer_of_language(languages.target.code)
 
