@@ -20,7 +20,10 @@ MATRIX = jax.ShapeDtypeStruct((4, 4), jnp.float32)
         (lambda a, b: jax.jit(lambda x: x @ a)(jax.nn.relu(b @ b)), 2),
         (lambda a, b: jax.lax.scan(lambda c, _: (c @ b, None), a, length=5)[0], 5),
         # Steps that do not wait for each other.
-        (lambda a, b: jax.lax.scan(lambda c, x: (c + x, x * (b @ b)), a[0], a)[1], 1),
+        (
+            lambda a, b: jax.lax.scan(lambda c, x: (c + x, x * (b @ b)[0]), a[0], a)[1],
+            1,
+        ),
         (lambda a, b: jax.lax.scan(lambda c, x: (c + x @ b, None), a[0], a)[0] @ b, 2),
     ],
 )

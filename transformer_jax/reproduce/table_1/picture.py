@@ -39,7 +39,10 @@ def table_1_figure(
     for column, quantity in enumerate(_QUANTITIES):
         _draw_lines(panels[0, column], result, measurements, quantity)
         _draw_ratios(panels[1, column], result, measurements, quantity[0])
-    panels[0, 0].legend(fontsize=8)
+    figure.legend(
+        handles=panels[0, 0].lines[: len(ROWS)], loc="outside lower center", ncols=2,
+        fontsize=9, title="operations: the paper's, and the fitted exponents",
+    )  # fmt: skip
     figure.suptitle(
         "Table 1, measured: one layer, forward and backward, one sequence "
         f"(k = {result['kernel']}, r = {result['restricted']}, d = {min(widths)} to "
@@ -127,4 +130,4 @@ def _draw_diagonal(axes: Any, lengths: Sequence[int], widths: Sequence[int]) -> 
         np.interp(np.log(values), np.log(sizes), range(len(sizes)))
         for sizes in (lengths, widths)
     ]
-    axes.plot(*places, color="black", linestyle=":", linewidth=1.5)
+    axes.plot(*places, color="black", alpha=0.5, linestyle=":")
