@@ -4,7 +4,7 @@ import pytest
 
 from transformer_jax.reproduce.table_1.exponents import crossing, fit_exponents
 
-LENGTHS, WIDTHS = [8, 16, 64], [5, 20]
+LENGTHS, WIDTHS = [8, 16, 32, 64], [5, 20]
 
 
 def test_a_power_is_found_again():
@@ -26,10 +26,10 @@ def test_costs_cross_where_they_are_equal():
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ([1, 2, 3], [2, 3, 4], None),
-        ([2, 3, 4], [1, 2, 3], None),
-        ([1, 2, 9], [2, 2, 3], 16),  # Equal at one of the lengths.
-        ([3, 1, 9], [2, 9, 1], 32),  # The last time, half way between logarithms.
+        ([1, 2, 3, 4], [2, 3, 4, 5], None),
+        ([2, 3, 4, 5], [1, 2, 3, 4], None),
+        ([1, 2, 9, 9], [2, 2, 3, 3], 16),  # Equal at one of the lengths.
+        ([1, 3, 1, 9], [2, 2, 9, 1], 2048**0.5),  # The last time, between 32 and 64.
     ],
 )
 def test_the_last_crossing_counts(first, second, expected):

@@ -82,8 +82,8 @@ def _multi_head_attention(size: Size, window: int | None) -> Layer:
 
     def attend(parameters: Tree, x: Array) -> Array:
         pattern = _pattern(size, window)
-        attended: Array = module.apply(parameters, x, x, pattern, deterministic=True)
-        return attended
+        attended: Any = module.apply(parameters, x, x, pattern, deterministic=True)
+        return jnp.asarray(attended)
 
     x = _sequence(size)
     shapes = jax.eval_shape(
@@ -105,8 +105,8 @@ def _of_module(module: nn.Module, size: Size) -> Layer:
     x = _sequence(size)
 
     def apply(parameters: Tree, x: Array) -> Array:
-        made: Array = module.apply(parameters, x)
-        return made
+        made: Any = module.apply(parameters, x)
+        return jnp.asarray(made)
 
     shapes = jax.eval_shape(module.init, jax.random.key(0), x)
     return Layer(apply, shapes, (x,))

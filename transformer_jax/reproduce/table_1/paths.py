@@ -94,8 +94,8 @@ def _recurrent_steps(size: Size) -> Iterator[Link]:
     reached = reached_through(recurrent_link(size))
 
     def link(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        states, inputs = reached(outputs)
-        return states, inputs
+        made = reached(outputs)  # Of the states, and of the sequence.
+        return made[0], made[1]
 
     while True:
         yield link

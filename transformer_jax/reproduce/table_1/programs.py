@@ -57,5 +57,5 @@ def compile_layer(layer: Layer, direction: str) -> LayerProgram:
     if jax.default_backend() != "cpu":
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             counted = jitted.lower(*shapes).compile()
-    cost = program_cost(counted.as_text())
+    cost = program_cost(counted.as_text() or "")
     return LayerProgram(compiled, cost.flops, cost.matmul_flops)
