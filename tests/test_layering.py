@@ -49,7 +49,10 @@ FLOOR_OF = {room: floor for floor, room in enumerate(ROOMS)}
 
 EVERYWHERE = {"jax", "numpy", "jaxtyping"}
 DOORS = {
-    "flax": "model kernels.attention devices.sharding training.state",
+    "flax": (
+        "model kernels.attention devices.sharding training.state "
+        "reproduction.table_1.layers"
+    ),
     "optax": "training",
     "orbax": "checkpoints devices.agreement",
     "etils": "storage.work_directory",
@@ -63,8 +66,7 @@ DOORS = {
     "tyro": "cli commands",
     "tensorboardX": "training.tensorboard",
     "tqdm": "progress",
-    "matplotlib": "attention_pictures.figure reproduction.table_3_picture "
-    "reproduction.claims.report",
+    "matplotlib": "attention_pictures.figure reproduction.table_1.picture",
 }
 BANNED_NAMES = {"utils", "common", "helpers", "misc", "registry"}
 

@@ -60,7 +60,7 @@ def attention_figure(
     """
     weights, queries, keys = _of_kind(maps, kind)
     layer, chosen = _choice(weights, layer, heads)
-    matplotlib = _matplotlib()
+    matplotlib = load_matplotlib()
     number = weights.shape[1]
     colours = matplotlib.colormaps["tab10" if number <= _FEW_HEADS else "hsv"]
     columns = max(len(queries), len(keys))
@@ -93,7 +93,7 @@ def figure_bytes(figure: "Figure", format: FigureFormat) -> bytes:
     # Letters as outlines in SVG, and as a TrueType font in PDF, which publishers want.
     inside = {"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": "attention"}
     metadata = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with _matplotlib().rc_context(inside):
+    with load_matplotlib().rc_context(inside):
         figure.savefig(
             file, format=format, dpi=200, bbox_inches="tight", metadata=metadata[format]
         )
@@ -158,7 +158,12 @@ def _shown(piece: str) -> str:
     return piece.removeprefix("▁") or "␣"
 
 
-def _matplotlib() -> Any:
+def load_matplotlib() -> Any:
+    """Returns matplotlib, its figures loaded.
+
+    Raises:
+        InputError: it is not installed (the extra `notebook`).
+    """
     try:
         import matplotlib
         import matplotlib.figure

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.kernels.attention import attend_rows
+from transformer_jax.model.band import find_band
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern
@@ -64,6 +65,38 @@ def scaled_dot_product_attention(
     if dropout_rng is not None:
         weights = dropout(weights, dropout_rate, dropout_rng)
     return jnp.einsum("...hqk,...khd->...qhd", weights.astype(value.dtype), value)
+
+
+def patterned_attention(
+    query: Float[Array, "batch query heads d_k"],
+    key: Float[Array, "batch key heads d_k"],
+    value: Float[Array, "batch key heads d_v"],
+    pattern: AttentionPattern,
+    dropout_rate: float = 0.0,
+    dropout_rng: Array | None = None,
+) -> Float[Array, "batch query heads d_v"]:
+    """Returns `scaled_dot_product_attention` with the mask of a pattern.
+
+    A window much narrower than the row is computed in blocks: the operations grow with
+    the window, and the numbers are the same. What a query that may attend to nothing
+    (padding) gets has no meaning.
+
+    Paper: section 4, self-attention restricted to a neighbourhood.
+    """
+    band = find_band(pattern, query.shape[1], key.shape[1])
+    if band is None:
+        return scaled_dot_product_attention(
+            query, key, value, pattern.mask(), dropout_rate, dropout_rng
+        )
+    attended: Array = scaled_dot_product_attention(
+        band.queries(query),
+        band.keys(key),
+        band.keys(value),
+        band.mask(pattern.query_segments, pattern.key_segments),
+        dropout_rate,
+        dropout_rng,
+    )
+    return band.join(attended)
 
 
 class _Projection(nn.Module):
@@ -174,9 +207,7 @@ class MultiHeadAttention(nn.Module):
             )
         rate = 0.0 if deterministic else config.attention_dropout_rate
         rng = self.make_rng("dropout") if rate else None
-        return self._project_heads(
-            scaled_dot_product_attention(*heads, pattern.mask(), rate, rng)
-        )
+        return self._project_heads(patterned_attention(*heads, pattern, rate, rng))
 
     def project(self, memory: Float[Array, "batch key d_model"]) -> KeyValue:
         """Returns the keys and values of `memory`, which `attend` takes."""

@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformer_jax.errors import InputError
+from transformer_jax.attention_pictures.figure import load_matplotlib
 
 _PAPER, _OURS = "#8a8f98", "#1f5fbf"
 _KINDS = (
@@ -19,15 +19,10 @@ def draw_table_3(rows: Sequence[Mapping[str, Any]]) -> bytes:
     Raises:
         InputError: matplotlib is not installed (the extra `notebook`).
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError(
-            "the picture of the table needs matplotlib: pip install "
-            "'transformer-jax[notebook]'."
-        ) from None
     base = next((row for row in rows if row["row"] == "base"), None)
-    figure = Figure(figsize=(8, 1.2 + 0.27 * len(rows)), layout="constrained")
+    figure = load_matplotlib().figure.Figure(
+        figsize=(8, 1.2 + 0.27 * len(rows)), layout="constrained"
+    )
     axes = figure.subplots(1, 2, sharey=True)
     places = range(len(rows))
     for axis, (name, title) in zip(axes, _KINDS, strict=True):

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transformer_jax.attention_pictures.figure import load_matplotlib
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.errors import InputError
 from transformer_jax.reproduction.effort import surroundings
 from transformer_jax.reproduction.scaling import data_of
 from transformer_jax.storage.json_values import finite_or_none
@@ -82,14 +82,9 @@ def _draw(
     Raises:
         InputError: matplotlib is not installed (the extra `notebook`).
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError(
-            "the picture of a claim needs matplotlib: pip install "
-            "'transformer-jax[notebook]'."
-        ) from None
-    figure = Figure(figsize=(4.5 * len(y), 3.2), layout="constrained")
+    figure = load_matplotlib().figure.Figure(
+        figsize=(4.5 * len(y), 3.2), layout="constrained"
+    )
     axes = figure.subplots(1, len(y), squeeze=False)[0]
     values = list(dict.fromkeys(row[by] for row in rows)) if by else [None]
     for axis, name in zip(axes, y, strict=True):

@@ -1,0 +1,1 @@
+"""Table 1: what a layer costs, how it waits, and how far apart positions are."""
