@@ -94,8 +94,8 @@ def _recurrent_steps(size: Size) -> Iterator[Link]:
     reached = reached_through(recurrent_link(size))
 
     def link(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        made = reached(outputs)  # Of the states, and of the sequence.
-        return made[0], made[1]
+        both = reached(outputs)  # Of the states, and of the sequence.
+        return np.asarray(both[0]), np.asarray(both[1])
 
     while True:
         yield link
@@ -105,8 +105,7 @@ def _link_of(layer: Layer) -> Link:
     reached = reached_through(layer)
 
     def link(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # Of queries, keys and values.
-        positions = np.asarray(reached(outputs).any(0))
+        positions = np.asarray(np.any(reached(outputs), axis=0))  # Of all inputs.
         return positions, positions
 
     return link
