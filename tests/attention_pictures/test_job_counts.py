@@ -62,11 +62,11 @@ def test_what_a_decoder_cannot_see_is_no_job_of_it():
 
 def test_a_fixed_distance_or_place_is_told_apart():
     # "x" and "y" come again at a distance of 2; the full stop is always next to last.
-    pair = encoder_pair("▁x ▁y ▁x ▁y .")
-    jobs = measured("encoder", [pair], [one_head(np.eye(6))])
+    pairs = [encoder_pair("▁x ▁y ▁x ▁y ."), encoder_pair("▁z .")]
+    jobs = measured("encoder", pairs, [one_head(np.eye(n)) for n in (6, 3)])
     assert jobs["same piece elsewhere"].positional_rate == 2 / 4
     assert jobs["full stop"].positional_rate == 1
-    assert jobs["full stop"].num_queries == 5  # The stop itself has no other.
+    assert jobs["full stop"].num_queries == 5 + 2  # A stop itself has no other.
 
 
 def test_the_margin_is_less_where_little_was_seen():

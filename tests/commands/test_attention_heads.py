@@ -51,7 +51,7 @@ def test_the_models_own_translations(capsys):
     [
         ("--find", "has no validation data"),
         ("--find --split test", "has no test data"),
-        ("--find --split dev", "'train', 'validation', 'test'"),
+        ("--find --split dev", "invalid choice 'dev' for argument '--split'"),
         ("--find --source empty", "empty is empty: give a sentence a line"),
         ("--find --source empty --target empty", "empty"),
         ("--find --source source --target one", "one has 1"),
