@@ -16,6 +16,9 @@ from transformer_jax.reproduction.claims.variants import (
     validation_pairs,
 )
 from transformer_jax.scoring.scores import score_tokens
+from transformer_jax.storage.work_directory import work_directory
+from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.training.preparation import prepare
 from transformer_jax.translation.translator import Translator
 
 _BINS = 4
@@ -47,10 +50,14 @@ def measure_trained_lengths(
         "table_short": change(config, **limits, **table),
         "table_long": change(config, **table),
     }
+    # The variants learn the same subwords, of the same text: too few pairs are refused
+    # before anything is trained.
+    first, *_ = variants
+    tokenizer = prepare(variants[first], work_directory(workdir) / first).tokenizer
+    ids = _long_pairs(config, tokenizer, short, whole)
     rows: list[dict[str, Any]] = []
     beyond = {}
     for name, translator in train_variants(variants, workdir, progress=progress):
-        ids = _long_pairs(config, translator, short, whole)
         losses = _loss_by_position(translator, *ids, whole)
         rows += [
             {"positions": name, "position": position, "nll": nll, "trained": inside}
@@ -83,7 +90,7 @@ def measure_trained_lengths(
 
 
 def _long_pairs(
-    config: ExperimentConfig, translator: Translator, short: int, whole: int
+    config: ExperimentConfig, tokenizer: Tokenizer, short: int, whole: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Returns the token ids of the validation pairs longer than `short`.
 
@@ -91,7 +98,6 @@ def _long_pairs(
         InputError: there are too few.
     """
     sources, targets = zip(*validation_pairs(config), strict=True)
-    tokenizer = translator.tokenizer
     encoded = zip(
         tokenizer.encode_source(sources), tokenizer.encode_target(targets), strict=True
     )
@@ -136,5 +142,7 @@ def _binned(
     for start, end in itertools.pairwise(edges):
         total, count = sums[:, start:end].sum(axis=1)
         if count:
-            bins.append(((start + end - 1) / 2, float(total / count), end <= short))
+            bins.append(
+                ((start + end - 1) / 2, float(total / count), bool(end <= short))
+            )
     return bins
