@@ -65,14 +65,16 @@ def copied(tmp_path) -> Path:
         ("bleu", [None, 2.0, None, None, float("nan")], [2, 4, 5]),
         ("loss", [1.0, 2.0, None, None, 0.5], [4, 5]),
         ("loss", [None] * 5, [4, 5]),
+        (None, [3.0, 1.0, 2.0, 1.5, 1.2], [1, 4, 5]),
     ],
 )
 def test_the_last_and_the_best_are_kept_and_known_later(metric, values, kept, tmp_path):
     training = settings(keep_last=2, keep_best=1, best_metric=metric)
     with closing(Checkpoints(tmp_path, training)) as checkpoints:
         for step, value in enumerate(values, 1):
-            other = {"bleu": "loss", "chrf": "loss", "loss": "bleu"}[metric]
-            numbers = None if value is None else {metric: value, other: value}
+            # By default the score that there is counts, not the loss.
+            other = "bleu" if metric == "loss" else "loss"
+            numbers = None if value is None else {metric or "f1": value, other: value}
             save(checkpoints, step, numbers)
     scored = {step: value for step, value in enumerate(values, 1) if value == value}
     with closing(Checkpoints(tmp_path)) as checkpoints:

@@ -21,12 +21,25 @@ RUNS = {
     "evaluate": [WORKDIR, "--source", "source", "--target", "target"],
     "parse": [PARSING_WORKDIR, "--input", "source"],
     "attention": [WORKDIR, "--find", "--source", "source", "--target", "target"],
+    "reproduce": [
+        "table3-base", "--workdir", "reproduced", "--width-scale", "0.0625",
+        "--depth-scale", "0.17", "--data.dataset", "none",
+        "--data.train-source-path", "source", "--data.train-target-path", "target",
+        "--data.validation-source-path", "source",
+        "--data.validation-target-path", "target", "--model.vocab-size", "300",
+        "--data.source-length", "24", "--data.target-length", "24",
+        "--data.batch-tokens", "192", "--training.num-steps", "2",
+        "--model.compute-dtype", "float32", "--model.scan-unroll", "none",
+        "--training.validation-bleu-sentences", "0",
+    ],
     "bench": ["config.json", "--num-steps", "1", "--warmup-steps", "1"],
-}
+}  # fmt: skip
 each_run = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in ("train", "bench")))
+        pytest.param(
+            name, marks=[pytest.mark.slow] * (name in ("train", "bench", "reproduce"))
+        )
         for name in RUNS
     ],
 )

@@ -68,7 +68,7 @@ def test_a_row_from_the_shell_and_the_table_of_it(capsys, tmp_path, monkeypatch)
         *("--model.vocab-size", "300", "--training.num-steps", "2"),
         *("--data.source-length", "24", "--data.target-length", "24"),
         *("--data.batch-tokens", "192", "--model.compute-dtype", "float32"),
-        *("--width-scale", "0.0625", "--depth-scale", "0.17", "--no-progress"),
+        *("--width-scale", "0.0625", "--depth-scale", "0.17"),
         *("--training.validation-bleu-sentences", "0"),
         *("--training.best-metric", "loss", "--model.scan-unroll", "none"),
     ]

@@ -115,7 +115,7 @@ def test_configurations_are_frozen_hashable_and_equal_by_value():
         ),
         (
             TrainingConfig,
-            {"validation_bleu_sentences": 0},
+            {"validation_bleu_sentences": 0, "best_metric": "bleu"},
             "training.best_metric='bleu' needs translations: set it to 'loss', or "
             "training.validation_bleu_sentences above 0.",
         ),

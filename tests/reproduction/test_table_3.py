@@ -92,5 +92,5 @@ def test_what_is_no_verdict_is_refused(rows, tmp_path):
     with pytest.raises(InputError, match="not of a row of Table 3"):
         summarise_table_3([*rows, other], tmp_path)
     (tmp_path / "t2/verdict.json").write_text('{"target": "table3-A1"')
-    with pytest.raises(InputError, match="has no verdict yet"):
+    with pytest.raises(InputError, match="damaged"):
         summarise_table_3([other], tmp_path)

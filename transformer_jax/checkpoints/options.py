@@ -43,23 +43,34 @@ class LastAndBest(checkpoint_managers.PreservationPolicy):
 def rank_steps(
     validations: Mapping[int, Mapping[str, Any]],
     steps: Collection[int],
-    metric: BestMetric,
+    metric: BestMetric | None,
 ) -> list[int]:
     """Returns the steps with a value of the metric, best first.
 
     Those whose text or way of translating was another than that of the newest are left
     out: their numbers cannot be compared. Of equal ones the newer is better.
+
+    Args:
+        metric: None = that of the newest result: F1, or BLEU, or else the loss.
     """
     known = [step for step in sorted(steps) if validations.get(step)]
     if not known:
         return []
-    yardstick = validations[known[-1]].get(YARDSTICK)
+    newest = validations[known[-1]]
+    chosen = metric or _default_metric(newest)
+    yardstick = newest.get(YARDSTICK)
     ranked = [
-        (rank(validations[step], metric), step)
+        (rank(validations[step], chosen), step)
         for step in known
         if validations[step].get(YARDSTICK) == yardstick
     ]
     return [step for value, step in sorted(ranked)[::-1] if value > -math.inf]
+
+
+def _default_metric(results: Mapping[str, Any]) -> BestMetric:
+    if "f1" in results:
+        return "f1"
+    return "bleu" if "bleu" in results else "loss"
 
 
 def manager_options(

@@ -88,7 +88,7 @@ class StoredCheckpoints:
         directory = self.directory(step)
         return not any((directory / item).is_dir() for item in ("training", "run"))
 
-    def best_step(self, metric: BestMetric) -> int | None:
+    def best_step(self, metric: BestMetric | None) -> int | None:
         """Returns the step with the best validation metric, None where none has one.
 
         Only checkpoints measured by the yardstick of the newest are compared.

@@ -68,14 +68,15 @@ def reproduce(
         depth_scale: part of the layers.
         list: show all targets and what they need.
         summary: work directories of rows of Table 3.
-        progress: show progress on standard error.
+        progress: show progress, and results for people, on standard error.
     """
     show_log(progress)
     if list:
         from transformer_jax.reproduction.needs import needs_of_targets, needs_table
 
         needs = needs_of_targets()
-        print_note(needs_table(needs))
+        if progress:
+            print_note(needs_table(needs))
         print_json(needs)
         return
     if target is None:
@@ -83,7 +84,7 @@ def reproduce(
     if summary and target != _TABLE_3:
         raise InputError(f"--summary is of table3, not of {target}: leave it out.")
     if target == _TABLE_3:
-        _draw_table_3(summary, workdir or ".")
+        _draw_table_3(summary, workdir or ".", progress)
         return
     if workdir is None:
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
@@ -113,7 +114,8 @@ def _reproduce(target: str, workdir: str, **arguments: Any) -> None:
 
     verdict = reproduce(target, workdir, **arguments)
     if is_primary():
-        print_note(verdict_markdown(verdict))
+        if arguments["progress"]:
+            print_note(verdict_markdown(verdict))
         print_json(verdict)
 
 
@@ -130,11 +132,12 @@ def _measure_claim(
     from transformer_jax.reproduction.claims.report import claim_markdown
 
     found = measure_claim(target, workdir, config=settings, progress=progress)
-    print_note(claim_markdown(found))
+    if progress:
+        print_note(claim_markdown(found))
     print_json(found)
 
 
-def _draw_table_3(directories: tuple[str, ...], output: str) -> None:
+def _draw_table_3(directories: tuple[str, ...], output: str, progress: bool) -> None:
     if not directories:
         raise InputError(
             "table3 is made of finished rows: name their work directories after "
@@ -143,5 +146,6 @@ def _draw_table_3(directories: tuple[str, ...], output: str) -> None:
     from transformer_jax.reproduction.table_3 import summarise_table_3
 
     summary = summarise_table_3(directories, output)
-    print_note(summary["markdown"])
+    if progress:
+        print_note(summary["markdown"])
     print_json(summary)

@@ -108,9 +108,9 @@ class TrainingConfig:
     """The paper's interval. None = checkpoints by steps only."""
     keep_last: int = 5
     keep_best: int = 1
-    best_metric: BestMetric = "bleu"
-    """By which result of the validation the best checkpoints are chosen; f1 is that of
-    parsing."""
+    best_metric: BestMetric | None = None
+    """By which result of the validation the best checkpoints are chosen. None = F1 of a
+    parser, BLEU of a translator, or the loss where nothing is translated."""
     max_skipped_steps: int = 10
     """Updates skipped in a row before the run ends, or goes back, see
     `max_rollbacks`. Skipped is one whose loss or gradient is not finite, or too large
@@ -152,7 +152,8 @@ class TrainingConfig:
         require_float32("training", self, "max_loss_ratio", "max_gradient_ratio")
         require_rates("training", self, "label_smoothing", "ema_decay")
         require_positive("training", self, "checkpoint_every_minutes", "stall_minutes")
-        if self.best_metric != "loss" and self.validation_bleu_sentences == 0:
+        needs_translations = self.best_metric not in (None, "loss")
+        if needs_translations and self.validation_bleu_sentences == 0:
             raise InputError(
                 f"training.best_metric={self.best_metric!r} needs translations: set it "
                 "to 'loss', or training.validation_bleu_sentences above 0."
@@ -258,7 +259,7 @@ class ExperimentConfig:
             raise InputError(
                 f"{named[0]} and treebank.train_paths exclude each other: keep one."
             )
-        if metric != "loss" and parses != (metric == "f1"):
+        if metric not in (None, "loss") and parses != (metric == "f1"):
             means = "translation" if parses else "parsing"
             needed = "'f1'" if parses else "'bleu', 'chrf'"
             raise InputError(

@@ -35,6 +35,13 @@ def summarise_table_3(
     Raises:
         InputError: one has no such verdict, or they are of different scales or test
             sets, which cannot be compared.
+
+    Example:
+        >>> tj.summarise_table_3(["runs/nothing"], "runs/table")
+        Traceback (most recent call last):
+            ...
+        transformer_jax.errors.InputError: runs/nothing has no verdict yet: run \
+reproduce to its end there.
     """
     verdicts = [_load_verdict(directory) for directory in directories]
     _check_alike(verdicts, directories)
@@ -62,13 +69,16 @@ def summarise_table_3(
 
 def _load_verdict(directory: str | os.PathLike[str]) -> dict[str, Any]:
     path = work_directory(directory) / "verdict.json"
+    if not path.exists():
+        raise InputError(
+            f"{directory} has no verdict yet: run reproduce to its end there."
+        )
     try:
         verdict: dict[str, Any] = {**json.loads(path.read_text())}
         name = verdict["target"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError):
         raise InputError(
-            f"{directory} has no verdict yet ({' '.join(str(error).split()):.100}): "
-            "run reproduce to its end there."
+            f"{path} is damaged: run reproduce there, which makes it again."
         ) from None
     if name not in TARGETS or not name.startswith(_PREFIX):
         raise InputError(f"{directory} is of {name}, not of a row of Table 3.")

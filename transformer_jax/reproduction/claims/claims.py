@@ -48,6 +48,13 @@ def measure_claim(
 
     Raises:
         InputError: there is no such claim, or as `train`.
+
+    Example:
+        >>> tj.measure_claim("claim-attention-scales", "runs/scale")
+        Traceback (most recent call last):
+            ...
+        transformer_jax.errors.InputError: claim-attention-scales is not a claim that \
+can be measured: did you mean claim-attention-scale?
     """
     if name not in CLAIMS:
         near = difflib.get_close_matches(name, CLAIMS, n=1)
