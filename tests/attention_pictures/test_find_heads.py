@@ -45,6 +45,13 @@ def test_every_head_of_every_attention_is_there(found, run):
         assert margins == sorted(margins, reverse=True)
 
 
+@pytest.fixture(scope="module")
+def maps(run):
+    """The weights of each pair alone."""
+    attention = run.result.translator.attention
+    return [attention(*pair) for pair in run.validation_pairs]
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "offset"),
     [
@@ -53,12 +60,13 @@ def test_every_head_of_every_attention_is_there(found, run):
         ("cross", "same position", 0),
     ],
 )
-def test_batches_with_padding_are_as_one_pair_at_a_time(found, run, kind, name, offset):
+def test_batches_with_padding_are_as_one_pair_at_a_time(
+    found, maps, kind, name, offset
+):
     """Pairs have different lengths: neither padding nor other pairs count."""
     hits, weight, number = 0, 0, 0
-    for source, target in run.validation_pairs[:30]:
-        maps = run.result.translator.attention(source, target)
-        weights = getattr(maps, kind)
+    for one in maps:
+        weights = getattr(one, kind)
         num_queries, num_keys = weights.shape[2:]
         for query in range(num_queries):
             key = query + offset

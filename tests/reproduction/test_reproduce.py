@@ -32,6 +32,7 @@ def tiny_settings(folder, **changes):
         training__checkpoint_every_steps=2,
         training__checkpoint_every_minutes=None,
         training__keep_last=5,
+        mesh__data=1,  # One device compiles sooner.
         **changes,
     )
 
@@ -117,6 +118,7 @@ def test_a_finished_run_is_not_made_again(run, caplog, monkeypatch):
     assert "the verdict was there" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["train", "average_checkpoints", "evaluate"])
 def test_an_interrupted_run_ends_with_the_same_verdict(
     run, stage, tmp_path, monkeypatch

@@ -88,16 +88,22 @@ def attention_weights(
 
     Each is float32 `[layers, heads, query, key]`.
     """
-    apply = functools.partial(
-        Transformer(config).apply, deterministic=True, mutable=["intermediates"]
-    )
-    _, variables = jax.jit(apply)(
+    _, variables = _compiled(config)(
         {"params": params}, jnp.asarray([source]), jnp.asarray([target_inputs])
     )
     encoder, decoder, cross = (
         np.asarray(weights[:, 0]) for weights in _weights_of(variables)
     )
     return encoder, decoder, cross
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(config: ModelConfig) -> Any:
+    """Returns the compiled model, the same for equal settings."""
+    apply = functools.partial(
+        Transformer(config).apply, deterministic=True, mutable=["intermediates"]
+    )
+    return jax.jit(apply)
 
 
 def batch_attention_weights(

@@ -31,6 +31,7 @@ def config(tmp_path):
         data__source_length=14,
         data__target_length=14,
         data__batch_tokens=8 * 14,
+        mesh__data=1,  # One device compiles sooner.
     )
 
 
@@ -48,6 +49,7 @@ def seen(monkeypatch):
     return settings
 
 
+@pytest.mark.slow
 def test_the_scale_of_attention(config, seen, tmp_path):
     found = tj.measure_claim(
         "claim-attention-scale", tmp_path / "claim", config=config, progress=False
@@ -69,6 +71,7 @@ def test_the_scale_of_attention(config, seen, tmp_path):
     assert (folder / "claim.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_positions_beyond_those_of_training(config, seen, tmp_path):
     found = tj.measure_claim(
         "claim-trained-lengths", tmp_path / "claim", config=config, progress=False
@@ -105,6 +108,7 @@ def test_label_smoothing(config, seen, tmp_path):
     assert found["rows"][1]["perplexity"] == result.scores["perplexity"]
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_interrupted(config, tmp_path, monkeypatch):
     class StoppedError(Exception):
         pass
