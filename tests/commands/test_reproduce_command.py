@@ -77,7 +77,7 @@ def test_a_row_from_the_shell_and_the_table_of_it(capsys, tmp_path, monkeypatch)
     out, err = capsys.readouterr()
     verdict = json.loads(out)
     assert verdict["scale"] == {"updates": 1.0, "width": 0.0625, "depth": 0.17}
-    assert "# table3-C1: not met, and this is not a full run" in err
+    assert "# table3-C1: not comparable, other text, and this is not a full run" in err
     assert main(["reproduce", "table3", "--summary", "C1", "--workdir", "table"]) == 0
     out, _ = capsys.readouterr()
     (row,) = json.loads(out)["rows"]

@@ -20,7 +20,8 @@ def make_verdict(
 ) -> dict[str, Any]:
     """Returns the verdict as JSON values.
 
-    A number is met where the paper's is not above the 95 % confidence interval of ours.
+    A number is met where the paper's is not above the 95 % confidence interval of ours;
+    on another test set it is None, neither met nor not.
 
     Args:
         scores: the first is compared with the paper's.
@@ -45,7 +46,7 @@ def make_verdict(
         "score": score.value,
         "difference": score.value - target.paper_score,
         "difference_interval": [low, high],
-        "is_met": high >= 0,
+        "is_met": high >= 0 if scored_on == target.test_set else None,
         "is_full_run": not differing,
         "differs_by": differing,
         "scale": asdict(scale),
@@ -63,7 +64,8 @@ def verdict_markdown(verdict: Mapping[str, Any]) -> str:
     """Returns a verdict as a page of Markdown."""
     ours = "ours" + _scale_words(verdict)
     low, high = verdict["difference_interval"]
-    met = "met" if verdict["is_met"] else "not met"
+    words = {True: "met", False: "not met", None: "not comparable, other text"}
+    met = words[verdict["is_met"]]
     full = "" if verdict["is_full_run"] else ", and this is not a full run"
     lines = [
         f"# {verdict['target']}: {met}{full}",
