@@ -167,6 +167,16 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
         assert json.loads(path.read_text()) == found
 
 
+def test_an_edited_test_set_is_scored_again(tmp_path):
+    config = tiny_settings(tmp_path)
+    before = make(tmp_path / "run", config)
+    path = tmp_path / "test.target"
+    path.write_text(path.read_text().replace("a", "e"))
+    after = make(tmp_path / "run", config)
+    assert after["text_digest"] != before["text_digest"]
+    assert after["perplexity_per_subword"] != before["perplexity_per_subword"]
+
+
 def test_a_row_of_table_3_is_its_last_checkpoint_on_the_validation_set(tmp_path):
     config = tiny_settings(tmp_path)
     verdict = make(tmp_path / "a", config, "table3-A1")

@@ -1,5 +1,6 @@
 """One number of the paper, from the data to the verdict."""
 
+import hashlib
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ from transformer_jax.checkpoints.choosing import Which, averages, steps_in
 from transformer_jax.checkpoints.contents import averaged_steps
 from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.data.source import load_split
 from transformer_jax.devices.agreement import decided_by_primary, primary_first
 from transformer_jax.devices.joining import is_primary
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
@@ -26,7 +28,7 @@ from transformer_jax.reproduction.scores import (
     perplexities,
     translation_scores,
 )
-from transformer_jax.reproduction.targets import Target, find_target
+from transformer_jax.reproduction.targets import Split, Target, find_target
 from transformer_jax.reproduction.verdict import make_verdict, verdict_markdown
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
@@ -104,13 +106,15 @@ you mean table3-E?
     train(config, folder, progress=progress, alone=alone)
     which = _average(found, folder, title)
     steps = averaged_steps(averages(folder)[-1]) if which == "average" else []
-    known = _known_verdict(folder, config, steps)
+    text = _text_digest(config, found.split)
+    known = _known_verdict(folder, config, steps, text)
     if known is not None:
         logger.info("%s: the verdict was there", title)
         return known
     logger.info("%s: decoding and scoring %s", title, found.test_set)
     result = evaluate(folder, split=found.split, checkpoint=which, progress=progress)
     verdict = _judge(found, config, parts, folder, result)
+    verdict["text_digest"] = text
     if is_primary():
         _write(folder, verdict, result)
     return verdict
@@ -130,8 +134,16 @@ def _average(target: Target, folder: StoredPath, title: str) -> Which:
     return "average"
 
 
+def _text_digest(config: ExperimentConfig, split: Split) -> str:
+    """Returns a digest of what is scored: the file may have been edited since."""
+    digest = hashlib.sha256()
+    for pair in load_split(config, split) or ():
+        digest.update(json.dumps(pair).encode())
+    return digest.hexdigest()
+
+
 def _known_verdict(
-    folder: StoredPath, config: ExperimentConfig, steps: list[int]
+    folder: StoredPath, config: ExperimentConfig, steps: list[int], text_digest: str
 ) -> dict[str, Any] | None:
     """Returns the verdict that is there, if it is on this run as it is now."""
 
@@ -147,6 +159,7 @@ def _known_verdict(
     same = {
         "config_digest": surroundings(config)["config_digest"],
         "averaged_steps": steps,
+        "text_digest": text_digest,
     }
     return verdict if same.items() <= verdict.items() else None
 

@@ -88,7 +88,7 @@ def attention_weights(
 
     Each is float32 `[layers, heads, query, key]`.
     """
-    _, variables = _compiled(config)(
+    _, variables = _make_function(config)(
         {"params": params}, jnp.asarray([source]), jnp.asarray([target_inputs])
     )
     encoder, decoder, cross = (
@@ -98,7 +98,7 @@ def attention_weights(
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(config: ModelConfig) -> Any:
+def _make_function(config: ModelConfig) -> Any:
     """Returns the compiled model, the same for equal settings."""
     apply = functools.partial(
         Transformer(config).apply, deterministic=True, mutable=["intermediates"]

@@ -11,7 +11,7 @@ from tiny_runs import reversed_pairs, tiny_config
 import transformer_jax as tj
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction.claims import variants as trained
-from transformer_jax.reproduction.claims.trained_lengths import _binned
+from transformer_jax.reproduction.claims.trained_lengths import _mean_losses
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_bins_are_means_of_their_positions():
     losses = np.arange(16.0)
     counts = np.full(16, 2)
     counts[12:] = 0
-    found = _binned(np.stack([losses * counts, counts]), 8, 16)
+    found = _mean_losses(np.stack([losses * counts, counts]), 8, 16)
     middles = [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]
     assert found == [(middle, middle, middle < 8) for middle in middles]
 

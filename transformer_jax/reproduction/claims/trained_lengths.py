@@ -61,7 +61,7 @@ def measure_trained_lengths(
         losses = _loss_by_position(translator, *ids, whole)
         rows += [
             {"positions": name, "position": position, "nll": nll, "trained": inside}
-            for position, nll, inside in _binned(losses, short, whole)
+            for position, nll, inside in _mean_losses(losses, short, whole)
         ]
         total, count = losses[:, short:].sum(axis=1)
         beyond[name] = float(total / count)
@@ -130,7 +130,7 @@ def _loss_by_position(
     return sums
 
 
-def _binned(
+def _mean_losses(
     sums: np.ndarray, short: int, whole: int
 ) -> list[tuple[float, float, bool]]:
     """Returns the middle, the mean loss and whether it was trained, of each bin."""
