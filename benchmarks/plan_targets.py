@@ -4,9 +4,11 @@ Writes update_seconds.json, which `reproduce --list` reads, into the package. Of
 v5e-16 it is the roofline of the compiled update. Of 8 H100 it is the same program's
 products and bytes on their data sheet, without a network. Needs the extra `tpu`:
 
-    python benchmarks/plan_targets.py
+    python benchmarks/plan_targets.py             each takes minutes to compile
+    python benchmarks/plan_targets.py --missing   those that the file has not
 """
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -40,8 +42,11 @@ def for_topology(config: ExperimentConfig) -> ExperimentConfig:
 
 def main() -> None:
     """Compiles each target that is not like one before."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--missing", action="store_true")
+    kept = json.loads(FILE.read_text()) if parser.parse_args().missing else {}
     known: dict[ExperimentConfig, dict[str, float]] = {}
-    seconds = {}
+    seconds = dict(kept)
     for name, target in TARGETS.items():
         config = for_topology(target_settings(target))
         # The rate of dropout and what the loss is smoothed by cost nothing.
@@ -52,6 +57,8 @@ def main() -> None:
             ),
             data=dataclasses.replace(config.data, dataset=None, target_language="de"),
         )
+        if name in kept:
+            known.setdefault(alike, kept[name])
         if alike not in known:
             known[alike] = seconds_of(plan(config, "v5e:4x4")[0])
         seconds[name] = known[alike]

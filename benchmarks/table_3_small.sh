@@ -3,9 +3,12 @@
 # a row of each kind, one of the others. Continues where it was interrupted.
 #
 #   benchmarks/table_3_small.sh DATA RUNS      (train.en train.de val.en val.de in DATA)
+#
+# On a CPU of two cores: a device for each is 1.3 times as fast as one with two threads.
 set -euo pipefail
 data=$1 runs=$2
 python=${PYTHON:-.venv/bin/python}
+export JAX_NUM_CPU_DEVICES=2
 
 make_row() {
   local row=$1 seed=$2
@@ -16,16 +19,17 @@ make_row() {
     --data.validation-target-path "$data/val.de" \
     --model.vocab-size 4000 --data.source-length 64 --data.target-length 64 \
     --data.batch-tokens 2048 --model.compute-dtype float32 --model.scan-unroll none \
-    --model.remat none --training.num-steps 1000 --optimizer.warmup-steps 400 \
-    --training.checkpoint-every-steps 500 --training.evaluate-every-steps 1000 \
-    --training.validation-bleu-sentences 0 --no-progress \
+    --model.remat none --training.num-steps 600 --optimizer.warmup-steps 400 \
+    --training.checkpoint-every-steps 300 --training.evaluate-every-steps 600 \
+    --training.validation-bleu-sentences 0 --mesh.data 2 --no-progress \
     > "$runs/$row-$seed.json"
 }
 
 mkdir -p "$runs"
-for seed in 0 1 2; do
-  for row in base A1 B1 C1 D1 D3 E; do make_row "$row" "$seed"; done
+several=(base A1 B1 C1 D1 D3 E)
+for row in "${several[@]}" A2 A3 A4 B2 C2 C3 C4 C5 C6 C7 D2 D4 big; do make_row "$row" 0; done
+for seed in 1 2; do
+  for row in "${several[@]}"; do make_row "$row" "$seed"; done
 done
-for row in A2 A3 A4 B2 C2 C3 C4 C5 C6 C7 D2 D4 big; do make_row "$row" 0; done
 "$python" -m transformer_jax reproduce table3 --summary "$runs"/*-[0-9] \
   --workdir "$runs/table" > "$runs/table.json"

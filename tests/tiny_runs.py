@@ -35,7 +35,8 @@ def reversed_pairs(number: int, seed: int = 0, longest: int = 7) -> list:
 def tiny_config(**changes) -> ExperimentConfig:
     """Settings of a tiny run; changes are written `section__field=value`."""
     config = ExperimentConfig(
-        model=ModelConfig.tiny(vocab_size=VOCAB_SIZE),
+        # One body of a layer compiles sooner than two.
+        model=ModelConfig.tiny(vocab_size=VOCAB_SIZE, scan_unroll=1),
         data=DataConfig(
             source_length=24, target_length=24, batch_tokens=8 * 24, prefetch_batches=4
         ),

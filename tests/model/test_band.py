@@ -30,9 +30,7 @@ def made_up(length, seed=0):
 
 
 @each_direction
-@pytest.mark.parametrize(
-    ("length", "window"), [(64, 16), (101, 20), (49, 1), (97, 31), (67, 3), (101, 33)]
-)
+@pytest.mark.parametrize(("length", "window"), [(64, 16), (49, 1), (101, 33)])
 def test_blocks_give_the_numbers_and_gradients_of_the_mask(length, window, causal):
     *qkv, weight, segments = made_up(length)
     pattern = AttentionPattern(segments, segments, causal=causal, window=window)

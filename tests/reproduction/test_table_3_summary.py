@@ -16,6 +16,7 @@ def write_verdict(folder, row, score, *, seed=0, **changes):
         "scale": {"updates": 0.01, "width": 1.0, "depth": 1.0},
         "data": "some text",
         "num_sentences": 100,
+        "text_digest": "a",
         "num_updates": 1000,
         "num_parameters": 5_000_000,
         "perplexity_per_subword": 100 / score,
@@ -83,6 +84,18 @@ def test_rows_that_are_not_alike_are_refused(changes, words, rows, tmp_path):
     other = write_verdict(tmp_path / "other", "A1", 19.0, **changes)
     with pytest.raises(InputError, match=f"other has {words} .* alike"):
         summarise_table_3([*rows, other], tmp_path / "out")
+
+
+def test_rows_of_another_text_are_refused(rows, tmp_path):
+    other = write_verdict(tmp_path / "other", "A1", 19.0, text_digest="b")
+    with pytest.raises(InputError, match="other was scored on another text"):
+        summarise_table_3([*rows, other], tmp_path / "out")
+
+
+def test_a_run_is_named_once(rows, tmp_path):
+    (tmp_path / "link").symlink_to(rows[1])
+    with pytest.raises(InputError, match="link is named twice"):
+        summarise_table_3([*rows, tmp_path / "link"], tmp_path / "out")
 
 
 def test_what_is_no_verdict_is_refused(rows, tmp_path):

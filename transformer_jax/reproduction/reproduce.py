@@ -1,5 +1,6 @@
 """One number of the paper, from the data to the verdict."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -112,7 +113,14 @@ you mean table3-E?
         logger.info("%s: the verdict was there", title)
         return known
     logger.info("%s: decoding and scoring %s", title, found.test_set)
-    result = evaluate(folder, split=found.split, checkpoint=which, progress=progress)
+    result = evaluate(
+        folder,
+        split=found.split,
+        checkpoint=which,
+        progress=progress,
+        **_what_is_scored(config, found),
+        **dataclasses.asdict(config.decoding),
+    )
     verdict = _judge(found, config, parts, folder, result)
     verdict["text_digest"] = text
     if is_primary():
@@ -132,6 +140,13 @@ def _average(target: Target, folder: StoredPath, title: str) -> Which:
             logger.info("%s: averaging %d checkpoints", title, len(steps))
             average_checkpoints(folder, len(steps))
     return "average"
+
+
+def _what_is_scored(config: ExperimentConfig, target: Target) -> dict[str, Any]:
+    """Returns arguments of `evaluate`: the checkpoint may name another text."""
+    if target.is_parsing:
+        return {"trees": getattr(config.treebank, f"{target.split}_paths") or None}
+    return {"pairs": load_split(config, target.split)}
 
 
 def _text_digest(config: ExperimentConfig, split: Split) -> str:

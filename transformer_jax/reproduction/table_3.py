@@ -33,8 +33,8 @@ def summarise_table_3(
         directories: work directories with a verdict on a row of Table 3.
 
     Raises:
-        InputError: one has no such verdict, or they are of different scales or test
-            sets, which cannot be compared.
+        InputError: one has no such verdict or is named twice, or they are of different
+            scales or test sets, which cannot be compared.
 
     Example:
         >>> tj.summarise_table_3(["runs/nothing"], "runs/table")
@@ -88,7 +88,13 @@ def _load_verdict(directory: str | os.PathLike[str]) -> dict[str, Any]:
 def _check_alike(
     verdicts: Sequence[Mapping[str, Any]], directories: Sequence[Any]
 ) -> None:
-    """Checks that all rows are of one scale, data and test set."""
+    """Checks that all rows are of one scale, data and test set, and named once."""
+    paths = [os.path.realpath(directory) for directory in directories]
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
+            raise InputError(
+                f"{directories[index]} is named twice: it would count as two runs."
+            )
     for verdict, directory in zip(verdicts, directories, strict=True):
         for name in ("scale", "data", "num_sentences", "num_updates"):
             if verdict["target"] == f"{_PREFIX}big" and name == "num_updates":
@@ -99,6 +105,11 @@ def _check_alike(
                     f"{_first_small(verdicts)[name]}: rows can be compared only if "
                     "they are alike."
                 )
+        if verdict.get("text_digest") != verdicts[0].get("text_digest"):
+            raise InputError(
+                f"{directory} was scored on another text than {directories[0]}: rows "
+                "can be compared only if they are alike."
+            )
 
 
 def _first_small(verdicts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -95,6 +95,7 @@ def test_bins_are_means_of_their_positions():
     assert found == [(middle, middle, middle < 8) for middle in middles]
 
 
+@pytest.mark.slow
 def test_label_smoothing(config, seen, tmp_path):
     found = tj.measure_claim(
         "claim-label-smoothing", tmp_path / "claim", config=config, progress=False
