@@ -85,6 +85,7 @@ def test_a_topology_that_does_not_exist(topology):
         plan(tiny(), topology)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused():
     # Of 16 GiB the compiler keeps some. Parameters and moments alone are 23 GB.
     with pytest.raises(InputError, match=r"has 16\.9 GB for a step that needs \d{2}"):

@@ -80,6 +80,7 @@ def test_words_and_lists_of_words_are_the_same(parser):
     assert parser.parse(tuple(lists[:1])) == parser.parse(iter(SENTENCES[:1]))
 
 
+@pytest.mark.slow
 def test_order_and_company_do_not_matter(parser):
     together = parser.parse(SENTENCES)
     assert parser.parse(SENTENCES[::-1]) == together[::-1]

@@ -164,6 +164,7 @@ def test_the_longest_whole_sentence_is_as_set():
     assert parts == {(None, None): 2, (4_096, None): 1, (4_096, 800): 2}
 
 
+@pytest.mark.slow
 def test_sampled_trees_follow_the_seed():
     parser = tj.Parser(parsing_run().result.translator)
 

@@ -77,6 +77,7 @@ def test_links_are_those_of_the_parts_alone(translator):
     assert [target for _, target in links[1]] == list(range(len(TARGET.split())))
 
 
+@pytest.mark.slow
 def test_translations_are_aligned_in_the_parts_of_their_search(translator):
     sources = ["ba be ko", SOURCE, ""]
     for decoding in ({"min_length": 2}, {"min_length": 2, "max_source_tokens": 60}):

@@ -89,6 +89,7 @@ def test_results_by_another_tokenizer_are_not_compared():
     assert yardstick(data__target_language="cmn") in digests
 
 
+@pytest.mark.slow
 def test_a_run_names_its_tokenizer_and_chrf_can_decide(tmp_path):
     config = one_layer_config(
         training__num_steps=2,

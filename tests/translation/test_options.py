@@ -173,6 +173,7 @@ def assert_alike(first, second):
     )
 
 
+@pytest.mark.slow
 def test_samples_follow_from_the_seed_and_the_sentence_alone(random):
     drawn = random.n_best(SENTENCES, 3, sampling=True, seed=1)
     assert [len(samples) for samples in drawn] == [3] * 5
@@ -196,6 +197,7 @@ def test_a_translation_begins_as_it_is_forced_to(random):
         random.translate(SENTENCES, prefixes=["ba " * 60] * 5)
 
 
+@pytest.mark.slow
 def test_bfloat16_products_change_little(random):
     exact = random.n_best(SENTENCES, 1, max_extra_length=3)
     close = random.n_best(SENTENCES, 1, max_extra_length=3, compute_dtype="bfloat16")

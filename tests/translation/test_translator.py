@@ -153,6 +153,7 @@ def test_a_score_is_what_the_model_gives_the_tokens(name, log_probs, random, tra
         )
 
 
+@pytest.mark.slow
 def test_a_beam_of_one_takes_the_most_probable_token(log_probs, random):
     settings = dataclasses.replace(random.config.decoding, beam_size=1)
     asked = requests(random, SHORT[:3])
