@@ -10,6 +10,7 @@ import pytest
 from tiny_runs import reversed_pairs, tiny_config
 
 import transformer_jax as tj
+from transformer_jax.checkpoints.options import LastAndBest
 from transformer_jax.config.reading import config_to_dict
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction import reproduce as stages
@@ -158,7 +159,8 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
     workdir, config, verdict = run
     path = workdir / "verdict.json"
     whole = path.read_text()
-    for damaged in (whole[:100], "[]"):
+    stump = {"target": verdict["target"], "config_digest": verdict["config_digest"]}
+    for damaged in (whole[:100], json.dumps(stump)):
         path.write_text(damaged)
         found = tj.reproduce(
             "table2-base-en-de", workdir, config=config, progress=False
@@ -167,13 +169,14 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
         assert json.loads(path.read_text()) == found
 
 
-def test_an_edited_test_set_is_scored_again(run, tmp_path):
-    workdir, _, before = run
+def test_another_test_set_is_scored_again(run, tmp_path):
+    workdir, config, before = run
     shutil.copytree(workdir, tmp_path / "run")
-    config = tiny_settings(tmp_path)
     path = tmp_path / "test.target"
-    path.write_text(path.read_text().replace("a", "e"))
-    after = make(tmp_path / "run", config)
+    text = Path(config.data.test_target_path).read_text()
+    path.write_text(text.replace("a", "e"))
+    data = dataclasses.replace(config.data, test_target_path=str(path))
+    after = make(tmp_path / "run", config.replace(data=data))
     assert after["text_digest"] != before["text_digest"]
     assert after["perplexity_per_subword"] != before["perplexity_per_subword"]
     assert after["training_hours"] == before["training_hours"]
@@ -200,6 +203,52 @@ def test_a_scaled_row_of_table_3(tmp_path, caplog):
     assert len(said) == 2
     page = (workdir / "verdict.md").read_text()
     assert page.count(words) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training__seed": 7},
+        {"training__label_smoothing": 0.0},
+        {"training__num_steps": 6},
+        {"optimizer__learning_rate_scale": 3.0},
+        {"data__train_target_path": "other"},
+    ],
+)
+def test_another_run_is_not_judged_by_what_is_there(run, changes):
+    """Its number would be that of the settings it was trained with."""
+    workdir, config, verdict = run
+    for name, value in changes.items():
+        section, field = name.split("__")
+        part = dataclasses.replace(getattr(config, section), **{field: value})
+        other = config.replace(**{section: part})
+        with pytest.raises(InputError, match=f"begun with.*{section}.{field}"):
+            make(workdir, other)
+    assert json.loads((workdir / "verdict.json").read_text()) == verdict
+
+
+def test_a_test_set_that_cannot_be_read_is_known_before_training(tmp_path):
+    config = tiny_settings(tmp_path)
+    (tmp_path / "test.target").unlink()
+    with pytest.raises(InputError, match=r"test\.target"):
+        make(tmp_path / "run", config)
+    nothing = dict.fromkeys(("test_source_path", "test_target_path"))
+    config = config.replace(data=dataclasses.replace(config.data, **nothing))
+    with pytest.raises(InputError, match=r"newstest2014: set data\.test_source_path"):
+        make(tmp_path / "run", config)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_an_interruption_changes_no_average(tmp_path):
+    """Its checkpoint is one more, of which the average has none."""
+    training = tiny_settings(tmp_path).training
+    training = dataclasses.replace(training, checkpoint_every_steps=80, keep_last=3)
+    policy = LastAndBest(training, {})
+    assert policy.steps_to_remove([80, 160, 176]) == set()
+    assert policy.steps_to_remove([80, 160, 176, 240]) == {176}
+    assert policy.steps_to_remove([80, 160, 240, 320]) == {80}
+    by_time = dataclasses.replace(training, checkpoint_every_minutes=10.0)
+    assert LastAndBest(by_time, {}).steps_to_remove([80, 160, 176, 240]) == {80}
 
 
 def test_what_python_gives_is_checked(tmp_path):

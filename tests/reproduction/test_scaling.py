@@ -8,12 +8,15 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.scaling import (
     Scale,
     changes,
+    chosen,
     scale_settings,
     target_settings,
 )
 from transformer_jax.reproduction.targets import TARGETS
+from transformer_jax.training.optimizer import make_schedule
 
 BASE = TARGETS["table3-base"]
+SHORT = {"updates": 0.01}
 
 
 def scaled(name, **scale):
@@ -47,7 +50,35 @@ def test_all_rows_are_scaled_alike():
     for row, config in found.items():
         assert config.training.num_steps == (3_000 if row == "big" else 1_000)
         assert config.optimizer.warmup_steps == 40
-        assert config.training.checkpoint_every_steps == (6 if row == "big" else 15)
+        # As few as a row needs, of which the last alone is scored.
+        assert config.training.checkpoint_every_steps == (150 if row == "big" else 50)
+
+
+def test_the_learning_rate_is_that_of_the_paper_gone_through_faster():
+    whole, part = (make_schedule(scaled("table3-base", **by)) for by in ({}, SHORT))
+    for step in (1, 39, 40, 41, 500, 1_000):  # Schedules count from 0.
+        faster, paper = part(step - 1), whole(100 * step - 1)
+        assert float(faster) == pytest.approx(float(paper), rel=1e-5)
+
+
+def test_a_warm_up_that_was_chosen_keeps_its_rate():
+    config = target_settings(BASE)
+    config = config.replace(
+        optimizer=dataclasses.replace(config.optimizer, warmup_steps=100)
+    )
+    found = scale_settings(config, BASE, Scale(updates=0.01)).optimizer
+    assert (found.warmup_steps, found.learning_rate_scale) == (100, 1.0)
+
+
+def test_only_what_was_chosen_is_named():
+    config = target_settings(BASE)
+    config = config.replace(
+        training=dataclasses.replace(config.training, num_steps=700, seed=3),
+        model=dataclasses.replace(config.model, d_ff=640, remat="none"),
+    )
+    scale = Scale(updates=0.1, width=0.5)
+    found = chosen(scale_settings(config, BASE, scale), BASE, scale)
+    assert found == {"model.d_ff": "640", "training.num_steps": "700"}
 
 
 def test_what_was_chosen_stays():
@@ -73,11 +104,12 @@ def test_a_full_run_differs_by_nothing():
 
 
 def test_what_matters_is_named():
-    found = changes(scaled("table3-base", updates=0.5), BASE)
+    found = changes(scaled("table3-base", updates=0.25), BASE)
     assert found == [
-        "optimizer.warmup_steps: 4000 -> 2000",
-        "training.num_steps: 100000 -> 50000",
-        "training.checkpoint_every_steps: 1500 -> 750",
+        "optimizer.warmup_steps: 4000 -> 1000",
+        "optimizer.learning_rate_scale: 1.0 -> 0.5",
+        "training.num_steps: 100000 -> 25000",
+        "training.checkpoint_every_steps: 1500 -> 1250",
     ]
 
 

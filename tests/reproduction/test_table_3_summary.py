@@ -16,13 +16,20 @@ def write_verdict(folder, row, score, *, seed=0, **changes):
         "scale": {"updates": 0.01, "width": 1.0, "depth": 1.0},
         "data": "some text",
         "num_sentences": 100,
+        "text": "val.en",
         "text_digest": "a",
+        "chosen": {},
         "num_updates": 1000,
         "num_parameters": 5_000_000,
         "perplexity_per_subword": 100 / score,
         "score": score,
         "training_hours": 0.5,
         "seed": seed,
+        "config_digest": "c",
+        "versions": {},
+        "scores": [],
+        "averaged_steps": [],
+        "differs_by": [],
         **changes,
     }
     (folder / "verdict.json").write_text(json.dumps(verdict))
@@ -83,6 +90,14 @@ def test_without_base_nothing_is_compared_with_it(rows, tmp_path):
 def test_rows_that_are_not_alike_are_refused(changes, words, rows, tmp_path):
     other = write_verdict(tmp_path / "other", "A1", 19.0, **changes)
     with pytest.raises(InputError, match=f"other has {words} .* alike"):
+        summarise_table_3([*rows, other], tmp_path / "out")
+
+
+def test_rows_of_other_settings_are_refused(rows, tmp_path):
+    chosen = {"decoding.beam_size": "8"}
+    other = write_verdict(tmp_path / "other", "A1", 19.0, chosen=chosen)
+    words = "other has decoding.beam_size 8, .*c1 the row's"
+    with pytest.raises(InputError, match=words):
         summarise_table_3([*rows, other], tmp_path / "out")
 
 

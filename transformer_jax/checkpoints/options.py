@@ -37,7 +37,26 @@ class LastAndBest(checkpoint_managers.PreservationPolicy):
         training, ascending = self._training, sorted(steps)
         ranked = rank_steps(self._validations, ascending, training.best_metric)
         best = ranked[: training.keep_best]
-        return set(ascending[: -training.keep_last]) - set(best)
+        last = self._planned(ascending)[-training.keep_last :]
+        return set(ascending[:-1]) - set(last) - set(best)
+
+    def _planned(self, steps: Sequence[int]) -> Sequence[int]:
+        """Returns the steps that a run without interruptions would have saved.
+
+        One more, saved where it was interrupted, is needed only until there is a newer:
+        it takes the place of none that an average may be made of.
+        """
+        training = self._training
+        every = training.checkpoint_every_steps
+        if every is None or training.checkpoint_every_minutes is not None:
+            return steps
+        return [
+            step
+            for step in steps
+            if step % every == 0
+            or step % training.evaluate_every_steps == 0
+            or step == training.num_steps
+        ]
 
 
 def rank_steps(

@@ -89,6 +89,8 @@ def reproduce(
     if workdir is None:
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
     processes.start()
+    if target == _TABLE_1 or target.startswith(_CLAIM):
+        _refuse_scales(target, scale, width_scale, depth_scale)
     with flags_in_errors(_FLAGS):
         if target == _TABLE_1:
             _measure_table_1(workdir, progress)
@@ -105,6 +107,18 @@ def reproduce(
                 alone=processes.alone,
                 progress=progress,
             )
+
+
+def _refuse_scales(target: str, *scales: float) -> None:
+    if any(scale != 1 for scale in scales):
+        raise InputError(
+            f"{target} is no part of a run of the paper: leave out --scale, "
+            "--width-scale and --depth-scale; its sizes are settings, as "
+            "--model.d-model and --training.num-steps."
+            if target != _TABLE_1
+            else f"{target} trains nothing: leave out --scale, --width-scale and "
+            "--depth-scale."
+        )
 
 
 def _reproduce(target: str, workdir: str, **arguments: Any) -> None:

@@ -60,7 +60,8 @@ def _needs(target: Target, seconds: Mapping[str, float]) -> dict[str, Any]:
 def needs_table(needs: Sequence[Mapping[str, Any]]) -> str:
     """Returns the needs as a table for people."""
     machines = list(needs[0]["least_hours"])
-    rows = [["target", "paper", "updates", "disk, GB", *machines, "data"]]
+    least = [f"{machine}, at least" for machine in machines]
+    rows = [["target", "paper", "updates", "disk, GB", *least, "data"]]
     for each in needs:
         rows.append(
             [

@@ -12,13 +12,16 @@ from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.checkpoints.choosing import Which, averages, steps_in
 from transformer_jax.checkpoints.contents import averaged_steps
 from transformer_jax.config.checks import require_config, require_type
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.data.source import load_split
 from transformer_jax.devices.agreement import decided_by_primary, primary_first
 from transformer_jax.devices.joining import is_primary
+from transformer_jax.errors import InputError
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
 from transformer_jax.file_translation.output_lines import text_line
 from transformer_jax.reproduction.effort import effort, surroundings
+from transformer_jax.reproduction.same_run import check_same_run
 from transformer_jax.reproduction.scaling import (
     Scale,
     scale_settings,
@@ -29,8 +32,12 @@ from transformer_jax.reproduction.scores import (
     perplexities,
     translation_scores,
 )
-from transformer_jax.reproduction.targets import Split, Target, find_target
-from transformer_jax.reproduction.verdict import make_verdict, verdict_markdown
+from transformer_jax.reproduction.targets import Target, find_target
+from transformer_jax.reproduction.verdict import (
+    make_verdict,
+    read_verdict,
+    verdict_markdown,
+)
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
     StoredPath,
@@ -103,16 +110,26 @@ you mean table3-E?
     config = scale_settings(config, found, parts)
     folder = work_directory(workdir)
     title = f"{target} (at {parts})" if str(parts) else target
+    check_same_run(config, folder)
+    if not config.data.dataset:  # What cannot be read is better known now.
+        _text_to_score(config, found)
     logger.info("%s: training, %d updates", title, config.training.num_steps)
     train(config, folder, progress=progress, alone=alone)
-    which = _average(found, folder, title)
+    which = _average(found, config.training, folder, title)
     steps = averaged_steps(averages(folder)[-1]) if which == "average" else []
-    text = _text_digest(config, found.split)
-    known = _known_verdict(folder, config, steps, text)
+    text = _text_to_score(config, found)
+    digest = _text_digest(text)
+    same = {
+        "target": target,
+        "config_digest": surroundings(config)["config_digest"],
+        "averaged_steps": steps,
+        "text_digest": digest,
+    }
+    known = _known_verdict(folder, same)
     if known is not None:
         logger.info("%s: the verdict was there", title)
         return known
-    logger.info("%s: decoding and scoring %s", title, found.test_set)
+    logger.info("%s: decoding and scoring %s", title, text.name)
     result = evaluate(
         folder,
         split=found.split,
@@ -122,23 +139,48 @@ you mean table3-E?
         **dataclasses.asdict(config.decoding),
     )
     verdict = _judge(found, config, parts, folder, result)
-    verdict["text_digest"] = text
+    verdict |= {"text": text.name, "text_digest": digest}
     if is_primary():
         _write(folder, verdict, result)
     return verdict
 
 
-def _average(target: Target, folder: StoredPath, title: str) -> Which:
+def _text_to_score(config: ExperimentConfig, target: Target) -> SentencePairs:
+    """Returns what is scored.
+
+    Raises:
+        InputError: the settings name none, or it cannot be read.
+    """
+    with primary_first("reading the text that is scored"):
+        text = load_split(config, target.split)
+    if text is None:
+        section, kind = ("treebank", "") if target.is_parsing else ("data", "source_")
+        raise InputError(
+            f"{target.name} is scored on {target.test_set}: set {section}."
+            f"{target.split}_{kind}path{'s' * target.is_parsing}."
+        )
+    return text
+
+
+def _average(
+    target: Target, training: TrainingConfig, folder: StoredPath, title: str
+) -> Which:
     """Returns which checkpoint is evaluated, once it is there."""
     if target.num_averaged == 1:
         return "latest"
+    every = training.checkpoint_every_steps or 1
     with primary_first("the average of checkpoints"):
-        # A run of few updates has fewer.
-        steps = steps_in(folder)[-target.num_averaged :]
+        # Not those of an interruption. A run of few updates has fewer.
+        planned = [
+            step
+            for step in steps_in(folder)
+            if step % every == 0 or step == training.num_steps
+        ]
+        steps = planned[-target.num_averaged :]
         there = averages(folder)
         if is_primary() and not (there and averaged_steps(there[-1]) == steps):
             logger.info("%s: averaging %d checkpoints", title, len(steps))
-            average_checkpoints(folder, len(steps))
+            average_checkpoints(folder, steps=steps)
     return "average"
 
 
@@ -149,34 +191,32 @@ def _what_is_scored(config: ExperimentConfig, target: Target) -> dict[str, Any]:
     return {"pairs": load_split(config, target.split)}
 
 
-def _text_digest(config: ExperimentConfig, split: Split) -> str:
+def _text_digest(text: SentencePairs) -> str:
     """Returns a digest of what is scored: the file may have been edited since."""
     digest = hashlib.sha256()
-    for pair in load_split(config, split) or ():
+    for pair in text:
         digest.update(json.dumps(pair).encode())
     return digest.hexdigest()
 
 
 def _known_verdict(
-    folder: StoredPath, config: ExperimentConfig, steps: list[int], text_digest: str
+    folder: StoredPath, same: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Returns the verdict that is there, if it is on this run as it is now."""
+    """Returns the verdict that is there, if it is whole, and on this run as it is now.
+
+    Args:
+        same: what it must say.
+    """
 
     def read() -> str:
-        path = folder / VERDICT
-        return path.read_text() if path.exists() else ""
+        paths = [folder / name for name in (VERDICT, PAGE, TRANSLATIONS)]
+        return paths[0].read_text() if all(path.exists() for path in paths) else ""
 
     text = decided_by_primary("the verdict that is there", read)
-    try:
-        verdict: dict[str, Any] = {**json.loads(text or "{}")}
-    except (ValueError, TypeError):  # It is made again.
+    verdict = read_verdict(text or "{}")
+    if verdict is None or not same.items() <= verdict.items():
         return None
-    same = {
-        "config_digest": surroundings(config)["config_digest"],
-        "averaged_steps": steps,
-        "text_digest": text_digest,
-    }
-    return verdict if same.items() <= verdict.items() else None
+    return verdict
 
 
 def _judge(

@@ -1,6 +1,8 @@
 """The settings of a target: as in the paper, or a part of its updates and sizes."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.targets import Target
 
 # What may differ in a full run: where things are, how they are computed and shown.
-_OF_NO_WEIGHT = (
+OF_NO_WEIGHT = (
     *("data.dataset", "data.data_dir", "data.prefetch_batches"),
     *(
         f"data.{split}_{side}_path"
@@ -41,13 +43,18 @@ _SCALED = (
     ("model", "num_decoder_layers", "depth"),
 )
 
+_OF_CHECKPOINTS = "training.checkpoint_every_steps", "training.keep_last"
+_CHECKPOINTS_OF_A_ROW = 20
+_EVALUATED = 3  # Each third checkpoint.
+
 
 @dataclass(frozen=True)
 class Scale:
     """How much of a full run is made."""
 
     updates: float = 1.0
-    """Part of the updates, of warm-up, and of the updates between checkpoints."""
+    """Part of the updates, of warm-up, and of the updates between checkpoints. The
+    learning rate is the paper's, gone through so much faster."""
     width: float = 1.0
     """Part of d_model, d_ff, d_k and d_v."""
     depth: float = 1.0
@@ -73,12 +80,14 @@ def target_settings(target: Target) -> ExperimentConfig:
     """Returns the settings of a full run.
 
     Checkpoints are as many updates apart as the authors made in 10 minutes, so that
-    their average is the same on any hardware.
+    their average is the same on any hardware. The validation, which saves one too,
+    comes at some of them.
     """
     config = load_config(target.config)
     training = dataclasses.replace(
         config.training,
         checkpoint_every_steps=target.checkpoint_steps,
+        evaluate_every_steps=_EVALUATED * target.checkpoint_steps,
         checkpoint_every_minutes=None,
         keep_last=max(target.num_averaged, 2),
     )
@@ -101,22 +110,82 @@ def scale_settings(
         full = whole[section][field]
         if full is not None and values[section][field] == full:
             values[section][field] = max(1, round(full * getattr(scale, by)))
-    return settings.replace(
-        **{
-            section: dataclasses.replace(getattr(settings, section), **values[section])
-            for section in ("model", "optimizer", "training")
-        }
-    )
+    given = config_to_dict(settings)
+    if all(
+        given["optimizer"][field] == whole["optimizer"][field]
+        for field in ("warmup_steps", "learning_rate_scale")
+    ):
+        # A shorter warm-up alone would end higher, where the paper's never came.
+        values["optimizer"]["learning_rate_scale"] *= math.sqrt(scale.updates)
+    _set_intervals(values["training"], given["training"], whole["training"], target)
+    try:
+        return settings.replace(
+            **{
+                section: dataclasses.replace(
+                    getattr(settings, section), **values[section]
+                )
+                for section in ("model", "optimizer", "training")
+            }
+        )
+    except InputError as error:
+        raise InputError(f"at {scale}: {error}") from error
+
+
+def _set_intervals(
+    training: dict[str, Any],
+    given: Mapping[str, Any],
+    whole: Mapping[str, Any],
+    target: Target,
+) -> None:
+    """Sets the updates between checkpoints and validations that were not chosen.
+
+    Args:
+        training: the scaled settings, which are changed.
+        given: before they were scaled.
+        whole: those of the full run.
+    """
+    checkpoints, validations = "checkpoint_every_steps", "evaluate_every_steps"
+    if target.num_averaged == 1 and given[checkpoints] == whole[checkpoints]:
+        # Only the last is scored: few are enough to go on from.
+        least = training["num_steps"] // _CHECKPOINTS_OF_A_ROW
+        if training[checkpoints] != whole[checkpoints]:
+            training[checkpoints] = max(training[checkpoints], least)
+    if given[validations] == whole[validations] and training[checkpoints]:
+        training[validations] = _EVALUATED * training[checkpoints]
 
 
 def changes(settings: ExperimentConfig, target: Target) -> list[str]:
     """Returns what differs from a full run, as `section.field: old -> new`."""
     found = differences(target_settings(target), settings)
-    return [line for line in found if line.split(":")[0] not in _OF_NO_WEIGHT]
+    return [line for line in found if line.split(":")[0] not in OF_NO_WEIGHT]
 
 
-def data_of(settings: ExperimentConfig) -> Any:
+def chosen(settings: ExperimentConfig, target: Target, scale: Scale) -> dict[str, str]:
+    """Returns the settings that differ from those of the scaled target, by name.
+
+    Two rows of a table may be compared if they are equal. How often a checkpoint is
+    written counts where several are averaged.
+    """
+    scaled = scale_settings(target_settings(target), target, scale)
+    found = {}
+    for line in differences(scaled, settings):
+        name, _, values = line.partition(": ")
+        if name in _OF_CHECKPOINTS and target.num_averaged == 1:
+            continue
+        if name not in OF_NO_WEIGHT:
+            found[name] = values.rpartition(" -> ")[2]
+    return found
+
+
+def data_of(settings: ExperimentConfig) -> str:
     """Returns where the text of a run comes from."""
     if settings.treebank.is_used:
-        return list(settings.treebank.train_paths)
-    return settings.data.dataset or settings.data.train_source_path
+        return ", ".join(settings.treebank.train_paths)
+    data = settings.data
+    if data.dataset:
+        return data.dataset
+    sides = data.train_source_path, data.train_target_path
+    return " and ".join(
+        side if isinstance(side, str) else ", ".join(map(str, side or ()))
+        for side in sides
+    )

@@ -11,6 +11,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.scaling import Scale
 from transformer_jax.reproduction.table_3_picture import draw_table_3
 from transformer_jax.reproduction.targets import TARGETS
+from transformer_jax.reproduction.verdict import read_verdict
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
     create_directory,
@@ -54,7 +55,9 @@ reproduce to its end there.
     summary: dict[str, Any] = {
         "scale": first["scale"],
         "data": first["data"],
+        "text": first["text"],
         "num_sentences": first["num_sentences"],
+        "chosen": first["chosen"],
         "rows": rows,
     }
     summary["markdown"] = _markdown(summary)
@@ -63,7 +66,7 @@ reproduce to its end there.
     text = json.dumps(finite_or_none(summary), indent=2, ensure_ascii=False)
     write_whole(folder / "table3.json", text.encode())
     write_whole(folder / "table3.md", summary["markdown"].encode())
-    write_whole(folder / "table3.svg", draw_table_3(rows))
+    write_whole(folder / "table3.svg", draw_table_3(rows, _title(summary)))
     return summary
 
 
@@ -73,15 +76,16 @@ def _load_verdict(directory: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(
             f"{directory} has no verdict yet: run reproduce to its end there."
         )
-    try:
-        verdict: dict[str, Any] = {**json.loads(path.read_text())}
-        name = verdict["target"]
-    except (ValueError, TypeError, KeyError):
+    verdict = read_verdict(path.read_text())
+    if verdict is None:
         raise InputError(
-            f"{path} is damaged: run reproduce there, which makes it again."
-        ) from None
-    if name not in TARGETS or not name.startswith(_PREFIX):
-        raise InputError(f"{directory} is of {name}, not of a row of Table 3.")
+            f"{path} is damaged, or of another version: run reproduce there, which "
+            "makes it again."
+        )
+    if not verdict["target"].startswith(_PREFIX):
+        raise InputError(
+            f"{directory} is of {verdict['target']}, not of a row of Table 3."
+        )
     return verdict
 
 
@@ -95,6 +99,15 @@ def _check_alike(
             raise InputError(
                 f"{directories[index]} is named twice: it would count as two runs."
             )
+    seen: dict[tuple[str, int], Any] = {}
+    for verdict, directory in zip(verdicts, directories, strict=True):
+        run = verdict["target"], verdict["seed"]
+        if run in seen:
+            raise InputError(
+                f"{directory} and {seen[run]} are the same row with the same seed: "
+                "name one of them."
+            )
+        seen[run] = directory
     for verdict, directory in zip(verdicts, directories, strict=True):
         for name in ("scale", "data", "num_sentences", "num_updates"):
             if verdict["target"] == f"{_PREFIX}big" and name == "num_updates":
@@ -105,10 +118,25 @@ def _check_alike(
                     f"{_first_small(verdicts)[name]}: rows can be compared only if "
                     "they are alike."
                 )
-        if verdict.get("text_digest") != verdicts[0].get("text_digest"):
+        _check_settings(verdict, verdicts[0], f"{directory}", f"{directories[0]}")
+        if verdict["text_digest"] != verdicts[0]["text_digest"]:
             raise InputError(
                 f"{directory} was scored on another text than {directories[0]}: rows "
                 "can be compared only if they are alike."
+            )
+
+
+def _check_settings(
+    verdict: Mapping[str, Any], first: Mapping[str, Any], one: str, other: str
+) -> None:
+    """Checks that settings beside those of the row are the same."""
+    mine, its = verdict["chosen"], first["chosen"]
+    for name in sorted(mine.keys() | its.keys()):
+        values = [each.get(name, "the row's") for each in (mine, its)]
+        if values[0] != values[1]:
+            raise InputError(
+                f"{one} has {name} {values[0]}, {other} {values[1]}: rows can be "
+                "compared only if they are alike."
             )
 
 
@@ -151,15 +179,14 @@ def _number(value: float | None) -> float:
 
 
 def _markdown(summary: Mapping[str, Any]) -> str:
-    words = str(Scale(**summary["scale"]))
     rows = summary["rows"]
     base = next((row for row in rows if row["row"] == "base"), None)
     lines = [
-        "# Table 3" + (f", at {words}" if words else ""),
+        f"# {_title(summary)}",
         "",
-        f"Data: {summary['data']}; {summary['num_sentences']:,} sentences of "
-        "validation. ± is the standard deviation over seeds; in brackets, the "
-        "difference to base.",
+        f"Trained on {summary['data']}, scored on the {summary['num_sentences']:,} "
+        f"sentences of {summary['text']}. ± is the standard deviation over seeds; in "
+        "brackets, the difference to base.",
         "",
         "| row | runs | parameters (M) | PPL, paper | PPL, ours | BLEU, paper | "
         "BLEU, ours |",
@@ -176,7 +203,15 @@ def _markdown(summary: Mapping[str, Any]) -> str:
             _cell(row, base, "score", ".2f"),
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    if summary["chosen"]:
+        settings = (f"{name} {value}" for name, value in summary["chosen"].items())
+        lines += ["", "Of every row: " + ", ".join(settings) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    words = str(Scale(**summary["scale"]))
+    return "Table 3" + (f", at {words}" if words else "")
 
 
 def _cell(

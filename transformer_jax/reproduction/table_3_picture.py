@@ -13,7 +13,7 @@ _KINDS = (
 )
 
 
-def draw_table_3(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def draw_table_3(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
     """Returns an SVG. Without a row base, the values themselves are drawn.
 
     Raises:
@@ -38,6 +38,7 @@ def draw_table_3(rows: Sequence[Mapping[str, Any]]) -> bytes:
             axis.axvline(float(name == "perplexity"), color="black", linewidth=0.5)
         axis.set_xlabel(title if base is not None else title.split(",")[0])
         axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize="medium")
     axes[0].set_yticks(places, [row["row"] for row in rows])
     axes[0].invert_yaxis()
     axes[1].legend(frameon=False)

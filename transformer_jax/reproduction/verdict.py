@@ -1,13 +1,15 @@
 """The verdict on a run: the number of the paper, ours, and what stands behind it."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.reproduction.scaling import Scale, changes, data_of
+from transformer_jax.reproduction.scaling import Scale, changes, chosen, data_of
 from transformer_jax.reproduction.scores import Score
-from transformer_jax.reproduction.targets import Target
+from transformer_jax.reproduction.targets import Target, find_target
 
 
 def make_verdict(
@@ -32,10 +34,16 @@ def make_verdict(
     differing = changes(config, target)
     scored_on = target.test_set
     if num_sentences != target.num_sentences:
-        scored_on = f"{num_sentences:,} other sentences"
+        scored_on = f"{num_sentences:,} other sentence{'s' * (num_sentences != 1)}"
         differing.append(
             f"sentences of {target.test_set}: {target.num_sentences:,} -> "
             f"{num_sentences:,}, so it is another test set"
+        )
+    elif not _is_named(config, target):
+        scored_on = f"{num_sentences:,} sentences of other files"
+        differing.append(
+            f"files of {target.test_set}: their names do not say it, so they count as "
+            "another test set"
         )
     return {
         "target": target.name,
@@ -50,6 +58,7 @@ def make_verdict(
         "is_full_run": not differing,
         "differs_by": differing,
         "scale": asdict(scale),
+        "chosen": chosen(config, target, scale),
         "scores": [{**asdict(one), "interval": [*one.interval]} for one in scores],
         "num_sentences": num_sentences,
         "data": data_of(config),
@@ -60,10 +69,34 @@ def make_verdict(
     }
 
 
+# What other parts read in a verdict that was stored.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("target", "data", "text", "text_digest", "config_digest"), str),
+    **dict.fromkeys(("num_sentences", "num_updates", "num_parameters", "seed"), int),
+    **dict.fromkeys(("score", "training_hours"), (int, float)),
+    "perplexity_per_subword": (int, float, type(None)),
+    **dict.fromkeys(("scale", "chosen", "versions"), dict),
+    **dict.fromkeys(("scores", "averaged_steps", "differs_by"), list),
+}
+
+
+def read_verdict(text: str) -> dict[str, Any] | None:
+    """Returns a verdict that was stored; None if it is none, damaged or incomplete."""
+    try:
+        found: dict[str, Any] = {**json.loads(text)}
+        for name, kind in _KINDS.items():
+            if not isinstance(found[name], kind):
+                return None
+        find_target(found["target"])
+        Scale(**found["scale"])
+    except (ValueError, TypeError, KeyError):  # InputError is a ValueError.
+        return None
+    return found
+
+
 def verdict_markdown(verdict: Mapping[str, Any]) -> str:
     """Returns a verdict as a page of Markdown."""
     ours = "ours" + _scale_words(verdict)
-    low, high = verdict["difference_interval"]
     words = {True: "met", False: "not met", None: "not comparable, other text"}
     met = words[verdict["is_met"]]
     full = "" if verdict["is_full_run"] else ", and this is not a full run"
@@ -72,8 +105,8 @@ def verdict_markdown(verdict: Mapping[str, Any]) -> str:
         "",
         f"{verdict['scores'][0]['name']}: {verdict['score']:.2f} on "
         f"{verdict['scored_on']}{_scale_words(verdict)}; the paper "
-        f"{verdict['paper_score']:g} on {verdict['test_set']}. A difference of "
-        f"{verdict['difference']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f}.",
+        f"{verdict['paper_score']:g} on {verdict['test_set']}."
+        + _difference_words(verdict),
         "",
         f"| | paper | {ours} |",
         "|---|---|---|",
@@ -91,6 +124,19 @@ def verdict_markdown(verdict: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _is_named(config: ExperimentConfig, target: Target) -> bool:
+    """Whether the files that are scored are called as the test set, if there are any.
+
+    Nothing else tells that they are it: any text may have as many lines.
+    """
+    if target.is_parsing:
+        return True
+    files = config.data.files(target.split)
+    return all(
+        target.test_set in os.path.basename(path) for side in files for path in side
+    )
+
+
 def _table_row(cells: Sequence[str]) -> str:
     # Signatures have bars, which would end a cell.
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
@@ -99,6 +145,17 @@ def _table_row(cells: Sequence[str]) -> str:
 def _scale_words(verdict: Mapping[str, Any]) -> str:
     words = str(Scale(**verdict["scale"]))
     return f" (at {words})" if words else ""
+
+
+def _difference_words(verdict: Mapping[str, Any]) -> str:
+    """Returns a sentence; nothing where the texts differ, and numbers say nothing."""
+    if verdict["is_met"] is None:
+        return ""
+    low, high = verdict["difference_interval"]
+    return (
+        f" A difference of {verdict['difference']:+.2f}, 95 % interval {low:+.2f} to "
+        f"{high:+.2f}."
+    )
 
 
 def _rows(verdict: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -134,11 +191,20 @@ def _rows(verdict: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("updates", "", f"{verdict['num_updates']:,}"),
         ("target tokens seen", "", f"{verdict['target_tokens']:,}"),
-        ("checkpoints averaged", "", str(len(verdict["averaged_steps"]) or 1)),
-        ("hours of training", "", f"{verdict['training_hours']:.2f}"),
+        (
+            "checkpoints averaged",
+            "",
+            str(len(verdict["averaged_steps"]) or "none: the last"),
+        ),
+        ("time of training", "", _duration(verdict["training_hours"])),
         ("hardware", "", verdict["hardware"]),
-        ("data", "", str(verdict["data"])),
+        ("trained on", "", str(verdict["data"])),
+        ("scored on", "", verdict["text"]),
     ]
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _shown(value: float | None, digits: str) -> str:

@@ -62,6 +62,7 @@ def measure_attention_scale(
             "holds": last > 0 and last > first,
             "verdict": f"Without the scale the loss is {first:+.3f} nats higher at "
             f"d_k = {D_K[0]} and {last:+.3f} at {D_K[-1]}.",
+            "num_sentences": len(pairs),
             "rows": rows,
         },
         x="d_k",

@@ -13,6 +13,12 @@ from transformer_jax.reproduction.scaling import data_of
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import work_directory, write_whole
 
+_HOLDS = {
+    True: "holds here",
+    False: "does not hold here",
+    None: "not decided here",
+}
+
 
 def write_claim(
     workdir: str | os.PathLike[str],
@@ -26,7 +32,8 @@ def write_claim(
     """Writes `claim.json`, `claim.md` and `claim.svg`; returns the first.
 
     Args:
-        claim: what is claimed, where, whether it holds, a sentence and the rows.
+        claim: what is claimed, where, whether it holds (None: not decided), a
+            sentence, the number of sentences, and the rows.
         x: column of the rows on the horizontal axis of the picture.
         y: columns that have a drawing each.
         by: column with a line for each of its values.
@@ -35,20 +42,26 @@ def write_claim(
         **claim,
         "data": data_of(config),
         "num_updates": config.training.num_steps,
+        "vocab_size": config.model.output_vocab_size,
+        "d_model": config.model.d_model,
+        "num_layers": [
+            config.model.num_encoder_layers,
+            config.model.num_decoder_layers,
+        ],
         **surroundings(config),
     }
     folder = work_directory(workdir)
     text = json.dumps(finite_or_none(found), indent=2, ensure_ascii=False)
     write_whole(folder / "claim.json", text.encode())
     write_whole(folder / "claim.md", claim_markdown(found).encode())
-    write_whole(folder / "claim.svg", _draw(claim["rows"], x, y, by))
+    write_whole(folder / "claim.svg", _draw(claim, x, y, by))
     return found
 
 
 def claim_markdown(claim: Mapping[str, Any]) -> str:
     """Returns a claim as a page of Markdown."""
     names = list(claim["rows"][0])
-    holds = "holds here" if claim["holds"] else "does not hold here"
+    holds = _HOLDS[claim["holds"]]
     lines = [
         f"# Section {claim['section']}: {holds}",
         "",
@@ -61,9 +74,11 @@ def claim_markdown(claim: Mapping[str, Any]) -> str:
             for row in claim["rows"]
         ),
         "",
+        f"Layers {claim['num_layers'][0]} + {claim['num_layers'][1]}, d_model "
+        f"{claim['d_model']}, {claim['vocab_size']:,} subwords, "
         f"{claim['num_updates']:,} updates each, on {claim['data']}; "
-        f"{claim['hardware']}, seed {claim['seed']}. One run a row: small differences "
-        "may be chance.",
+        f"{claim['num_sentences']:,} sentences of validation; {claim['hardware']}, "
+        f"seed {claim['seed']}. One run a row: small differences may be chance.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -74,9 +89,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _draw(
-    rows: Sequence[Mapping[str, Any]], x: str, y: Sequence[str], by: str | None
-) -> bytes:
+def _draw(claim: Mapping[str, Any], x: str, y: Sequence[str], by: str | None) -> bytes:
     """Returns an SVG with a drawing for each column of `y`.
 
     Raises:
@@ -85,7 +98,9 @@ def _draw(
     figure = load_matplotlib().figure.Figure(
         figsize=(4.5 * len(y), 3.2), layout="constrained"
     )
+    figure.suptitle(f"Section {claim['section']}", fontsize="medium")
     axes = figure.subplots(1, len(y), squeeze=False)[0]
+    rows = claim["rows"]
     values = list(dict.fromkeys(row[by] for row in rows)) if by else [None]
     for axis, name in zip(axes, y, strict=True):
         for value in values:

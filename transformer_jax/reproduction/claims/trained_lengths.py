@@ -81,6 +81,7 @@ def measure_trained_lengths(
             "verdict": f"Beyond {short} tokens the loss is {sinusoids:+.3f} nats above "
             f"that of a table trained on {whole} with sinusoids, {table_short:+.3f} "
             "with a table that was not.",
+            "num_sentences": len(ids[0]),
             "rows": rows,
         },
         x="position",

@@ -9,6 +9,7 @@ from typing import Any
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.source import load_split
 from transformer_jax.errors import InputError
+from transformer_jax.reproduction.same_run import check_same_run
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.training.train import train
 from transformer_jax.translation.translator import Translator
@@ -38,6 +39,7 @@ def train_variants(
     for number, (name, config) in enumerate(variants.items(), start=1):
         logger.info("%s: variant %d of %d", name, number, len(variants))
         folder = work_directory(workdir) / name
+        check_same_run(config, folder)
         yield name, train(config, folder, progress=progress).translator
 
 
