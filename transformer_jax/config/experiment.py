@@ -107,6 +107,8 @@ class TrainingConfig:
     checkpoint_every_minutes: float | None = 10.0
     """The paper's interval. None = checkpoints by steps only."""
     keep_last: int = 5
+    """Checkpoints that are kept. Where they come by steps only, one that was written
+    because the run was interrupted counts until there is a newer."""
     keep_best: int = 1
     best_metric: BestMetric | None = None
     """By which result of the validation the best checkpoints are chosen. None = F1 of a
