@@ -169,6 +169,20 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
         assert json.loads(path.read_text()) == found
 
 
+def test_a_damaged_average_is_made_again(run, tmp_path, caplog):
+    workdir, config, verdict = run
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / "verdict.json").unlink()
+    largest = max(
+        (tmp_path / "run" / "average").rglob("params/**/d/*"),
+        key=lambda path: path.stat().st_size,
+    )
+    largest.write_bytes(b"x" + largest.read_bytes()[1:])
+    after = make(tmp_path / "run", config)
+    assert "is damaged" in caplog.text
+    assert after["perplexity_per_subword"] == verdict["perplexity_per_subword"]
+
+
 def test_another_test_set_is_scored_again(run, tmp_path):
     workdir, config, before = run
     shutil.copytree(workdir, tmp_path / "run")

@@ -11,6 +11,7 @@ from typing import Any
 from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.checkpoints.choosing import Which, averages, steps_in
 from transformer_jax.checkpoints.contents import averaged_steps
+from transformer_jax.checkpoints.errors import DamagedCheckpoint
 from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.data.sentence_pairs import SentencePairs
@@ -130,14 +131,14 @@ you mean table3-E?
         logger.info("%s: the verdict was there", title)
         return known
     logger.info("%s: decoding and scoring %s", title, text.name)
-    result = evaluate(
-        folder,
-        split=found.split,
-        checkpoint=which,
-        progress=progress,
-        **_what_is_scored(config, found),
-        **dataclasses.asdict(config.decoding),
-    )
+    try:
+        result = _evaluate(found, config, folder, which, progress)
+    except DamagedCheckpoint as error:
+        if which != "average":
+            raise
+        logger.warning("%s It is made again.", error)
+        _average(found, config.training, folder, title, anew=True)
+        result = _evaluate(found, config, folder, which, progress)
     verdict = _judge(found, config, parts, folder, result)
     verdict |= {"text": text.name, "text_digest": digest}
     if is_primary():
@@ -163,7 +164,12 @@ def _text_to_score(config: ExperimentConfig, target: Target) -> SentencePairs:
 
 
 def _average(
-    target: Target, training: TrainingConfig, folder: StoredPath, title: str
+    target: Target,
+    training: TrainingConfig,
+    folder: StoredPath,
+    title: str,
+    *,
+    anew: bool = False,
 ) -> Which:
     """Returns which checkpoint is evaluated, once it is there."""
     if target.num_averaged == 1:
@@ -178,17 +184,33 @@ def _average(
         ]
         steps = planned[-target.num_averaged :]
         there = averages(folder)
-        if is_primary() and not (there and averaged_steps(there[-1]) == steps):
+        is_there = there and averaged_steps(there[-1]) == steps
+        if is_primary() and (anew or not is_there):
             logger.info("%s: averaging %d checkpoints", title, len(steps))
             average_checkpoints(folder, steps=steps)
     return "average"
 
 
-def _what_is_scored(config: ExperimentConfig, target: Target) -> dict[str, Any]:
-    """Returns arguments of `evaluate`: the checkpoint may name another text."""
+def _evaluate(
+    target: Target,
+    config: ExperimentConfig,
+    folder: StoredPath,
+    which: Which,
+    progress: bool,
+) -> EvaluationResult:
+    """Returns the scores; text and search are of the settings, not of the run's."""
+    text: dict[str, Any]
     if target.is_parsing:
-        return {"trees": getattr(config.treebank, f"{target.split}_paths") or None}
-    return {"pairs": load_split(config, target.split)}
+        text = {"trees": getattr(config.treebank, f"{target.split}_paths")}
+    else:
+        text = {"pairs": load_split(config, target.split)}
+    return evaluate(
+        folder,
+        checkpoint=which,
+        progress=progress,
+        **text,
+        **dataclasses.asdict(config.decoding),
+    )
 
 
 def _text_digest(text: SentencePairs) -> str:
