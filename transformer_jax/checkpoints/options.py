@@ -93,7 +93,7 @@ def manager_options(
     )
 
 
-def rank(results: Mapping[str, float], metric: BestMetric) -> float:
+def rank(results: Mapping[str, float | None], metric: BestMetric) -> float:
     """Returns a number that is higher for better results, -inf where there are none."""
     value = results.get(metric)
     if value is None or not math.isfinite(value):
