@@ -154,6 +154,24 @@ def test_a_finished_run_without_metrics_is_finished_still(folder, tmp_path, caps
     assert json.loads(capsys.readouterr().out)["step"] == 2
 
 
+def test_a_run_that_stops_early_says_why(folder, tmp_path, capsys):
+    """With a rate so small that no parameter changes, no result is better."""
+    arguments = ["train", f"{folder}/config.toml", "--workdir", str(tmp_path)]
+    arguments += ["--training.num-steps", "4", "--training.evaluate-every-steps", "1"]
+    arguments += ["--optimizer.learning-rate-scale", "1e-30"]
+    assert main([*arguments, "--training.patience-evaluations", "2"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["step"] == 3
+    note = captured.err.strip().splitlines()[-1]
+    assert note.startswith("stopped early at step 3: ")
+    assert "of step 1 for 2 evaluations" in note
+    assert f"translate {tmp_path} --checkpoint best`" in note
+    complaint = fails(capsys, *arguments, "--training.patience-evaluations", "0")
+    assert "training.patience_evaluations=0 must be at least 1, or none" in complaint
+    assert main([*arguments, "--training.patience-evaluations", "none"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 4
+
+
 def test_info_of_a_configuration_by_name(capsys):
     assert main(["info", "wmt14_en_de_big"]) == 0
     assert json.loads(capsys.readouterr().out)["config"]["model"]["d_model"] == 1024
@@ -175,7 +193,8 @@ def test_info_counts_parameters(folder, capsys):
     }
     assert main(["info", f"{folder}/run"]) == 0
     found = json.loads(capsys.readouterr().out)
-    kept = {"checkpoints": found["checkpoints"], "averages": found["averages"]}
+    of_run = "checkpoints", "averages", "stopped_early"
+    kept = {name: found[name] for name in of_run}
     assert found == from_file | kept
     assert kept["checkpoints"][-1] == 2
     # Of a checkpoint by itself.

@@ -70,13 +70,13 @@ def rank_steps(
     out: their numbers cannot be compared. Of equal ones the newer is better.
 
     Args:
-        metric: None = that of the newest result: F1, or BLEU, or else the loss.
+        metric: None = that of the newest result, see `metric_of`.
     """
     known = [step for step in sorted(steps) if validations.get(step)]
     if not known:
         return []
     newest = validations[known[-1]]
-    chosen = metric or _default_metric(newest)
+    chosen = metric_of(newest, metric)
     yardstick = newest.get(YARDSTICK)
     ranked = [
         (rank(validations[step], chosen), step)
@@ -86,7 +86,13 @@ def rank_steps(
     return [step for value, step in sorted(ranked)[::-1] if value > -math.inf]
 
 
-def _default_metric(results: Mapping[str, Any]) -> BestMetric:
+def metric_of(results: Mapping[str, Any], metric: BestMetric | None) -> BestMetric:
+    """Returns the metric that compares results: the chosen one, or their own for None.
+
+    Their own is F1, or BLEU, or else the loss.
+    """
+    if metric is not None:
+        return metric
     if "f1" in results:
         return "f1"
     return "bleu" if "bleu" in results else "loss"
@@ -106,7 +112,7 @@ def manager_options(
     )
 
 
-def rank(results: Mapping[str, float], metric: BestMetric) -> float:
+def rank(results: Mapping[str, float | None], metric: BestMetric) -> float:
     """Returns a number that is higher for better results, -inf where there are none."""
     value = results.get(metric)
     if value is None or not math.isfinite(value):

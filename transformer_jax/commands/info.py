@@ -16,7 +16,8 @@ def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
     `on_this_hardware` lists what each setting of null becomes on the devices here. For
-    a work directory, also its checkpoints and the steps of each average.
+    a work directory, also its checkpoints, the steps of each average, and why its run
+    has `stopped_early`, null where it has not.
 
     Args:
         path: TOML file with settings, name of a configuration, as multi30k_en_de, work
@@ -52,7 +53,7 @@ def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
 
 
 def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, Any]]:
-    """Returns the settings in a directory, and its checkpoints and averages."""
+    """Returns the settings in a directory, and what else lies there."""
     from transformer_jax.checkpoints.choosing import averages, checkpoint_dir, steps_in
     from transformer_jax.checkpoints.contents import (
         averaged_steps,
@@ -73,8 +74,26 @@ def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, An
         "averages": {path.name: averaged_steps(path) for path in averages(folder)},
     }
     if (folder / "config.json").exists():
-        return load_config(folder / "config.json"), stored
-    return load_config_of(checkpoint_dir(folder, steps[-1])), stored
+        config = load_config(folder / "config.json")
+    else:
+        config = load_config_of(checkpoint_dir(folder, steps[-1]))
+    return config, {**stored, "stopped_early": _why_over(folder, steps, config)}
+
+
+def _why_over(
+    folder: StoredPath, steps: list[int], config: ExperimentConfig
+) -> str | None:
+    """Returns why the run in a directory has ended before its last step, or None."""
+    from transformer_jax.checkpoints.reader import StoredCheckpoints
+    from transformer_jax.training.run_record import stored_record
+
+    if not steps:
+        return None
+    try:
+        record = stored_record(StoredCheckpoints(folder), steps[-1], config.training)
+    except InputError:  # What is damaged is told by --verify.
+        return None
+    return record.why_over(steps[-1], config.training)
 
 
 def _verify(folder: StoredPath) -> None:

@@ -18,7 +18,8 @@ def train(
     """Train a model into a work directory, or continue training it.
 
     Prepares data and tokenizer if absent, trains, evaluates, checkpoints. The same
-    command continues an interrupted run: on the same mesh to the bit.
+    command continues an interrupted run: on the same mesh to the bit. With
+    training.patience_evaluations a run stops where validation no longer improves.
 
     Args:
         config: TOML file with settings, or a name, as multi30k_en_de; a setting that
@@ -48,8 +49,12 @@ def train(
     if is_primary():
         step = int(result.state.step)
         task = "parse" if settings.treebank.is_used else "translate"
+        end, chosen = f"trained to step {step:,}", ""
+        if result.stopped_early:
+            end = f"stopped early at step {step:,}: {result.stopped_early}"
+            chosen = " --checkpoint best"
         print_note(
-            f"trained to step {step:,}; now `transformer-jax {task} {workdir}`, or "
+            f"{end}; now `transformer-jax {task} {workdir}{chosen}`, or "
             f"`transformer-jax average {workdir}` first"
         )
         # Of the last step only; a run that was copied without its metrics has no line.

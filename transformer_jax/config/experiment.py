@@ -76,8 +76,8 @@ class TrainingConfig:
 
     Raises:
         InputError: a value of the wrong type or range, or `best_metric` other than
-            "loss" without translations in validation. The message names the setting, as
-            `training.num_steps`.
+            "loss" without translations in validation, or patience without evaluations.
+            The message names the setting, as `training.num_steps`.
 
     Example:
         >>> tj.TrainingConfig(num_steps=300_000, ema_decay=0.999).label_smoothing
@@ -113,6 +113,11 @@ class TrainingConfig:
     best_metric: BestMetric | None = None
     """By which result of the validation the best checkpoints are chosen. None = F1 of a
     parser, BLEU of a translator, or the loss where nothing is translated."""
+    patience_evaluations: int | None = None
+    """The run ends when so many evaluations in a row were not better by `best_metric`
+    than the best before them; an equal one is not better. None = it does not end before
+    `num_steps` (the paper). With `optimizer.cooldown_steps` the learning rate falls
+    towards `num_steps`; a run that ends earlier has not come to that."""
     max_skipped_steps: int = 10
     """Updates skipped in a row before the run ends, or goes back, see
     `max_rollbacks`. Skipped is one whose loss or gradient is not finite, or too large
@@ -143,8 +148,9 @@ class TrainingConfig:
             "training", self,
             num_steps=1, seed=0, accumulation_steps=1, loss_slice_tokens=1,
             log_every_steps=1, evaluate_every_steps=1, validation_bleu_sentences=0,
-            checkpoint_every_steps=1, keep_last=1, keep_best=0, max_skipped_steps=1,
-            max_rollbacks=0, max_loss_ratio=1, max_gradient_ratio=1,
+            checkpoint_every_steps=1, keep_last=1, keep_best=0, patience_evaluations=1,
+            max_skipped_steps=1, max_rollbacks=0, max_loss_ratio=1,
+            max_gradient_ratio=1,
         )  # fmt: skip
         require_at_most("training", self, seed=MOST_SEED, num_steps=MOST_STEPS)
         require_sizes(
@@ -159,6 +165,13 @@ class TrainingConfig:
             raise InputError(
                 f"training.best_metric={self.best_metric!r} needs translations: set it "
                 "to 'loss', or training.validation_bleu_sentences above 0."
+            )
+        patience, every = self.patience_evaluations, self.evaluate_every_steps
+        if patience is not None and every >= self.num_steps:
+            raise InputError(
+                f"training.patience_evaluations={patience} needs evaluations before "
+                f"the end: training.evaluate_every_steps={every} must be below "
+                f"training.num_steps={self.num_steps}, or the patience none."
             )
 
 

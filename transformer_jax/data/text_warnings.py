@@ -1,4 +1,4 @@
-"""Warnings of text that is probably not what its user meant."""
+"""What the log says of a text: its size, and what its user probably did not mean."""
 
 import logging
 
@@ -45,6 +45,19 @@ def warn_of_text(pairs: SentencePairs, corpus: Corpus, tokenizer: Tokenizer) -> 
                 f"{pairs.name}: %s of the {side} subwords are single bytes; the "
                 "tokenizer does not know these letters",
             )  # fmt: skip
+
+
+def log_size(corpus: Corpus, packed: PackedRows, rows_per_update: int) -> None:
+    """Logs how many pairs and rows there are to train on, and what is left out."""
+    logger.info(
+        "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
+        "long for a row, %d with an empty side",
+        len(packed.pairs),
+        packed.num_rows,
+        packed.num_rows / rows_per_update,
+        len(packed.too_long),
+        corpus.num_empty,
+    )
 
 
 def warn_of_rows(corpus: Corpus, packed: PackedRows) -> None:

@@ -15,7 +15,7 @@ from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.pipeline import make_batches, pack_corpus
 from transformer_jax.data.prepare import PreparedData
-from transformer_jax.data.text_warnings import warn_of_rows
+from transformer_jax.data.text_warnings import log_size, warn_of_rows
 from transformer_jax.devices import sharding
 from transformer_jax.devices.agreement import all_together
 from transformer_jax.devices.joining import is_primary
@@ -29,12 +29,14 @@ from transformer_jax.training.ending import (
     require_written,
 )
 from transformer_jax.training.intervals import Intervals
+from transformer_jax.training.patience import Patience
 from transformer_jax.training.reporting import Reporter, announce_compilation
 from transformer_jax.training.restoring import restore_state
 from transformer_jax.training.run_record import (
     RunRecord,
     order_of_rows,
     position_at_start,
+    stored_record,
 )
 from transformer_jax.training.state import TrainState, checkpoint_items, with_batches
 from transformer_jax.training.step import make_train_step
@@ -78,17 +80,18 @@ class TrainingLoop:
         self._resume_window(record)
         self._accounting.skipped_in_a_row = record.skipped_in_a_row
         self._rollbacks = record.rollbacks
+        self._patience = Patience(config.training, record.plateau)
         self._validation = Validation(config, mesh, data)
         self._intervals = Intervals(
             config.training, has_validation=data.validation is not None
         )
         self._vote = StopVote(mesh)
         self._watchdog = Watchdog(config.training.stall_minutes)
-        self._log_size()
+        log_size(data.train, self._packed, config.data.rows)
         warn_of_rows(data.train, self._packed)
 
     def train(self, state: TrainState) -> TrainState:
-        """Updates until the last step; returns the state after it.
+        """Updates until the last step, or until patience ends; returns the state then.
 
         Raises:
             Interrupted: a signal has asked for the end; a checkpoint was written.
@@ -103,7 +106,7 @@ class TrainingLoop:
             self._taken = int(state.batches)
             if self._record.evaluation_due and self._intervals.is_evaluated(step):
                 self._evaluate(step, state)
-            while step < self._config.training.num_steps:
+            while not self._is_over(step):
                 try:
                     state = self._updates(train_step, state)
                 except TooManySkipped as failure:
@@ -112,14 +115,24 @@ class TrainingLoop:
             with failing_as_set(self._config.training):
                 self._checkpoints.wait()
             require_written(self._checkpoints, step)
+            if self.why_over:
+                logger.info("stopped early at step %d: %s", step, self.why_over)
         return state
+
+    @property
+    def why_over(self) -> str | None:
+        """Why the run has ended before its last step; None = it has not."""
+        return self._patience.why_over
+
+    def _is_over(self, step: int) -> bool:
+        return step >= self._config.training.num_steps or self.why_over is not None
 
     def _updates(
         self,
         train_step: Callable[..., tuple[TrainState, dict[str, Any]]],
         state: TrainState,
     ) -> TrainState:
-        """Updates until the last step, or until too many in a row were skipped."""
+        """Updates until the run is over, or until too many in a row were skipped."""
         self._applied, self._taken = int(state.step), int(state.batches)
         batches = make_batches(
             self._data.train,
@@ -131,7 +144,7 @@ class TrainingLoop:
             rows_of_host=functools.partial(sharding.rows_of_host, mesh=self._mesh),
         )
         pending = None
-        while self._applied < self._config.training.num_steps:
+        while not self._is_over(self._applied):
             batch = sharding.make_global(next(batches), self._mesh)
             state, report = train_step(state, batch)
             # Metrics of the previous update are fetched while this one runs.
@@ -204,6 +217,7 @@ class TrainingLoop:
         self._reporter.flush()
         with failing_as_set(self._config.training):
             self._checkpoints.set_validation(step, numbers, yardstick)
+        self._patience.note(step, numbers, yardstick)
 
     def _save(self, step: int, state: TrainState) -> None:
         """Begins to write a checkpoint."""
@@ -219,6 +233,7 @@ class TrainingLoop:
             rollbacks=self._rollbacks,
             from_step=self._record.from_step,
             evaluation_due=self._intervals.is_evaluated(step),
+            plateau=self._patience.plateau,
         )
         with failing_as_set(self._config.training):
             self._checkpoints.wait()  # The one before may have failed.
@@ -265,7 +280,7 @@ class TrainingLoop:
             self._config.training.max_rollbacks,
         )
         state = restore_state(self._config, self._mesh, self._checkpoints, step)
-        record = RunRecord.from_dict(self._checkpoints.run_record(step))
+        record = stored_record(self._checkpoints, step, self._config.training)
         with all_together("setting checkpoints aside"):
             if is_primary():
                 for later in [other for other in steps if other > step]:
@@ -273,21 +288,10 @@ class TrainingLoop:
         self._checkpoints.reload()
         self._reporter.rewind(step)
         self._resume_window(record)
+        self._patience = Patience(self._config.training, record.plateau)
         self._accounting.skipped_in_a_row = 0
         return with_batches(state, self._taken)
 
     def _resume_window(self, record: RunRecord) -> None:
         window = record.window
         self._accounting.window = Window.from_dict(window) if window else Window()
-
-    def _log_size(self) -> None:
-        packed = self._packed
-        logger.info(
-            "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
-            "long for a row, %d with an empty side",
-            len(packed.pairs),
-            packed.num_rows,
-            packed.num_rows / self._config.data.rows,
-            len(packed.too_long),
-            self._data.train.num_empty,
-        )

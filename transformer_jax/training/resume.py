@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformer_jax.checkpoints.contents import is_checkpoint
 from transformer_jax.checkpoints.reader import StoredCheckpoints, has_checkpoints
@@ -47,7 +49,12 @@ class Start:
     def is_finished(self, config: ExperimentConfig) -> bool:
         """Returns whether there is nothing left to do."""
         at_end = self.step == config.training.num_steps
-        return at_end and not self.record.evaluation_due
+        is_last = at_end and not self.record.evaluation_due
+        return is_last or self.why_over(config) is not None
+
+    def why_over(self, config: ExperimentConfig) -> str | None:
+        """Returns why the run has ended before its last step; None = it has not."""
+        return self.record.why_over(self.step or 0, config.training)
 
 
 def find_start(
@@ -78,11 +85,10 @@ def find_start(
     )
     if decision is None:
         return Start()
-    step, later = decision
+    step, later, results = decision
     checkpoints = StoredCheckpoints(workdir)
     record = RunRecord.from_dict(checkpoints.run_record(step))
-    if checkpoints.validation(step):
-        record = dataclasses.replace(record, evaluation_due=False)
+    record = record.after_evaluation(step, results, config.training)
     text = None if record.position is None else record.position.training_text
     if from_step is not None:
         record = dataclasses.replace(record, from_step=from_step)
@@ -97,10 +103,11 @@ def find_start(
 
 def _choose(
     config: ExperimentConfig, workdir: StoredPath, from_step: int | None, trains: bool
-) -> tuple[int, list[int]] | None:
-    """Returns the step to continue and those to set aside; None where there are none.
+) -> tuple[int, list[int], Mapping[str, Any]] | None:
+    """Returns the step to continue, those to set aside, and its validation results.
 
-    Every file of the checkpoint is read and compared with its checksum.
+    None where there is no checkpoint. Every file of the one that is chosen is read and
+    compared with its checksum.
     """
     _check_no_checkpoint(workdir)
     if not has_checkpoints(workdir) and from_step is None:
@@ -138,7 +145,8 @@ def _choose(
                 step,
                 damaged,
             )
-        return step, [later for later in checkpoints.steps if later > step]
+        later = [other for other in checkpoints.steps if other > step]
+        return step, later, checkpoints.validation(step)
     if not candidates:
         return None
     newest = damages[max(damages)]

@@ -8,9 +8,12 @@ from typing import Any
 import jax
 
 from transformer_jax.checkpoints.errors import DamagedCheckpoint, first_line
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.checkpoints.reader import StoredCheckpoints
+from transformer_jax.checkpoints.validation_file import YARDSTICK
+from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.data.packing import PackedRows
 from transformer_jax.data.pipeline import RowOrder
+from transformer_jax.training.patience import Plateau
 from transformer_jax.training.window import Window
 from transformer_jax.version import VERSION
 
@@ -63,6 +66,8 @@ class RunRecord:
     """The step that the user has last asked to go back to."""
     evaluation_due: bool = False
     """Whether this step is one of those that are evaluated, after it was saved."""
+    plateau: Plateau = field(default_factory=Plateau)
+    """Of the evaluations before this step."""
     versions: Mapping[str, str] = field(
         default_factory=lambda: {
             "transformer_jax": VERSION,
@@ -73,6 +78,22 @@ class RunRecord:
     def to_dict(self) -> dict[str, Any]:
         """Returns it as JSON values."""
         return dataclasses.asdict(self)
+
+    def after_evaluation(
+        self, step: int, results: Mapping[str, Any], settings: TrainingConfig
+    ) -> "RunRecord":
+        """Returns the record once its step has these validation results, if any."""
+        if not results:
+            return self
+        plateau = self.plateau.after(step, results, results.get(YARDSTICK), settings)
+        return dataclasses.replace(self, evaluation_due=False, plateau=plateau)
+
+    def why_over(self, step: int, settings: TrainingConfig) -> str | None:
+        """Returns why a run ends at this step before its last, None where it does not.
+
+        An evaluation that is due may still find a better result.
+        """
+        return None if self.evaluation_due else self.plateau.why_over(step, settings)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
@@ -114,7 +135,21 @@ class RunRecord:
             fields = {f.name for f in dataclasses.fields(DataPosition)}
             position = {k: v for k, v in known["position"].items() if k in fields}
             known["position"] = DataPosition(**position)
+        if "plateau" in known:
+            known["plateau"] = Plateau.from_dict(known["plateau"])
         return cls(**known)
+
+
+def stored_record(
+    checkpoints: StoredCheckpoints, step: int, settings: TrainingConfig
+) -> RunRecord:
+    """Returns the record of a checkpoint, after its evaluation if that was made.
+
+    Raises:
+        DamagedCheckpoint: it is damaged.
+    """
+    record = RunRecord.from_dict(checkpoints.run_record(step))
+    return record.after_evaluation(step, checkpoints.validation(step), settings)
 
 
 def position_at_start(

@@ -20,6 +20,7 @@ from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.training.ending import promising_to_continue
 from transformer_jax.training.loop import TrainingLoop
 from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.patience import check_patience
 from transformer_jax.training.reporting import Reporter
 from transformer_jax.training.restoring import restore_state, starting_state
 from transformer_jax.training.resume import (
@@ -57,7 +58,10 @@ class TrainResult:
     """The lines of `metrics.jsonl`, from the first step on."""
     config: ExperimentConfig
     translator: Translator
-    """The trained model, ready to translate."""
+    """The trained model, ready to translate: that of the last step."""
+    stopped_early: str | None = None
+    """Why the run has ended before `training.num_steps`, see
+    `training.patience_evaluations`. None = it has not."""
 
 
 def train(
@@ -78,7 +82,8 @@ def train(
     at a time may train in a work directory.
 
     SIGINT, SIGTERM, SIGHUP and SIGUSR1 end it in good order: after the update under way
-    a checkpoint is written.
+    a checkpoint is written. With `training.patience_evaluations` it ends where its
+    validation results no longer improve, and stays ended until there is more patience.
 
     Several processes train one model together: each calls `initialize_distributed`
     first, then this function with the same arguments.
@@ -96,8 +101,9 @@ def train(
             that it raises ends the run, without a further checkpoint.
 
     Raises:
-        InputError: settings or data are refused, another run is in the directory, or
-            packages are missing for the BLEU of validation.
+        InputError: settings or data are refused, another run is in the directory,
+            packages are missing for the BLEU of validation, or there is no validation
+            text for `training.patience_evaluations`.
         Interrupted: a signal has ended it; a KeyboardInterrupt with an `exit_code`.
         NonFiniteError: `training.max_skipped_steps` updates in a row failed, or the
             validation loss is not a number.
@@ -115,12 +121,14 @@ def train(
     folder = work_directory(workdir)
     with handle_signals(), promising_to_continue():
         mesh = make_checked_mesh(config, alone=alone)
+        has_validation = _has_validation(config, train_pairs, validation_pairs)
+        check_patience(config.training, has_validation=has_validation)
         with hold_lock(folder) as check_lock:
             start = find_start(config, folder, from_step)
             check_continues(config, start, folder)
             if start.is_finished(config):
                 return _load_finished(config, mesh, folder, start)
-            if _has_bleu(config, train_pairs, validation_pairs):
+            if has_validation and not config.treebank.is_used:
                 with all_together("the tokenizer of BLEU"):
                     check_validation_tokenizer(config)
             data = prepare_together(
@@ -141,16 +149,16 @@ def train(
             )
 
 
-def _has_bleu(
+def _has_validation(
     config: ExperimentConfig,
     train_pairs: Sequence[tuple[str, str]] | None,
     validation_pairs: Sequence[tuple[str, str]] | None,
 ) -> bool:
-    """Returns whether a run has a text for BLEU, before that is read."""
-    if config.treebank.is_used:
-        return False
+    """Returns whether a run has a validation text, before that is read."""
     if train_pairs is not None or validation_pairs is not None:
         return validation_pairs is not None
+    if config.treebank.is_used:
+        return bool(config.treebank.validation_paths)
     data = config.data
     return data.validation_source_path is not None or data.dataset is not None
 
@@ -165,7 +173,7 @@ def _run(
     on_metrics: Callable[[Mapping[str, Any]], None] | None,
     check_lock: Callable[[], None],
 ) -> TrainResult:
-    """Trains until the last step."""
+    """Trains until the run is over."""
     # It waits for files being written when it is closed, after an interrupt too.
     with contextlib.closing(Checkpoints(folder, config.training)) as checkpoints:
         state = starting_state(config, mesh, checkpoints, start.step)
@@ -192,23 +200,33 @@ def _run(
             )
             state = loop.train(state)
     translator = Translator(config, state.final_params, data.tokenizer, mesh)
-    return TrainResult(state, reporter.history, config, translator)
+    return TrainResult(state, reporter.history, config, translator, loop.why_over)
 
 
 def _load_finished(
     config: ExperimentConfig, mesh: Mesh, folder: StoredPath, start: Start
 ) -> TrainResult:
-    """Returns the result of a run that was trained to its last step before."""
+    """Returns the result of a run that was over before."""
     assert start.step is not None
     assert start.trained is not None
-    logger.warning(
-        "%s was trained to step %d already: nothing is left to do, unless "
-        "training.num_steps asks for more",
-        folder,
-        start.step,
-    )
+    why_over = start.why_over(config)
+    if why_over:
+        logger.warning(
+            "%s has stopped early at step %d: %s; nothing is left to do, unless "
+            "training.patience_evaluations is larger or none",
+            folder,
+            start.step,
+            why_over,
+        )
+    else:
+        logger.warning(
+            "%s was trained to step %d already: nothing is left to do, unless "
+            "training.num_steps asks for more",
+            folder,
+            start.step,
+        )
     with contextlib.closing(Checkpoints(folder)) as checkpoints:
         state = restore_state(config, mesh, checkpoints, start.step)
     history = [line for line in read_metrics(folder) if line["step"] <= start.step]
     translator = Translator(config, state.final_params, start.trained.tokenizer, mesh)
-    return TrainResult(state, history, config, translator)
+    return TrainResult(state, history, config, translator, why_over)
