@@ -172,8 +172,7 @@ def _run(
     """Trains until the last step."""
     # It waits for files being written when it is closed, after an interrupt too.
     with contextlib.closing(Checkpoints(folder, config.training)) as checkpoints:
-        initial = start.initial and start.initial.directory
-        state = starting_state(config, mesh, checkpoints, start.step, initial)
+        state = starting_state(config, mesh, checkpoints, start.step, start.initial)
         write_config(config, folder)
         reporter = Reporter(
             folder,
