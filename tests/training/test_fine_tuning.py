@@ -9,10 +9,14 @@ import jax
 import numpy as np
 import pytest
 from continued_runs import OTHERS, eight_steps, run, without_times
+from processes import answers
 from test_loop import assert_same_bits, files_in
 from tiny_runs import one_layer_config
+from tiny_treebank import parsing_config, parsing_run
 
+import transformer_jax as tj
 from transformer_jax.checkpoints.averaging import average_checkpoints
+from transformer_jax.checkpoints.choosing import checkpoint_dir
 from transformer_jax.checkpoints.contents import load_params
 from transformer_jax.checkpoints.origin import origin_of
 from transformer_jax.cli import main
@@ -41,7 +45,7 @@ def tune(workdir: Path, initial: Path | None, pairs=OTHERS, **changes) -> TrainR
 
 
 def test_the_first_loss_is_that_of_the_loaded_model(general, tmp_path):
-    """All pairs are in one row, so each row of the batch has all of them."""
+    """There is one pair, which every row of the batch has."""
     changes = {"model__dropout_rate": 0.0, "seed": 5, "data__target_length": 12}
     pairs = OTHERS[:1]
     result = tune(
@@ -169,34 +173,117 @@ def test_another_tokenizer_in_the_work_directory_is_refused(tmp_path):
     assert theirs == Translator.from_checkpoint(initial).tokenizer != own
 
 
-def test_from_the_shell_with_the_settings_of_the_other_run(tmp_path, capsys):
-    """Then every command takes the result as it takes any run."""
-    initial, workdir = eight_steps()[0], str(tmp_path / "law")
+@pytest.fixture(scope="module")
+def from_shell(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A run with the settings of the other one, and the command that trains it."""
+    initial, folder = eight_steps()[0], tmp_path_factory.mktemp("shell")
     for side, texts in zip(("en", "de"), zip(*OTHERS, strict=True), strict=True):
-        (tmp_path / side).write_text("".join(f"{text}\n" for text in texts))
-    (tmp_path / "law.toml").write_text(
+        (folder / side).write_text("".join(f"{text}\n" for text in texts))
+    (folder / "law.toml").write_text(
         f'extends = "{initial}/config.json"\n'
         "[data]\n"
-        f'train_source_path = "{tmp_path}/en"\ntrain_target_path = "{tmp_path}/de"\n'
+        f'train_source_path = "{folder}/en"\ntrain_target_path = "{folder}/de"\n'
         "[training]\nnum_steps = 2\n"
     )
-    command = ["train", str(tmp_path / "law.toml"), "--workdir", workdir]
-    flags = ["--training.initial-checkpoint", str(initial), "--no-progress"]
+    command = ["train", f"{folder}/law.toml", "--workdir", f"{folder}/law"]
+    command += ["--training.initial-checkpoint", str(initial), "--no-progress"]
     frozen = ["--training.frozen", "embedding", "decoder/cross_attention"]
-    assert main([*command, *flags, *frozen]) == 0
-    assert main(["average", workdir, "--last", "2"]) == 0
-    capsys.readouterr()
-    found = {}
-    for path in (workdir, f"{workdir}/average/2"):
-        assert main(["info", path]) == 0
-        found[path] = json.loads(capsys.readouterr().out)
-        origin = found[path]["initial_checkpoint"]
-        assert origin["path"] == f"{initial}/checkpoints/8"
+    assert main([*command, *frozen]) == 0
+    assert main(["average", f"{folder}/law", "--last", "2"]) == 0
+    return folder, command
+
+
+def test_a_run_and_its_average_tell_what_they_came_from(from_shell, capsys):
+    folder, command = from_shell
+    for path in ("law", "law/checkpoints/1", "law/average/2"):
+        capsys.readouterr()
+        assert main(["info", f"{folder}/{path}"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        origin = found["initial_checkpoint"]
+        assert origin["path"] == f"{eight_steps()[0]}/checkpoints/8"
         assert re.fullmatch("[0-9a-f]{16}", origin["parameters"])
-    left = found[workdir]["num_parameters"] - found[workdir]["num_trained_parameters"]
-    assert left == 300 * 32 + 4 * 32 * 32
-    source = ["--source", str(tmp_path / "en"), "--target", str(tmp_path / "de")]
-    assert main(["evaluate", workdir, *source, "--no-progress"]) == 0
-    assert main(["translate", workdir, "--input", str(tmp_path / "en")]) == 0
-    assert main([*command, *flags]) == 2
+        fixed = found["num_parameters"] - found["num_trained_parameters"]
+        assert fixed == 300 * 32 + 4 * 32 * 32
+    assert main(["info", str(eight_steps()[0])]) == 0
+    assert json.loads(capsys.readouterr().out)["initial_checkpoint"] is None
+    assert main(command) == 2
     assert "training.frozen: ('embedding', 'decoder/cro" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_command_takes_the_result_as_any_run(from_shell, capsys):
+    folder, _ = from_shell
+    workdir, source = f"{folder}/law", str(folder / "en")
+    texts = ["--source", source, "--target", str(folder / "de"), "--no-progress"]
+    for checkpoint in ("latest", "average"):
+        chosen = ["--checkpoint", checkpoint]
+        assert main(["evaluate", workdir, *texts, *chosen]) == 0
+        assert main(["translate", workdir, "--input", source, *chosen]) == 0
+        assert main(["score", workdir, *texts, *chosen]) == 0
+    assert main(["info", workdir, "--verify"]) == 0
+
+
+@pytest.mark.slow
+def test_a_parser_is_fine_tuned_too(tmp_path):
+    initial = parsing_run().workdir
+    changes = {"training__num_steps": 2, "training__evaluate_every_steps": 2}
+    config = parsing_config(
+        tmp_path,
+        training__initial_checkpoint=str(initial),
+        training__frozen=("encoder",),
+        **changes,
+    )
+    result = tj.train(config, tmp_path / "law", progress=False)
+    before = load_params(checkpoint_dir(initial))
+    assert_same_bits(before["encoder"], result.state.params["encoder"])
+    assert "f1" in result.history[-1]
+    with pytest.raises(InputError, match="its model was trained to parse"):
+        tune(tmp_path / "other", initial, num_steps=1)
+
+
+HOSTS = """
+import jax, numpy as np
+from continued_runs import OTHERS
+from tiny_runs import one_layer_config
+from transformer_jax.checkpoints.choosing import checkpoint_dir
+from transformer_jax.checkpoints.contents import load_params
+from transformer_jax.checkpoints.origin import origin_of
+from transformer_jax.errors import InputError
+from transformer_jax.storage.work_directory import work_directory
+from transformer_jax.training.train import train
+initial, folder = work_directory(sys.argv[5]), sys.argv[6]
+def run(where, **changes):
+    config = one_layer_config(
+        training__initial_checkpoint=str(initial), training__num_steps=2,
+        training__frozen=("embedding",), mesh__data=1, mesh__fsdp=2, mesh__tensor=2,
+        **changes,
+    )
+    result = train(config, f"{folder}/{where}", train_pairs=OTHERS, progress=False)
+    return [line["loss"] for line in result.history]
+try:
+    told = run("refused", model__d_ff=48)
+except InputError as error:
+    told = str(error)
+losses = run("law")
+after = work_directory(f"{folder}/law/checkpoints/2")
+first, last = (load_params(path)["embedding"]["matrix"] for path in (initial, after))
+same = np.array_equal(first, last)
+answer([told, losses, same, origin_of(after)["step"]])
+"""
+
+
+@pytest.mark.slow
+def test_several_hosts_begin_with_the_same(tmp_path):
+    initial = eight_steps()[0] / "checkpoints" / "5"
+    found = []
+    for processes, devices in ((1, 4), (2, 2)):
+        folder = tmp_path / str(processes)
+        found += answers(
+            HOSTS, initial, folder, num_processes=processes, num_devices=devices
+        )
+    alone, *together = found
+    for told, losses, same, step in together:
+        assert "model.d_ff: 64 -> 48" in told
+        np.testing.assert_allclose(losses, alone[1], rtol=1e-5)
+        assert same
+        assert step == 5
