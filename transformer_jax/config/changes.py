@@ -28,10 +28,9 @@ def changes_of_model(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     Dropout, the window of attention, the precision and the length of sinusoidal
     positions may change, and all that is no setting of the model or the tokenizer.
     """
-    free = _OF_COMPUTATION + _OF_LEARNING
-    if new.model.positions == "sinusoidal":
-        free += ("model.max_length",)
-    return _changes(old, new, free)
+    has_table = new.model.positions == "learned"
+    lengths = () if has_table else ("model.max_length",)
+    return _changes(old, new, (*_OF_COMPUTATION, *_OF_LEARNING, *lengths))
 
 
 def _changes(

@@ -8,6 +8,7 @@ one of three: `embedding` has every matrix of embeddings and every table of posi
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import flax.traverse_util
 import jax
@@ -74,7 +75,8 @@ def count_trained(config: ModelConfig, frozen: Iterable[str]) -> int:
 
 
 def _nested(leaves: PyTree) -> PyTree:
-    return flax.traverse_util.unflatten_dict(leaves, sep="/")
+    unflatten: Any = flax.traverse_util.unflatten_dict  # Flax does not type it.
+    return unflatten(leaves, sep="/")
 
 
 def _names_of(path: str) -> set[str]:

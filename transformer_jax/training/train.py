@@ -132,7 +132,7 @@ def train(
                 trained=start.trained,
                 train_pairs=train_pairs,
                 validation_pairs=validation_pairs,
-                tokenizer=start.initial and start.initial.tokenizer,
+                tokenizer=None if start.initial is None else start.initial.tokenizer,
             )
             if data.validation is not None:
                 # A pair that cannot be as short as the positions is told at once.
