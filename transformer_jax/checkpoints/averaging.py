@@ -19,6 +19,7 @@ from transformer_jax.checkpoints.contents import (
     time_written,
 )
 from transformer_jax.checkpoints.errors import DamagedCheckpoint, IncompleteCheckpoint
+from transformer_jax.checkpoints.origin import origin_of
 from transformer_jax.checkpoints.reader import CHECKPOINTS, StoredCheckpoints
 from transformer_jax.checkpoints.saving_parameters import write_parameters
 from transformer_jax.config.checks import require_type
@@ -90,7 +91,10 @@ def average_checkpoints(
     _check_alike(directories)
     config, tokenizer = load_description(directories[-1])
     params = _mean(directories)
-    write_parameters(destination, config, params, tokenizer, averaged_steps=chosen)
+    origin = origin_of(directories[-1])
+    write_parameters(
+        destination, config, params, tokenizer, averaged_steps=chosen, origin=origin
+    )
     logger.info("averaged the checkpoints of steps %s", ", ".join(map(str, chosen)))
     return destination
 

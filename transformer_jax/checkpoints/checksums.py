@@ -6,6 +6,7 @@ that wrote none are read without it.
 """
 
 import contextlib
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,14 +42,18 @@ def with_checksums(handler: ocp.CheckpointHandler) -> ocp.CheckpointHandler:
 
 def write_checksums(item: StoredPath) -> None:
     """Writes the checksums of all files of an item."""
-    sums = {
+    sums = _sums_of(item)
+    # Written under a name for the time being, which begins with the final one.
+    checkpoint = item.parent.name.partition(".")[0]
+    (item / CHECKSUMS).write_text(seal(sums, checkpoint))
+
+
+def _sums_of(item: StoredPath) -> dict[str, dict[str, int]]:
+    return {
         name: dict(zip(("bytes", "crc32"), _sum(item / name), strict=True))
         for name in sorted(_files(item))
         if name != CHECKSUMS
     }
-    # Written under a name for the time being, which begins with the final one.
-    checkpoint = item.parent.name.partition(".")[0]
-    (item / CHECKSUMS).write_text(seal(sums, checkpoint))
 
 
 def seal(sums: Mapping[str, Mapping[str, int]], checkpoint: str | None = None) -> str:
@@ -99,6 +104,18 @@ def _check_belonging(directory: StoredPath, items: Sequence[str]) -> None:
                 f"{directory / item} is of another checkpoint ({name}) than "
                 f"{directory / 'config'} ({names['config']})."
             )
+
+
+def digest_of_files(item: StoredPath) -> str:
+    """Returns a digest of the files of an item, by their checksums.
+
+    An item without these, of an early version, is read.
+    """
+    if (item / CHECKSUMS).exists():
+        sums = parse_json((item / CHECKSUMS).read_text())["files"]
+    else:
+        sums = _sums_of(item)
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _verify_item(item: StoredPath) -> int:

@@ -178,15 +178,19 @@ def check_fits(config: ExperimentConfig, directory: StoredPath) -> None:
         raise DamagedCheckpoint(f"{directory}: {misfit}.")
 
 
-def load_params(directory: StoredPath) -> Params:
-    """Returns the parameters of one checkpoint directory, on the first device.
+def load_params(directory: StoredPath, placed_as: Params | None = None) -> Params:
+    """Returns the parameters of one checkpoint directory.
+
+    Args:
+        placed_as: shapes, dtypes and shardings to load them with. None = whole on the
+            first device.
 
     Raises:
         InputError: it has none, or they are damaged.
     """
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with _reading_params(directory):
-        abstract = jax.tree.map(
+        abstract = placed_as or jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
             stored_params(directory),
         )

@@ -1,7 +1,8 @@
 """Writing parameters without a run as a checkpoint: an average, or anyone's own."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import orbax.checkpoint as ocp
 from transformer_jax.checkpoints.contents import AVERAGE, descriptions, is_checkpoint
 from transformer_jax.checkpoints.errors import SaveError, first_line
 from transformer_jax.checkpoints.options import parameters_handlers
+from transformer_jax.checkpoints.origin import ORIGIN
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
@@ -107,6 +109,7 @@ def write_parameters(
     tokenizer: Tokenizer,
     *,
     averaged_steps: Sequence[int] = (),
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes parameters; earlier ones there stay until these are whole.
 
@@ -115,6 +118,7 @@ def write_parameters(
 
     Args:
         averaged_steps: the steps they are the average of.
+        origin: of an average, the checkpoint that its run began with, if with one.
 
     Raises:
         SaveError: they cannot be written.
@@ -124,7 +128,8 @@ def write_parameters(
         **descriptions(config, tokenizer),
     }
     if averaged_steps:
-        items[AVERAGE] = ocp.args.JsonSave({"steps": list(averaged_steps)})
+        origins = {} if origin is None else {ORIGIN: dict(origin)}
+        items[AVERAGE] = ocp.args.JsonSave({"steps": list(averaged_steps), **origins})
     new, old = (directory.parent / f"{directory.name}.{end}" for end in ("new", "old"))
     if is_remote(directory) or jax.process_count() > 1:
         new = directory

@@ -16,8 +16,8 @@ def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
     `on_this_hardware` lists what each setting of null becomes on the devices here. For
-    a work directory, also its checkpoints, the steps of each average, and why its run
-    has `stopped_early`, null where it has not.
+    a work directory, also its checkpoints, the steps of each average, the checkpoint
+    that the run began with, and why it has `stopped_early`, null where it has not.
 
     Args:
         path: TOML file with settings, name of a configuration, as multi30k_en_de, work
@@ -37,12 +37,16 @@ def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
             raise InputError(f"--verify needs a work directory: {path} is none.")
         config = load_config(path)
     from transformer_jax.cost.model_flops import flops_per_target_token
+    from transformer_jax.model.parts import count_trained
     from transformer_jax.model.size import parameter_counts
 
     counts = parameter_counts(config.model)
     print_json(
         {
             "num_parameters": sum(counts.values()),
+            "num_trained_parameters": count_trained(
+                config.model, config.training.frozen
+            ),
             "parameters": counts,
             "flops_per_target_token": flops_per_target_token(config.model),
             **stored,
@@ -60,9 +64,11 @@ def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, An
         is_checkpoint,
         load_config_of,
     )
+    from transformer_jax.checkpoints.origin import ORIGIN, origin_of
 
     if is_checkpoint(folder):
-        return load_config_of(folder), {"averaged_steps": averaged_steps(folder)}
+        stored = {"averaged_steps": averaged_steps(folder), ORIGIN: origin_of(folder)}
+        return load_config_of(folder), stored
     steps = steps_in(folder)
     if not (steps or (folder / "config.json").exists()):
         raise InputError(
@@ -72,6 +78,7 @@ def _describe_stored(folder: StoredPath) -> tuple[ExperimentConfig, dict[str, An
     stored = {
         "checkpoints": steps,
         "averages": {path.name: averaged_steps(path) for path in averages(folder)},
+        ORIGIN: origin_of(checkpoint_dir(folder, steps[-1])) if steps else None,
     }
     if (folder / "config.json").exists():
         config = load_config(folder / "config.json")

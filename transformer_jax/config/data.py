@@ -91,8 +91,9 @@ class DataConfig:
     """Target positions of a global batch: its rows times target_length."""
     prefetch_batches: int = 16
     accept_other_text: bool = False
-    """Continue a trained model on another training text, as to fine-tune it. The run
-    then begins at the start of that text, with the tokenizer of the model."""
+    """Continue a run on another training text, with its optimizer and its step count.
+    It then begins at the start of that text, with the tokenizer of the model. See
+    training.initial_checkpoint for a new run that begins with a trained model."""
 
     def __post_init__(self) -> None:
         require_types("data", self)

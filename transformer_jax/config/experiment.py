@@ -85,6 +85,14 @@ class TrainingConfig:
     """
 
     num_steps: int = 100_000
+    initial_checkpoint: str | None = None
+    """Begin with the parameters and the tokenizer of this checkpoint, to fine-tune its
+    model: a work directory, of which the latest is taken, or the directory of one
+    checkpoint or average. None = random parameters. A run that goes on continues its
+    own checkpoints, and does not read this one again."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the model that are not trained: embedding, encoder, decoder, or a path
+    among the parameters, as decoder/cross_attention."""
     seed: int = 0
     prng: Literal["murmur", "threefry2x32", "rbg", "unsafe_rbg"] = "murmur"
     """Random number generator of initialisation and dropout. murmur and threefry2x32
@@ -159,6 +167,10 @@ class TrainingConfig:
         )  # fmt: skip
         require_float32("training", self, "max_loss_ratio", "max_gradient_ratio")
         require_rates("training", self, "label_smoothing", "ema_decay")
+        if self.initial_checkpoint == "":
+            raise InputError(
+                "training.initial_checkpoint='' must be a directory, or none."
+            )
         require_positive("training", self, "checkpoint_every_minutes", "stall_minutes")
         needs_translations = self.best_metric not in (None, "loss")
         if needs_translations and self.validation_bleu_sentences == 0:

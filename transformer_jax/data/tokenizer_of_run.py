@@ -88,7 +88,8 @@ def _check_text(
         raise InputError(
             f"{pairs.name}: not the training text of the checkpoint of step "
             f"{trained.step}: give that one; or set data.accept_other_text=true to go "
-            "on with this one, as to fine-tune the model; or choose another workdir."
+            "on with this one; or choose another workdir, to fine-tune the model there "
+            "with training.initial_checkpoint."
         )
     logger.warning(
         "the training text is not that of the checkpoint of step %d; its tokenizer "

@@ -232,6 +232,7 @@ class TrainingLoop:
             skipped_in_a_row=self._accounting.skipped_in_a_row,
             rollbacks=self._rollbacks,
             from_step=self._record.from_step,
+            initial_checkpoint=self._record.initial_checkpoint,
             evaluation_due=self._intervals.is_evaluated(step),
             plateau=self._patience.plateau,
         )

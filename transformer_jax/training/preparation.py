@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.prepare import PreparedData
+from transformer_jax.errors import InputError
 from transformer_jax.interruption import handle_signals
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -30,8 +31,9 @@ def prepare(
     Args:
         train_pairs: (source, target) sentences in place of those `config.data` names.
         validation_pairs: likewise.
-        tokenizer: the one to use, as that of another run. None = the one that is in the
-            directory, or a new one.
+        tokenizer: the one to use, as that of another run. None = that of
+            `training.initial_checkpoint`, the one that is in the directory, or a new
+            one.
 
     Raises:
         InputError: the text, its format or the vocabulary is refused, another run is in
@@ -47,6 +49,8 @@ def prepare(
     with handle_signals(), hold_lock(folder):
         start = find_start(config, folder, trains=False)
         check_continues(config, start, folder)
+        if start.initial is not None:
+            tokenizer = _same(start.initial.tokenizer, tokenizer)
         return prepare_together(
             config,
             folder,
@@ -55,3 +59,12 @@ def prepare(
             validation_pairs=validation_pairs,
             tokenizer=tokenizer,
         )
+
+
+def _same(initial: Tokenizer, given: Tokenizer | None) -> Tokenizer:
+    if given not in (None, initial):
+        raise InputError(
+            "tokenizer= is not that of training.initial_checkpoint, whose token ids "
+            "the model knows: leave one of them out."
+        )
+    return initial

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from transformer_jax.checkpoints.contents import load_params
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.devices.agreement import require_agreement
 from transformer_jax.errors import InputError
+from transformer_jax.training.initial_checkpoint import InitialCheckpoint
 from transformer_jax.training.state import (
     TrainState,
     abstract_state,
@@ -27,10 +29,19 @@ def starting_state(
     mesh: Mesh,
     checkpoints: Checkpoints,
     step: int | None,
+    initial: InitialCheckpoint | None = None,
 ) -> TrainState:
-    """Returns the state of the checkpoint of a step, or a new one for None."""
+    """Returns the state of the checkpoint of a step, or a new one for None.
+
+    Args:
+        initial: the checkpoint whose parameters a new one has. None = random ones.
+    """
     steps = str(checkpoints.steps)
     require_agreement("work directory", {"its checkpoints": steps})
+    if step is None and initial is not None:
+        params = load_params(initial.directory, abstract_state(config, mesh).params)
+        logger.info("beginning with the parameters of %s", initial.directory)
+        return init_state(config, mesh, params=params)
     if step is None:
         return init_state(config, mesh)
     state = restore_state(config, mesh, checkpoints, step)

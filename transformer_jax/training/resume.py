@@ -9,7 +9,8 @@ from typing import Any
 
 from transformer_jax.checkpoints.contents import is_checkpoint
 from transformer_jax.checkpoints.reader import StoredCheckpoints, has_checkpoints
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.changes import changes_of_run
+from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.config.reading import differences
 from transformer_jax.data.tokenizer_of_run import TrainedWith
 from transformer_jax.devices.agreement import (
@@ -18,15 +19,15 @@ from transformer_jax.devices.agreement import (
 )
 from transformer_jax.devices.joining import is_primary
 from transformer_jax.errors import InputError
-from transformer_jax.storage.work_directory import StoredPath
+from transformer_jax.storage.work_directory import StoredPath, work_directory
+from transformer_jax.training.initial_checkpoint import (
+    InitialCheckpoint,
+    find_initial_checkpoint,
+)
 from transformer_jax.training.metrics_file import set_lines_aside
 from transformer_jax.training.optimizer import make_schedule
 from transformer_jax.training.run_record import RunRecord
 
-# Settings that decide what the parameters mean.
-_FIXED = ("model.", "tokenizer.", "treebank.leaf_symbol")
-# Settings of the model that change how it is computed, not what.
-_FREE = ("model.scan_unroll", "model.remat", "model.attention_kernel")
 # A larger change of the learning rate between two updates is worth a word.
 _RATE_JUMP = 1.5
 
@@ -45,6 +46,8 @@ class Start:
     config: ExperimentConfig | None = None
     """The settings of the checkpoint."""
     trained: TrainedWith | None = None
+    initial: InitialCheckpoint | None = None
+    """What it begins with, if it begins, and with a checkpoint."""
 
     def is_finished(self, config: ExperimentConfig) -> bool:
         """Returns whether there is nothing left to do."""
@@ -75,7 +78,8 @@ def find_start(
             hindrance.
 
     Raises:
-        InputError: there is no such checkpoint, or none is whole.
+        InputError: there is no such checkpoint, or none is whole; or a run that begins
+            is not to begin with `training.initial_checkpoint`.
     """
     decision = json.loads(
         decided_by_primary(
@@ -84,7 +88,9 @@ def find_start(
         )
     )
     if decision is None:
-        return Start()
+        initial = find_initial_checkpoint(config, workdir)
+        origin = None if initial is None else initial.origin
+        return Start(record=RunRecord(initial_checkpoint=origin), initial=initial)
     step, later, results = decision
     checkpoints = StoredCheckpoints(workdir)
     record = RunRecord.from_dict(checkpoints.run_record(step))
@@ -210,28 +216,49 @@ def check_continues(
     """Checks that a run with these settings may continue the one in a work directory.
 
     Raises:
-        InputError: the settings of model, tokenizer or leaves of trees differ, or the
-            last step lies behind the checkpoint.
+        InputError: the settings of model, tokenizer or leaves of trees differ, or what
+            the run began with and what it keeps fixed, or the last step lies behind the
+            checkpoint.
     """
     if start.config is None or start.step is None:
         return
-    changes = list(differences(start.config, config))
-    fixed = [
-        change
-        for change in changes
-        if change.startswith(_FIXED) and not change.startswith(_FREE)
-    ]
+    fixed = changes_of_run(start.config, config)
     if fixed:
         raise InputError(
             f"workdir={workdir} holds a run with other settings ({'; '.join(fixed)}): "
             "keep them, or choose another directory."
         )
+    _check_fine_tuning(start.config.training, config.training, workdir)
     if config.training.num_steps < start.step:
         raise InputError(
             f"training.num_steps={config.training.num_steps} lies behind step "
             f"{start.step}, to which workdir={workdir} was trained: ask for more, or "
             "choose another directory; an earlier checkpoint is continued with "
             "from_step."
+        )
+
+
+def _check_fine_tuning(
+    before: TrainingConfig, now: TrainingConfig, workdir: StoredPath
+) -> None:
+    """Checks that a run keeps its beginning and its frozen parts.
+
+    Raises:
+        InputError: it does not.
+    """
+    old, new = before.initial_checkpoint, now.initial_checkpoint
+    is_same = old == new or (old and new and work_directory(old) == work_directory(new))
+    if not is_same:
+        raise InputError(
+            f"training.initial_checkpoint: {old!r} -> {new!r}: the run in workdir="
+            f"{workdir} has begun, and goes on from its own checkpoints: give the "
+            "setting as before, or choose another directory."
+        )
+    if set(before.frozen) != set(now.frozen):
+        raise InputError(
+            f"training.frozen: {before.frozen!r} -> {now.frozen!r}: the run in workdir="
+            f"{workdir} keeps what it has frozen: give the setting as before; or begin "
+            "a new run with training.initial_checkpoint set to this directory."
         )
 
 

@@ -64,6 +64,8 @@ class RunRecord:
     rollbacks: int = 0
     from_step: int | None = None
     """The step that the user has last asked to go back to."""
+    initial_checkpoint: Mapping[str, Any] | None = None
+    """What identifies the checkpoint that the run began with, if it did with one."""
     evaluation_due: bool = False
     """Whether this step is one of those that are evaluated, after it was saved."""
     plateau: Plateau = field(default_factory=Plateau)
@@ -121,6 +123,8 @@ class RunRecord:
             counts += [place.source_length, place.target_length]
         if not all(isinstance(n, int) and n >= 0 for n in counts):
             raise ValueError("a count that is none")
+        if not isinstance(self.initial_checkpoint, Mapping | None):
+            raise ValueError("an initial checkpoint that is none")
         if self.window:
             window = Window.from_dict(self.window)
             numbers = [window.started, window.num_steps, *window.sums.values()]

@@ -1,14 +1,21 @@
 """The running average of the parameters."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from transformer_jax.model.params import Params
+from transformer_jax.model.parts import merge_params, split_params
 
 
 def update_average(
-    average: Params | None, params: Params, step: Array, decay: float | None
+    average: Params | None,
+    params: Params,
+    step: Array,
+    decay: float | None,
+    frozen: Sequence[str] = (),
 ) -> Params | None:
     """Returns the exponential average after one more update; None if it is off.
 
@@ -17,6 +24,7 @@ def update_average(
 
     Args:
         step: updates applied before this one.
+        frozen: parts of the model that are not trained: they stay to the bit.
 
     Differs from the paper: it averages checkpoints once training has ended.
     """
@@ -26,5 +34,8 @@ def update_average(
     weight = jnp.maximum(1.0 - decay, 9.0 / (11.0 + step))
     # Not `decay * a + weight * p`: rounded, their sum is not 1, which would pull the
     # average a little towards or away from 0 at every update, always the same way.
-    updated: Params = jax.tree.map(lambda a, p: a + weight * (p - a), average, params)
-    return updated
+    before, fixed = split_params(average, frozen)
+    now, _ = split_params(params, frozen)
+    updated = jax.tree.map(lambda a, p: a + weight * (p - a), before, now)
+    merged: Params = merge_params(updated, fixed)
+    return merged

@@ -13,8 +13,11 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.devices import sharding
+from transformer_jax.errors import InputError
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.params import Params
+from transformer_jax.model.parts import split_params
+from transformer_jax.model.size import find_misfit
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.optimizer import make_optimizer
 
@@ -92,16 +95,20 @@ def _init_params(rng: Array, config: ExperimentConfig) -> Params:
 
 
 def _make_state(
-    rng: Array,
+    params: Params,
     config: ExperimentConfig,
     optimizer: optax.GradientTransformation,
 ) -> TrainState:
-    params = sharding.unbox(_init_params(rng, config))
+    """Returns the state before the first update.
+
+    The optimizer knows the parameters that are trained, and no others.
+    """
     zero = jnp.zeros((), jnp.int32)
     averaged = None if config.training.ema_decay is None else params
     limited = config.training.max_gradient_ratio is not None
     mean_norm = jnp.zeros(()) if limited else None
-    opt_state = optimizer.init(params)
+    trained, _ = split_params(params, config.training.frozen)
+    opt_state = optimizer.init(trained)
     return TrainState(zero, zero, params, opt_state, averaged, mean_norm)
 
 
@@ -117,14 +124,16 @@ def abstract_state(
     once.
 
     Raises:
-        InputError: a parameter cannot be spread over the mesh as the settings ask.
+        InputError: a parameter cannot be spread over the mesh as the settings ask, or
+            `training.frozen` names no part of the model.
     """
     rng = make_rng(config.training, "init")
     boxed = jax.eval_shape(functools.partial(_init_params, config=config), rng)
     optimize = optimizer or make_optimizer(config)
-    state = jax.eval_shape(lambda rng: _make_state(rng, config, optimize), rng)
+    params = sharding.unbox(boxed)
+    state = jax.eval_shape(lambda params: _make_state(params, config, optimize), params)
     shardings = sharding.shardings_like(
-        state, sharding.unbox(boxed), sharding.shardings_of(boxed, mesh), mesh
+        state, params, sharding.shardings_of(boxed, mesh), mesh
     )
     placed: TrainState = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -138,14 +147,19 @@ def init_state(
     config: ExperimentConfig,
     mesh: Mesh,
     optimizer: optax.GradientTransformation | None = None,
+    params: Params | None = None,
 ) -> TrainState:
     """Returns the state before the first update, created on the devices that keep it.
 
     Args:
         optimizer: the one that `make_train_step` gets. None = the paper's Adam.
+        params: the parameters to begin with, as those of a `Translator`. None = random
+            ones; `training.initial_checkpoint` is of `train` alone.
 
     Raises:
-        InputError: a parameter cannot be spread over the mesh as the settings ask.
+        InputError: a parameter cannot be spread over the mesh as the settings ask, the
+            given parameters are those of another model, or `training.frozen` names no
+            part of it.
 
     Example:
         >>> mesh = tj.make_mesh(config.mesh)
@@ -158,8 +172,20 @@ def init_state(
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
 
     def make(rng: Array) -> TrainState:
-        return _make_state(rng, config, optimize)
+        params = sharding.unbox(_init_params(rng, config))
+        return _make_state(params, config, optimize)
 
-    rng = make_rng(config.training, "init")
-    state: TrainState = jax.jit(make, out_shardings=shardings)(rng)
+    def make_of(params: Params) -> TrainState:
+        return _make_state(params, config, optimize)
+
+    state: TrainState
+    if params is None:
+        rng = make_rng(config.training, "init")
+        state = jax.jit(make, out_shardings=shardings)(rng)
+        return state
+    misfit = find_misfit(config.model, params)
+    if misfit is not None:
+        raise InputError(f"params: {misfit}: give the parameters of this model.")
+    params = jax.device_put(params, shardings.params)
+    state = jax.jit(make_of, out_shardings=shardings)(params)
     return state

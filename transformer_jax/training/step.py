@@ -19,6 +19,7 @@ from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.cross_entropy import LossSums
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
+from transformer_jax.model.parts import merge_params, split_params
 from transformer_jax.training.one_shape import TrainStep, for_one_shape
 from transformer_jax.training.optimizer import make_optimizer, make_schedule
 from transformer_jax.training.running_average import update_average
@@ -45,11 +46,13 @@ def make_train_step(
     metrics say `skipped` = 1.
 
     With `training.ema_decay` the state carries a running average of its parameters
-    too, see `update_average`.
+    too, see `update_average`. Parts in `training.frozen` have no gradient, and stay as
+    they are to the bit.
 
     Metrics are float32 scalars: `loss` and `nll`, the means over the target tokens of
-    the batch in nats; `gradient_norm` (before clipping), `learning_rate`, `skipped`;
-    and counts: `source_tokens`, `target_tokens`, `source_slots`, `target_slots`.
+    the batch in nats; `gradient_norm` (of what is trained, before clipping),
+    `learning_rate`, `skipped`; and counts: `source_tokens`, `target_tokens`,
+    `source_slots`, `target_slots`.
 
     It is compiled for one shape of state and batch: a run whose shapes change would
     spend its time compiling.
@@ -129,24 +132,27 @@ def _make_update(
 ) -> TrainStep:
     """Returns the update, not yet compiled, see `make_train_step`."""
     rng = make_rng(config.training, "dropout")
+    frozen = config.training.frozen
 
     def train_step(
         state: TrainState, batch: Batch
     ) -> tuple[TrainState, dict[str, Array]]:
         counts = count_tokens(batch.source_segments, batch.target_segments)
         num_tokens = jnp.maximum(counts["target_tokens"], 1.0)
+        trained, fixed = split_params(state.params, frozen)
         dropout_rng = jax.random.fold_in(rng, state.batches)
         with sharding.activation_layout(mesh):
             gradients, sums = _gradients(
-                config, loss_of, state.params, batch, num_tokens, dropout_rng
+                config, loss_of, trained, fixed, batch, num_tokens, dropout_rng
             )
         gradient_norm = optax.tree.norm(gradients)
         means = jax.tree.map(lambda x: x / num_tokens, sums)
         sound = is_sound(config, means.loss, gradient_norm, state)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
+        params = merge_params(optax.apply_updates(trained, updates), fixed)
+        decay = config.training.ema_decay
         averaged = update_average(
-            state.averaged_params, params, state.step, config.training.ema_decay
+            state.averaged_params, params, state.step, decay, frozen
         )
         mean_norm = update_mean_norm(gradient_norm, state)
 
@@ -178,19 +184,22 @@ def _make_update(
 def _gradients(
     config: ExperimentConfig,
     loss_of: LossFunction,
-    params: Params,
+    trained: Params,
+    fixed: Params,
     batch: Batch,
     num_tokens: Array,
     dropout_rng: Array,
 ) -> _Result:
     """Returns the gradient of the mean loss over a batch, and the sums of the loss.
 
+    The gradient is that of the trained parameters; the fixed ones have none.
+
     With `accumulation_steps` the parts of the batch are taken one after the other. Part
     i has the rows i, i + parts, ..., so that every device has its share of each.
     """
 
-    def mean_loss(params: Params, part: Batch, rng: Array) -> tuple[Array, LossSums]:
-        sums = loss_of(config, params, part, rng)
+    def mean_loss(trained: Params, part: Batch, rng: Array) -> tuple[Array, LossSums]:
+        sums = loss_of(config, merge_params(trained, fixed), part, rng)
         if not isinstance(sums, LossSums) or {*map(jnp.shape, sums)} != {()}:
             raise InputError(
                 f"the loss returned {sums!r:.60}: expected LossSums(loss=..., nll=...) "
@@ -201,7 +210,7 @@ def _gradients(
     gradients_of: Callable[..., _Result] = jax.grad(mean_loss, has_aux=True)
     parts = config.training.accumulation_steps
     if parts == 1:
-        return gradients_of(params, batch, dropout_rng)
+        return gradients_of(trained, batch, dropout_rng)
 
     def split(x: Array) -> Array:
         return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
@@ -209,11 +218,11 @@ def _gradients(
     def add_part(total: _Result, inputs: tuple[Batch, Array]) -> tuple[_Result, None]:
         part, index = inputs
         rng = jax.random.fold_in(dropout_rng, index)
-        added: _Result = jax.tree.map(jnp.add, total, gradients_of(params, part, rng))
+        added: _Result = jax.tree.map(jnp.add, total, gradients_of(trained, part, rng))
         return added, None
 
     zero = LossSums(jnp.zeros(()), jnp.zeros(()))
-    start = jax.tree.map(jnp.zeros_like, params), zero
+    start = jax.tree.map(jnp.zeros_like, trained), zero
     inputs = jax.tree.map(split, batch), jnp.arange(parts)
     total: _Result = jax.lax.scan(add_part, start, inputs)[0]
     return total

@@ -81,6 +81,9 @@ def train(
     numbers, and on the same mesh ends with the same parameters to the bit. One process
     at a time may train in a work directory.
 
+    With `training.initial_checkpoint` a new run begins with the parameters and the
+    tokenizer of another one, to fine-tune it.
+
     SIGINT, SIGTERM, SIGHUP and SIGUSR1 end it in good order: after the update under way
     a checkpoint is written. With `training.patience_evaluations` it ends where its
     validation results no longer improve, and stays ended until there is more patience.
@@ -137,6 +140,7 @@ def train(
                 trained=start.trained,
                 train_pairs=train_pairs,
                 validation_pairs=validation_pairs,
+                tokenizer=None if start.initial is None else start.initial.tokenizer,
             )
             if data.validation is not None:
                 # A pair that cannot be as short as the positions is told at once.
@@ -176,7 +180,7 @@ def _run(
     """Trains until the run is over."""
     # It waits for files being written when it is closed, after an interrupt too.
     with contextlib.closing(Checkpoints(folder, config.training)) as checkpoints:
-        state = starting_state(config, mesh, checkpoints, start.step)
+        state = starting_state(config, mesh, checkpoints, start.step, start.initial)
         write_config(config, folder)
         reporter = Reporter(
             folder,
