@@ -193,7 +193,7 @@ def test_info_counts_parameters(folder, capsys):
     }
     assert main(["info", f"{folder}/run"]) == 0
     found = json.loads(capsys.readouterr().out)
-    of_run = "checkpoints", "averages", "stopped_early"
+    of_run = "checkpoints", "averages", "initial_checkpoint", "stopped_early"
     kept = {name: found[name] for name in of_run}
     assert found == from_file | kept
     assert kept["checkpoints"][-1] == 2
