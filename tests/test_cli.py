@@ -199,7 +199,8 @@ def test_info_counts_parameters(folder, capsys):
     assert kept["checkpoints"][-1] == 2
     # Of a checkpoint by itself.
     assert main(["info", f"{folder}/run/checkpoints/2"]) == 0
-    assert json.loads(capsys.readouterr().out) == from_file | {"averaged_steps": []}
+    alone = {"averaged_steps": [], "initial_checkpoint": None}
+    assert json.loads(capsys.readouterr().out) == from_file | alone
 
 
 def test_an_output_that_cannot_be_written_costs_no_evaluation(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from made_up_trees import change, random_trees
-from treebanks import EVALB, each_treebank, needs_evalb
+from treebanks import EVALB, each_development_part, needs_evalb
 
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning
@@ -116,7 +116,7 @@ def test_gold_against_itself_is_all_right():
     assert scores.complete_match == scores.tagging_accuracy == 100.0
 
 
-@each_treebank
+@each_development_part
 def test_a_treebank_against_itself_is_all_right(files):
     for cleaning in (None, TreeCleaning()):
         trees = read_trees(files, cleaning)

@@ -4,7 +4,7 @@ import gc
 import gzip
 
 import pytest
-from treebanks import each_treebank
+from treebanks import each_development_part
 
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning
@@ -86,7 +86,7 @@ def test_a_pattern_must_match_a_file(folder):
         read_trees(f"{folder}/*")  # folders alone
 
 
-@each_treebank
+@each_development_part
 def test_a_treebank_is_written_as_it_was_read(files):
     trees = read_trees(files)
     assert [Tree.from_text(str(tree)) for tree in trees] == trees

@@ -148,7 +148,7 @@ def test_an_interrupted_run_ends_with_the_same_verdict(
             make(workdir, config)
     assert not (workdir / "verdict.json").exists()
     found = make(workdir, config)
-    of_the_clock_and_place = "training_hours", "data", "config_digest"
+    of_the_clock_and_place = "training_hours", "data", "text", "config_digest"
     for name in whole.keys() - set(of_the_clock_and_place):
         if name == "differs_by":
             continue
