@@ -8,7 +8,6 @@ one of three: `embedding` has every matrix of embeddings and every table of posi
 import difflib
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import flax.traverse_util
 import jax
@@ -44,7 +43,7 @@ def split_params(params: PyTree, frozen: Iterable[str]) -> tuple[PyTree, PyTree]
     names = set(frozen)
     if not names:
         return params, {}
-    leaves = flax.traverse_util.flatten_dict(params, sep="/")
+    leaves = _flat(params)
     _check_names(names, leaves)
     fixed = {path: leaf for path, leaf in leaves.items() if names & _names_of(path)}
     trained = {path: leaf for path, leaf in leaves.items() if path not in fixed}
@@ -60,8 +59,7 @@ def merge_params(trained: PyTree, fixed: PyTree) -> PyTree:
     """Returns the parameters that `split_params` has split."""
     if not fixed:
         return trained
-    flatten = flax.traverse_util.flatten_dict
-    return _nested({**flatten(trained, sep="/"), **flatten(fixed, sep="/")})
+    return _nested({**_flat(trained), **_flat(fixed)})
 
 
 def count_trained(config: ModelConfig, frozen: Iterable[str]) -> int:
@@ -74,9 +72,12 @@ def count_trained(config: ModelConfig, frozen: Iterable[str]) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trained))
 
 
+def _flat(params: PyTree) -> PyTree:
+    return flax.traverse_util.flatten_dict(params, sep="/")
+
+
 def _nested(leaves: PyTree) -> PyTree:
-    unflatten: Any = flax.traverse_util.unflatten_dict  # Flax does not type it.
-    return unflatten(leaves, sep="/")
+    return flax.traverse_util.unflatten_dict(leaves, sep="/")
 
 
 def _names_of(path: str) -> set[str]:
