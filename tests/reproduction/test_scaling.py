@@ -8,7 +8,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.scaling import (
     Scale,
     changes,
-    chosen,
+    chosen_settings,
     scale_settings,
     target_settings,
 )
@@ -77,7 +77,7 @@ def test_only_what_was_chosen_is_named():
         model=dataclasses.replace(config.model, d_ff=640, remat="none"),
     )
     scale = Scale(updates=0.1, width=0.5)
-    found = chosen(scale_settings(config, BASE, scale), BASE, scale)
+    found = chosen_settings(scale_settings(config, BASE, scale), BASE, scale)
     assert found == {"model.d_ff": "640", "training.num_steps": "700"}
 
 

@@ -37,10 +37,10 @@ class LastAndBest(checkpoint_managers.PreservationPolicy):
         training, ascending = self._training, sorted(steps)
         ranked = rank_steps(self._validations, ascending, training.best_metric)
         best = ranked[: training.keep_best]
-        last = self._planned(ascending)[-training.keep_last :]
+        last = self._planned_steps(ascending)[-training.keep_last :]
         return set(ascending[:-1]) - set(last) - set(best)
 
-    def _planned(self, steps: Sequence[int]) -> Sequence[int]:
+    def _planned_steps(self, steps: Sequence[int]) -> Sequence[int]:
         """Returns the steps that a run without interruptions would have saved.
 
         One more, saved where it was interrupted, is needed only until there is a newer:

@@ -43,7 +43,7 @@ def split_params(params: PyTree, frozen: Iterable[str]) -> tuple[PyTree, PyTree]
     names = set(frozen)
     if not names:
         return params, {}
-    leaves = _flat(params)
+    leaves = _flatten(params)
     _check_names(names, leaves)
     fixed = {path: leaf for path, leaf in leaves.items() if names & _names_of(path)}
     trained = {path: leaf for path, leaf in leaves.items() if path not in fixed}
@@ -52,14 +52,14 @@ def split_params(params: PyTree, frozen: Iterable[str]) -> tuple[PyTree, PyTree]
             f"training.frozen={tuple(sorted(names))} leaves nothing to train: take a "
             "part out."
         )
-    return _nested(trained), _nested(fixed)
+    return _nest(trained), _nest(fixed)
 
 
 def merge_params(trained: PyTree, fixed: PyTree) -> PyTree:
     """Returns the parameters that `split_params` has split."""
     if not fixed:
         return trained
-    return _nested({**_flat(trained), **_flat(fixed)})
+    return _nest({**_flatten(trained), **_flatten(fixed)})
 
 
 def count_trained(config: ModelConfig, frozen: Iterable[str]) -> int:
@@ -72,11 +72,11 @@ def count_trained(config: ModelConfig, frozen: Iterable[str]) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trained))
 
 
-def _flat(params: PyTree) -> PyTree:
+def _flatten(params: PyTree) -> PyTree:
     return flax.traverse_util.flatten_dict(params, sep="/")
 
 
-def _nested(leaves: PyTree) -> PyTree:
+def _nest(leaves: PyTree) -> PyTree:
     return flax.traverse_util.unflatten_dict(leaves, sep="/")
 
 

@@ -132,13 +132,13 @@ you mean table3-E?
         return known
     logger.info("%s: decoding and scoring %s", title, text.name)
     try:
-        result = _evaluate(found, config, folder, which, progress)
+        result = _evaluate(found, config, text, folder, which, progress)
     except DamagedCheckpoint as error:
         if which != "average":
             raise
         logger.warning("%s It is made again.", error)
         _average(found, config.training, folder, title, anew=True)
-        result = _evaluate(found, config, folder, which, progress)
+        result = _evaluate(found, config, text, folder, which, progress)
     verdict = _judge(found, config, parts, folder, result)
     verdict |= {"text": text.name, "text_digest": digest}
     if is_primary():
@@ -194,21 +194,21 @@ def _average(
 def _evaluate(
     target: Target,
     config: ExperimentConfig,
+    text: SentencePairs,
     folder: StoredPath,
     which: Which,
     progress: bool,
 ) -> EvaluationResult:
     """Returns the scores; text and search are of the settings, not of the run's."""
-    text: dict[str, Any]
+    trees = None
     if target.is_parsing:
-        text = {"trees": getattr(config.treebank, f"{target.split}_paths")}
-    else:
-        text = {"pairs": load_split(config, target.split)}
+        trees = getattr(config.treebank, f"{target.split}_paths")
     return evaluate(
         folder,
         checkpoint=which,
+        pairs=None if target.is_parsing else text,
+        trees=trees,
         progress=progress,
-        **text,
         **dataclasses.asdict(config.decoding),
     )
 

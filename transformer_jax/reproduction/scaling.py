@@ -160,7 +160,9 @@ def changes(settings: ExperimentConfig, target: Target) -> list[str]:
     return [line for line in found if line.split(":")[0] not in OF_NO_WEIGHT]
 
 
-def chosen(settings: ExperimentConfig, target: Target, scale: Scale) -> dict[str, str]:
+def chosen_settings(
+    settings: ExperimentConfig, target: Target, scale: Scale
+) -> dict[str, str]:
     """Returns the settings that differ from those of the scaled target, by name.
 
     Two rows of a table may be compared if they are equal. How often a checkpoint is

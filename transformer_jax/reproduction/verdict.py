@@ -7,7 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.reproduction.scaling import Scale, changes, chosen, data_of
+from transformer_jax.reproduction.scaling import (
+    Scale,
+    changes,
+    chosen_settings,
+    data_of,
+)
 from transformer_jax.reproduction.scores import Score
 from transformer_jax.reproduction.targets import Target, find_target
 
@@ -58,7 +63,7 @@ def make_verdict(
         "is_full_run": not differing,
         "differs_by": differing,
         "scale": asdict(scale),
-        "chosen": chosen(config, target, scale),
+        "chosen": chosen_settings(config, target, scale),
         "scores": [{**asdict(one), "interval": [*one.interval]} for one in scores],
         "num_sentences": num_sentences,
         "data": data_of(config),
