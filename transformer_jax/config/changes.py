@@ -7,6 +7,8 @@ from transformer_jax.config.reading import differences
 _OF_PARAMETERS = ("model.", "tokenizer.", "treebank.leaf_symbol")
 # Settings of the model that change how it is computed, not what.
 _OF_COMPUTATION = ("model.scan_unroll", "model.remat", "model.attention_kernel")
+# Where the tokenizer came from; what counts is what it is, which is compared whole.
+_OF_ORIGIN = ("tokenizer.path",)
 # Settings of the model that change what is computed, but fit the same parameters.
 _OF_LEARNING = (
     "model.dropout_rate",
@@ -19,7 +21,7 @@ _OF_LEARNING = (
 
 def changes_of_run(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """Returns those changes of settings with which a run cannot go on."""
-    return _changes(old, new, _OF_COMPUTATION)
+    return _changes(old, new, (*_OF_COMPUTATION, *_OF_ORIGIN))
 
 
 def changes_of_model(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
@@ -30,7 +32,8 @@ def changes_of_model(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """
     has_table = new.model.positions == "learned"
     lengths = () if has_table else ("model.max_length",)
-    return _changes(old, new, (*_OF_COMPUTATION, *_OF_LEARNING, *lengths))
+    free = (*_OF_COMPUTATION, *_OF_ORIGIN, *_OF_LEARNING, *lengths)
+    return _changes(old, new, free)
 
 
 def _changes(

@@ -1,5 +1,6 @@
 """Settings of the text: subwords, source of the sentence pairs, sizes of batches."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -14,14 +15,18 @@ Split: TypeAlias = Literal["train", "validation", "test"]
 TextPaths: TypeAlias = str | tuple[str, ...]
 """A file, or several whose lines follow each other."""
 
+# What vocabularies name their special tokens and single bytes by.
+_SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """Subwords, learnt from the training text. Paper: section 5.1.
+    """Subwords, learnt from the training text, or your own. Paper: section 5.1.
 
     Raises:
-        InputError: a value of the wrong type or range. The message names the
-            setting, as `tokenizer.kind`.
+        InputError: a value of the wrong type or range, or symbols that cannot be one
+            piece. The message names the setting, as `tokenizer.kind`.
 
     Example:
         >>> tj.TokenizerConfig(kind="unigram").character_coverage
@@ -38,6 +43,16 @@ class TokenizerConfig:
     max_sentences: int = 10_000_000
     """The vocabulary is learnt from at most this many lines of the training text,
     evenly spaced."""
+    path: TextPaths | None = None
+    """A vocabulary that is there already: a SentencePiece model; two in a list, source
+    first, with `shared` = false; or a work directory or checkpoint, whose tokenizer is
+    taken. `model.vocab_size` must be its size. How a vocabulary is learnt, as `kind`,
+    is then left as it is. None = one is learnt. A run that goes on has it in its
+    checkpoints."""
+    user_symbols: tuple[str, ...] = ()
+    """Strings that are one piece each wherever they stand in a text, as tags
+    ["<2de>", "<2fr>"]. A vocabulary that is learnt gets them; that of `path` must have
+    them."""
 
     def __post_init__(self) -> None:
         require_types("tokenizer", self)
@@ -47,6 +62,49 @@ class TokenizerConfig:
                 f"tokenizer.character_coverage={self.character_coverage} "
                 "must be in [0.98, 1]."
             )
+        if self.path is not None:
+            self._check_path()
+        for symbol in self.user_symbols:
+            self._check_symbol(symbol)
+
+    def _check_path(self) -> None:
+        if not all(self.files) or len(self.files) not in (1, 2):
+            raise InputError(
+                f"tokenizer.path={self.path!r} must be a SentencePiece model, a work "
+                "directory or a checkpoint; or two models, source first."
+            )
+        if self.shared and len(self.files) == 2:
+            raise InputError(
+                f"tokenizer.path={self.path!r} names two vocabularies, which needs "
+                "tokenizer.shared=false; or name one."
+            )
+
+    def _check_symbol(self, symbol: str) -> None:
+        name = f"tokenizer.user_symbols={list(self.user_symbols)!a:.200}"
+        if not symbol or any(c.isspace() or c == "\u2581" for c in symbol):
+            raise InputError(
+                f"{name}: {symbol!a} must be characters without a space, or \u2581, "
+                "which stands for one."
+            )
+        if not symbol.isprintable():
+            raise InputError(f"{name}: {symbol!a} must be printable characters.")
+        if symbol in _SPECIAL_PIECES or _BYTE_PIECE.fullmatch(symbol):
+            raise InputError(
+                f"{name}: {symbol!r} is the name of a token of every vocabulary: "
+                "choose another."
+            )
+        if self.user_symbols.count(symbol) > 1:
+            raise InputError(f"{name} has {symbol!r} twice: name it once.")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names in `path`.
+
+        Example:
+            >>> tj.TokenizerConfig(path="my.model").files
+            ('my.model',)
+        """
+        return (self.path,) if isinstance(self.path, str) else self.path or ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """The tokenizer of a run: that of its checkpoint, that of its directory, or a new one.
 
 Before there is a checkpoint, a tokenizer that was learnt with other settings or from
-another text is learnt again. Once a model was trained with it, it stays.
+another text is learnt again, or gives way to one that is given. One that was not learnt
+there is its user's own: it is used or refused, never replaced. Once a model was trained
+with a tokenizer, it stays.
 """
 
 import contextlib
@@ -12,12 +14,14 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath
-from transformer_jax.tokenizer.checks import check_vocabulary
+from transformer_jax.tokenizer.checks import check_user_symbols, check_vocabulary
 from transformer_jax.tokenizer.record import (
     RECORD_FILE,
+    TokenizerRecord,
     read_record,
     record_of,
     save_tokenizer,
+    write_record,
 )
 from transformer_jax.tokenizer.tokenizer import (
     Tokenizer,
@@ -52,11 +56,13 @@ def find_or_learn_tokenizer(
     Args:
         training_text: digest of the pairs.
         trained: what the run continues; None = it begins.
-        given: the user's own. None = that of the directory, or one that is learnt.
+        given: the user's own, as that of `tokenizer.path`. None = that of the
+            directory, or one that is learnt.
 
     Raises:
         InputError: the training text is not that of the checkpoint, the tokenizer in
-            the directory is not, or the text does not support a vocabulary.
+            the directory is not, or is another of the user's own, or the text does not
+            support a vocabulary.
     """
     if trained is not None:
         _check_text(config, pairs, training_text, trained)
@@ -69,7 +75,8 @@ def find_or_learn_tokenizer(
         tokenizer = _restore(config, workdir, training_text, trained)
     elif given is not None:
         check_vocabulary(given, config.model)
-        tokenizer = _take(given, workdir)
+        _check_target_symbols(given, pairs)
+        tokenizer = _take(given, config, workdir)
     else:
         tokenizer = _find_or_learn(config, workdir, pairs, training_text)
     check_vocabulary(tokenizer, config.model)
@@ -125,18 +132,50 @@ def _restore(
     return trained.tokenizer
 
 
-def _take(given: Tokenizer, workdir: StoredPath) -> Tokenizer:
-    """Writes the user's own tokenizer, which has no record, into the directory."""
-    found = None
+def _check_target_symbols(given: Tokenizer, pairs: SentencePairs) -> None:
+    """Checks that a vocabulary has brackets, if the targets are trees."""
+    missing = set(pairs.target_symbols) - set(given.target_symbols)
+    if not missing:
+        return
+    if len(missing) == len(set(pairs.target_symbols)):
+        raise InputError(
+            "the tokenizer knows no label or bracket of the trees of "
+            f"{pairs.name}: give that of a parser, or leave tokenizer.path out."
+        )
+    logger.warning(
+        "the tokenizer does not know %d labels and brackets of the trees, as %s: the "
+        "model will not learn them",
+        len(missing),
+        min(missing),
+    )
+
+
+def _take(given: Tokenizer, config: ExperimentConfig, workdir: StoredPath) -> Tokenizer:
+    """Writes a tokenizer that is given into the directory.
+
+    One that was not given by the settings has no record.
+    """
+    path = config.tokenizer.path
+    record = None if path is None else record_of(config, "", given.digest)
+    found, before = None, read_record(workdir)
     if has_tokenizer(workdir):
         with contextlib.suppress(InputError):  # A damaged one is replaced.
             found = load_tokenizer(workdir)
-    if found != given:
-        if found is not None:
-            logger.warning("the tokenizer in %s is replaced by the given one", workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
-        given.save(workdir)
-    (workdir / RECORD_FILE).unlink(missing_ok=True)
+    if found == given:
+        if before != record:
+            write_record(record, workdir)
+        return given
+    if found is not None:
+        name = "tokenizer=" if path is None else f"tokenizer.path={path!r}"
+        if before is None or not before.is_of_learnt(found):
+            raise InputError(
+                f"workdir={workdir} has another tokenizer than {name}, and it was not "
+                "learnt there: remove it, or choose another workdir."
+            )
+        logger.warning(
+            "the tokenizer in %s, which was learnt, gives way to %s", workdir, name
+        )
+    save_tokenizer(given, record, workdir)
     return given
 
 
@@ -157,7 +196,9 @@ def _find_or_learn(
                 raise
         if record is None and found is not None:
             logger.info("using the tokenizer found in %s", workdir)
+            check_user_symbols(found, config.tokenizer.user_symbols)
             return found
+        _check_may_be_learnt(record, found, workdir)
         digest = found.digest if found is not None else "damaged"
         now = record_of(config, training_text, digest)
         changes = [] if record is None else list(record.differences(now))
@@ -173,3 +214,31 @@ def _find_or_learn(
     record = record_of(config, training_text, tokenizer.digest)
     save_tokenizer(tokenizer, record, workdir)
     return tokenizer
+
+
+def _check_may_be_learnt(
+    record: TokenizerRecord | None, found: Tokenizer | None, workdir: StoredPath
+) -> None:
+    """Checks that the tokenizer in the directory was learnt there.
+
+    Args:
+        found: None = it is damaged.
+
+    Raises:
+        InputError: it is the user's own.
+    """
+    if record is None:
+        return
+    if record.path is not None:
+        raise InputError(
+            f"the tokenizer in workdir={workdir} was taken from tokenizer.path="
+            f"{record.path!r}, which is not set now: set it, or choose another "
+            f"workdir; or remove that tokenizer and {RECORD_FILE}, and one is learnt."
+        )
+    # The digest is empty where the record is damaged.
+    if found is not None and record.digest not in ("", found.digest):
+        raise InputError(
+            f"the tokenizer in workdir={workdir} is not the one that was learnt there "
+            f"({RECORD_FILE}): to use it, remove {RECORD_FILE}; to have one learnt, "
+            "remove the tokenizer."
+        )

@@ -95,15 +95,15 @@ def corpus_from_tokens(
     _check_numbers(len(source_ids), len(target_ids))
     tokenizer = translator.tokenizer
     sides = {
-        "source": (source_ids, tokenizer.source_vocab_size),
-        "target": (target_ids, tokenizer.target_vocab_size),
+        "source": (source_ids, tokenizer.source_vocab_size, tokenizer.source_eos_id),
+        "target": (target_ids, tokenizer.target_vocab_size, tokenizer.eos_id),
     }
-    for side, (sentences, vocab_size) in sides.items():
+    for side, (sentences, vocab_size, eos_id) in sides.items():
         for index, ids in enumerate(sentences):
             if not len(ids):
                 raise InputError(
                     f"{side} {index} has no tokens: give at least the end of the "
-                    f"sentence, {tokenizer.eos_id}."
+                    f"sentence, {eos_id}."
                 )
             if not 0 <= min(ids) <= max(ids) < vocab_size:
                 raise InputError(

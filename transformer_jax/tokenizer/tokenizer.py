@@ -7,7 +7,6 @@ Paper: section 5.1, a shared byte-pair vocabulary of about 37,000 (English-Germa
 """
 
 import hashlib
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,22 +23,30 @@ from transformer_jax.storage.work_directory import (
     work_directory,
     write_whole,
 )
-from transformer_jax.tokenizer.symbols import fill_symbols, user_symbols
-from transformer_jax.tokenizer.vocabulary import check_unicode, learn_vocabulary
+from transformer_jax.tokenizer.special_ids import SpecialIds, special_ids
+from transformer_jax.tokenizer.subwords import (
+    decode_ids,
+    encode_sentences,
+    find_bytes,
+)
+from transformer_jax.tokenizer.symbols import fill_symbols, word_symbols
+from transformer_jax.tokenizer.vocabulary import learn_vocabulary
 
 SHARED_FILE = "tokenizer.model"
 SOURCE_FILE = "tokenizer.source.model"
 TARGET_FILE = "tokenizer.target.model"
+_FILES = {SHARED_FILE, SOURCE_FILE, TARGET_FILE}
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     """Turns sentences into token ids and back, for both languages.
 
-    The special tokens have the same ids in both languages.
+    The special tokens have the ids of the models, whatever these are. A missing pad is
+    that of end-of-sentence, a missing beginning that of the pad.
 
     Raises:
-        InputError: the two models have other ids for the special tokens.
+        InputError: a model has no end-of-sentence.
 
     Example:
         >>> tokenizer = tj.Translator.from_checkpoint(workdir).tokenizer
@@ -56,13 +63,8 @@ class Tokenizer:
     """Equal to `source_model` if the two languages share a vocabulary."""
 
     def __post_init__(self) -> None:
-        ids = [_special_ids(processor) for processor in (self._source, self._target)]
-        if min(*ids[0], *ids[1]) < 0 or ids[0] != ids[1]:
-            raise InputError(
-                "the tokenizer's pad, bos, eos and unk ids are "
-                f"{ids[0]} in the source model and {ids[1]} in the target model: "
-                "they must exist and agree; train it with this package."
-            )
+        # They raise the error.
+        _ = self._source_ids, self._target_ids
 
     @cached_property
     def _source(self) -> sentencepiece.SentencePieceProcessor:
@@ -89,40 +91,55 @@ class Tokenizer:
         """Number of target token ids, special ones included."""
         return self._target.get_piece_size()
 
+    @cached_property
+    def _source_ids(self) -> SpecialIds:
+        return special_ids(self._source, "source")
+
+    @cached_property
+    def _target_ids(self) -> SpecialIds:
+        return special_ids(self._target, "target")
+
     @property
     def pad_id(self) -> int:
-        """Id of padding."""
-        return self._target.pad_id()
+        """Id of padding, in both languages."""
+        pad = self._target_ids.pad
+        # Another source vocabulary may not have it; an embedding has a row 0.
+        return pad if pad < self.source_vocab_size else 0
 
     @property
     def bos_id(self) -> int:
         """Id of beginning-of-sentence, the first input of the decoder."""
-        return self._target.bos_id()
+        return self._target_ids.bos
 
     @property
     def eos_id(self) -> int:
-        """Id of end-of-sentence, the last of every encoded sentence."""
-        return self._target.eos_id()
+        """Id of end-of-sentence, the last of every encoded target sentence."""
+        return self._target_ids.eos
+
+    @property
+    def source_eos_id(self) -> int:
+        """Id of end-of-sentence in the source vocabulary."""
+        return self._source_ids.eos
 
     @property
     def unk_id(self) -> int:
         """Id of unknown characters; with byte fallback it does not occur."""
-        return self._target.unk_id()
+        return self._target_ids.unk
 
     @cached_property
     def source_bytes(self) -> np.ndarray:
         """Which source ids stand for a single byte, bool [source_vocab_size]."""
-        return _find_bytes(self._source)
+        return find_bytes(self._source)
 
     @cached_property
     def target_bytes(self) -> np.ndarray:
         """Which target ids stand for a single byte, bool [target_vocab_size]."""
-        return _find_bytes(self._target)
+        return find_bytes(self._target)
 
     @cached_property
     def target_symbols(self) -> dict[str, int]:
         """Words that are one piece of the target vocabulary each, with their ids."""
-        return user_symbols(self.target_model)
+        return word_symbols(self.target_model)
 
     @cached_property
     def digest(self) -> str:
@@ -133,28 +150,19 @@ class Tokenizer:
 
     def encode_source(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each source sentence, end-of-sentence last."""
-        return _encode(self._source, sentences)
+        return encode_sentences(self._source, sentences)
 
     def encode_target(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each target sentence, end-of-sentence last."""
-        return _encode(self._target, sentences)
+        return encode_sentences(self._target, sentences)
 
     def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
         """Returns the text of each sequence, up to its first end-of-sentence."""
-        return self._decode(self._source, ids)
+        return decode_ids(self._source, self._source_ids, ids)
 
     def decode_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
         """Returns the text of each sequence, up to its first end-of-sentence."""
-        return self._decode(self._target, ids)
-
-    def _decode(
-        self,
-        processor: sentencepiece.SentencePieceProcessor,
-        ids: Iterable[Iterable[int]],
-    ) -> list[str]:
-        special = {self.pad_id, self.bos_id}
-        cut = [_cut_at(sequence, self.eos_id, special) for sequence in ids]
-        return processor.decode(cut) if cut else []
+        return decode_ids(self._target, self._target_ids, ids)
 
     def source_pieces(self, ids: Iterable[int]) -> list[str]:
         """Returns the subword of each source id; ▁ stands for a space."""
@@ -173,8 +181,7 @@ class Tokenizer:
             files = {SHARED_FILE: self.source_model}
         for name, contents in files.items():
             write_whole(folder / name, contents)
-        for name in {SHARED_FILE, SOURCE_FILE, TARGET_FILE} - set(files):
-            (folder / name).unlink(missing_ok=True)
+        _remove_files(folder, _FILES - set(files))
 
 
 def train_tokenizer(
@@ -218,8 +225,12 @@ def train_tokenizer(
 
 def has_tokenizer(directory: str | os.PathLike[str]) -> bool:
     """Returns whether the directory holds a tokenizer, or a part of one."""
-    names = (SHARED_FILE, SOURCE_FILE, TARGET_FILE)
-    return any((work_directory(directory) / name).exists() for name in names)
+    return any((work_directory(directory) / name).exists() for name in _FILES)
+
+
+def remove_tokenizer(directory: str | os.PathLike[str]) -> None:
+    """Removes the model files in the directory, if there are any."""
+    _remove_files(work_directory(directory), _FILES)
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
@@ -230,7 +241,7 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     """
     folder = work_directory(directory)
     if (folder / SHARED_FILE).exists():
-        shared = _read_model(folder / SHARED_FILE)
+        shared = read_model(folder / SHARED_FILE)
         return Tokenizer(shared, shared)
     for name in (SOURCE_FILE, TARGET_FILE):
         if not (folder / name).exists():
@@ -238,9 +249,7 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
                 f"no tokenizer in {str(folder)!r}: expected {SHARED_FILE}, or "
                 f"{SOURCE_FILE} and {TARGET_FILE}; run `transformer-jax prepare`."
             )
-    return Tokenizer(
-        _read_model(folder / SOURCE_FILE), _read_model(folder / TARGET_FILE)
-    )
+    return Tokenizer(read_model(folder / SOURCE_FILE), read_model(folder / TARGET_FILE))
 
 
 def _sample_evenly(
@@ -255,45 +264,28 @@ def _sample_evenly(
             yield pair
 
 
-def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> tuple[int, ...]:
-    p = processor
-    return (p.pad_id(), p.bos_id(), p.eos_id(), p.unk_id())
+def read_model(
+    path: StoredPath,
+    remedy: str = "restore it, or remove it, and it is learnt again",
+) -> bytes:
+    """Returns the contents of the file of a SentencePiece model.
 
+    Args:
+        remedy: what to do if it is none, for the message.
 
-def _find_bytes(processor: sentencepiece.SentencePieceProcessor) -> np.ndarray:
-    return np.array([processor.is_byte(i) for i in range(processor.get_piece_size())])
-
-
-def _encode(
-    processor: sentencepiece.SentencePieceProcessor, sentences: Sequence[str]
-) -> list[list[int]]:
-    batch = list(sentences)
-    if not batch:
-        return []
-    try:
-        ids: list[list[int]] = processor.encode(batch, out_type=int, add_eos=True)
-        return ids
-    except (RuntimeError, TypeError, UnicodeError):
-        for sentence in batch:
-            check_unicode(sentence)
-        raise
-
-
-def _cut_at(sequence: Iterable[int], end: int, dropped: set[int]) -> list[int]:
-    """Returns the ids before the first `end`, without the dropped ones."""
-    before = itertools.takewhile(lambda token: token != end, map(int, sequence))
-    return [token for token in before if token not in dropped]
-
-
-def _read_model(path: StoredPath) -> bytes:
+    Raises:
+        InputError: it is none.
+    """
     contents: bytes = path.read_bytes()
     try:
         sentencepiece.SentencePieceProcessor(model_proto=contents)
     except (RuntimeError, ValueError, TypeError):
         contents = b""
     if not contents:
-        raise InputError(
-            f"{str(path)!r} is not a SentencePiece model: restore it, or remove it, "
-            "and it is learnt again."
-        )
+        raise InputError(f"{str(path)!r} is not a SentencePiece model: {remedy}.")
     return contents
+
+
+def _remove_files(folder: StoredPath, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)

@@ -45,7 +45,8 @@ def learn_vocabulary(
     Args:
         sentences: are read once.
         setting: name of `vocab_size` in messages.
-        symbols: words that are one piece each, wherever they begin a word.
+        symbols: words that are one piece each, wherever they begin a word; beside
+            `tokenizer.user_symbols`, which are one piece anywhere.
 
     Raises:
         InputError: the text does not support a vocabulary of that size.
@@ -68,7 +69,10 @@ def learn_vocabulary(
             bos_id=1,
             eos_id=2,
             unk_id=3,
-            user_defined_symbols=[f"{SPACE}{symbol}" for symbol in symbols],
+            user_defined_symbols=[
+                *config.user_symbols,
+                *(f"{SPACE}{symbol}" for symbol in symbols),
+            ],
             max_sentence_length=_LONGEST_LINE_BYTES,
             num_threads=_THREADS,
             minloglevel=_ERRORS_ONLY,

@@ -36,6 +36,8 @@ class InitialCheckpoint:
     """A checkpoint that the settings of a new run go together with."""
 
     directory: StoredPath
+    config: ExperimentConfig
+    """Its settings."""
     tokenizer: Tokenizer
     origin: Mapping[str, Any]
     """What checkpoints of the new run say of it, see `describe_origin`."""
@@ -95,7 +97,7 @@ def _check(
     check_fits(theirs, directory)
     _check_tokenizer(tokenizer, workdir)
     origin = describe_origin(directory, tokenizer)
-    return InitialCheckpoint(directory, tokenizer, origin)
+    return InitialCheckpoint(directory, theirs, tokenizer, origin)
 
 
 def _check_tokenizer(tokenizer: Tokenizer, workdir: StoredPath) -> None:

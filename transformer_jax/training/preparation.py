@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.prepare import PreparedData
-from transformer_jax.errors import InputError
 from transformer_jax.interruption import handle_signals
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.training.own_tokenizer import choose_tokenizer
 from transformer_jax.training.resume import check_continues, find_start
 from transformer_jax.training.start import hold_lock, prepare_together
 
@@ -32,12 +32,12 @@ def prepare(
         train_pairs: (source, target) sentences in place of those `config.data` names.
         validation_pairs: likewise.
         tokenizer: the one to use, as that of another run. None = that of
-            `training.initial_checkpoint`, the one that is in the directory, or a new
-            one.
+            `tokenizer.path` or `training.initial_checkpoint`, the one that is in the
+            directory, or a new one.
 
     Raises:
         InputError: the text, its format or the vocabulary is refused, another run is in
-            the directory, or its checkpoint has another tokenizer.
+            the directory, or the directory has another tokenizer of the user's own.
 
     Example:
         >>> data = tj.prepare(config, "runs/prepared", train_pairs=pairs)
@@ -49,8 +49,7 @@ def prepare(
     with handle_signals(), hold_lock(folder):
         start = find_start(config, folder, trains=False)
         check_continues(config, start, folder)
-        if start.initial is not None:
-            tokenizer = _same(start.initial.tokenizer, tokenizer)
+        tokenizer = choose_tokenizer(config, start, tokenizer)
         return prepare_together(
             config,
             folder,
@@ -59,12 +58,3 @@ def prepare(
             validation_pairs=validation_pairs,
             tokenizer=tokenizer,
         )
-
-
-def _same(initial: Tokenizer, given: Tokenizer | None) -> Tokenizer:
-    if given not in (None, initial):
-        raise InputError(
-            "tokenizer= is not that of training.initial_checkpoint, whose token ids "
-            "the model knows: leave one of them out."
-        )
-    return initial

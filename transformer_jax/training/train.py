@@ -20,6 +20,7 @@ from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.training.ending import promising_to_continue
 from transformer_jax.training.loop import TrainingLoop
 from transformer_jax.training.metrics_file import read_metrics
+from transformer_jax.training.own_tokenizer import choose_tokenizer
 from transformer_jax.training.patience import check_patience
 from transformer_jax.training.reporting import Reporter
 from transformer_jax.training.restoring import restore_state, starting_state
@@ -129,6 +130,7 @@ def train(
         with hold_lock(folder) as check_lock:
             start = find_start(config, folder, from_step)
             check_continues(config, start, folder)
+            tokenizer = choose_tokenizer(config, start)
             if start.is_finished(config):
                 return _load_finished(config, mesh, folder, start)
             if has_validation and not config.treebank.is_used:
@@ -140,7 +142,7 @@ def train(
                 trained=start.trained,
                 train_pairs=train_pairs,
                 validation_pairs=validation_pairs,
-                tokenizer=None if start.initial is None else start.initial.tokenizer,
+                tokenizer=tokenizer,
             )
             if data.validation is not None:
                 # A pair that cannot be as short as the positions is told at once.

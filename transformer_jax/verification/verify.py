@@ -7,7 +7,8 @@ from transformer_jax.checkpoints.checksums import verify_checkpoint
 from transformer_jax.checkpoints.choosing import averages
 from transformer_jax.checkpoints.contents import is_checkpoint, load_description
 from transformer_jax.checkpoints.reader import StoredCheckpoints, has_checkpoints
-from transformer_jax.config.reading import differences, load_config
+from transformer_jax.config.changes import changes_of_run
+from transformer_jax.config.reading import load_config
 from transformer_jax.data.corpus_files import MANIFEST, verify_corpus
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath, is_remote
@@ -70,13 +71,12 @@ def _verify_config(folder: StoredPath) -> None:
         return
     stored = StoredCheckpoints(folder)
     for step in stored.steps[-1:]:
-        for change in differences(stored.config(step), config):
-            # Other settings may be those of a run that has not saved yet.
-            if change.startswith(("model.", "tokenizer.")):
-                raise InputError(
-                    f"{folder / 'config.json'} is not of the model of checkpoint "
-                    f"{step} ({change})."
-                )
+        # Other settings may be those of a run that has not saved yet.
+        for change in changes_of_run(stored.config(step), config):
+            raise InputError(
+                f"{folder / 'config.json'} is not of the model of checkpoint "
+                f"{step} ({change})."
+            )
 
 
 def _verify_tokenizer(folder: StoredPath) -> None:
