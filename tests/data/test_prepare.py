@@ -10,6 +10,7 @@ from tiny_runs import reversed_pairs, tiny_config
 
 from transformer_jax.data.sentence_pairs import from_files, from_list
 from transformer_jax.errors import InputError
+from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.training.preparation import prepare
 
 PAIRS = reversed_pairs(60)
@@ -100,12 +101,27 @@ def test_a_wrong_text_put_right_leaves_nothing_of_it(tmp_path):
     assert mended.tokenizer == fresh.tokenizer
 
 
-def test_an_interruption_between_record_and_tokenizer_is_noticed(tmp_path):
+def test_an_interruption_between_record_and_tokenizer_is_noticed(tmp_path, monkeypatch):
     prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tokenizer, "save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare(tiny_config(), tmp_path / "run", train_pairs=OTHERS)
     fresh = prepare(tiny_config(), tmp_path / "fresh", train_pairs=OTHERS)
-    shutil.copy(tmp_path / "fresh" / "tokenizer.json", tmp_path / "run")
     again = prepare(tiny_config(), tmp_path / "run", train_pairs=OTHERS)
     assert again.tokenizer == fresh.tokenizer
+
+
+def test_a_tokenizer_put_in_place_of_a_learnt_one_is_not_overwritten(tmp_path):
+    prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS)
+    own = prepare(tiny_config(), tmp_path / "own", train_pairs=OTHERS).tokenizer
+    shutil.copy(tmp_path / "own" / "tokenizer.model", tmp_path / "run")
+    files = files_of(tmp_path / "run")
+    with pytest.raises(InputError, match="is not the one that was learnt there"):
+        prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS)
+    assert files_of(tmp_path / "run") == files
+    (tmp_path / "run" / "tokenizer.json").unlink()
+    assert prepare(tiny_config(), tmp_path / "run", train_pairs=PAIRS).tokenizer == own
 
 
 def test_a_damaged_tokenizer_is_learnt_again_where_it_was_learnt_here(tmp_path):

@@ -1,14 +1,12 @@
 """Sentence -> ids -> sentence, and what a tokenizer refuses."""
 
 import dataclasses
-import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sentencepiece
 
 from transformer_jax.config.experiment import TokenizerConfig
 from transformer_jax.config.model import ModelConfig
@@ -254,19 +252,6 @@ def test_half_a_file(tmp_path, tokenizer):
     (tmp_path / SHARED_FILE).write_bytes(half)
     with pytest.raises(InputError, match=r"tokenizer\.model' is not a SentencePiece"):
         load_tokenizer(tmp_path)
-
-
-def test_model_without_padding_id_is_refused():
-    written = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(ENGLISH),
-        model_writer=written,
-        vocab_size=300,
-        byte_fallback=True,
-        minloglevel=2,
-    )
-    with pytest.raises(InputError, match="must exist and agree"):
-        Tokenizer(written.getvalue(), written.getvalue())
 
 
 def test_check_vocabulary(tokenizer):
