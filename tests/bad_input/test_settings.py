@@ -108,6 +108,11 @@ ROWS = {
     "--optimizer.cooldown-steps=3": ("cooldown_steps=3", "training.num_steps=2"),
     "--decoding.top-k=5": ("decoding.top_k=5", "set decoding.sampling=true"),
     "--data.dataset=cldr_translate/en_de": ("data.dataset", "keep one"),
+    "--tokenizer.path=nope.model": ("path='nope.model'", "there is no", "name a"),
+    "--tokenizer.path=in.txt": ("path='in.txt'", "is not a SentencePiece model"),
+    "--tokenizer.path=run --model.vocab-size=299": ("size=299", "set it to 300"),
+    "--tokenizer.path in.txt in.txt": ("two vocabularies", "tokenizer.shared=false"),
+    "--tokenizer.user-symbols=<s>": ("'<s>' is the name of a token", "another"),
     # Names.
     "--model.d-modl=8": ("--model.d-modl", "did you mean --model.d-model?"),
     "--model.norm=nrom": ("'nrom'", "'post', 'pre'"),

@@ -68,7 +68,10 @@ def test_one_for_each_language(own, tmp_path):
 REFUSED = {
     "no file": ({"tokenizer__path": "nowhere.model"}, r"there is no .*nowhere\.model"),
     "no model": ({"tokenizer__path": __file__}, "is not a SentencePiece model"),
-    "no tokenizer": ({"tokenizer__path": str(Path(__file__).parent)}, "no tokenizer"),
+    "no tokenizer": (
+        {"tokenizer__path": str(Path(__file__).parent)},
+        "has no tokenizer",
+    ),
     "size": ({"model__vocab_size": 300}, r"vocab_size=300 .*: set it to \d\d,"),
     "two": (DOUBLE, r"one vocabulary, .*shared=false is not: .* or name two"),
     "symbols": ({"tokenizer__user_symbols": ("<2de>",)}, "'<2de>' is no user-defined"),

@@ -18,7 +18,12 @@ from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.tokenizer.checks import check_user_symbols, check_vocabulary
 from transformer_jax.tokenizer.record import read_record
-from transformer_jax.tokenizer.tokenizer import Tokenizer, load_tokenizer, read_model
+from transformer_jax.tokenizer.tokenizer import (
+    Tokenizer,
+    has_tokenizer,
+    load_tokenizer,
+    read_model,
+)
 from transformer_jax.training.resume import Start
 
 # How a vocabulary is learnt.
@@ -29,6 +34,7 @@ _LEARNING = (
     "lowercase",
     "max_sentences",
 )
+_EXPECTED = "a SentencePiece model, a work directory or a checkpoint"
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +121,7 @@ def _read_file(path: StoredPath) -> bytes:
     try:
         return read_model(path, remedy)
     except FileNotFoundError:
-        raise InputError(f"there is no {path}.") from None
+        raise InputError(f"there is no {path}: name {_EXPECTED}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
 
@@ -125,6 +131,8 @@ def _read_directory(folder: StoredPath) -> tuple[Tokenizer, Mapping[str, Any]]:
     if is_checkpoint(folder) or steps_in(folder):
         config, tokenizer = load_description(checkpoint_dir(folder))
         return tokenizer, vars(config.tokenizer)
+    if not has_tokenizer(folder):
+        raise InputError(f"{folder} has no tokenizer: name {_EXPECTED}.")
     tokenizer, record = load_tokenizer(folder), read_record(folder)
     settings = {} if record is None else record.settings
     return tokenizer, {
