@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from transformer_jax.checkpoints.averaging import (
         average_checkpoints as average_checkpoints,
     )
+    from transformer_jax.checkpoints.named_arrays import Checkpoint as Checkpoint
+    from transformer_jax.checkpoints.named_arrays import (
+        load_checkpoint as load_checkpoint,
+    )
+    from transformer_jax.checkpoints.named_arrays import (
+        save_checkpoint as save_checkpoint,
+    )
     from transformer_jax.checkpoints.saving_parameters import (
         save_parameters as save_parameters,
     )
@@ -133,6 +140,7 @@ _HOMES = {
     "attention_pictures.head_findings": ["AttentionHead", "HeadFindings", "HeadJob"],
     "attention_pictures.page": ["AttentionPage", "attention_page"],
     "checkpoints.averaging": ["average_checkpoints"],
+    "checkpoints.named_arrays": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "checkpoints.saving_parameters": ["save_parameters"],
     "config.data": ["DataConfig", "TokenizerConfig"],
     "config.decoding": ["DecodingConfig"],
