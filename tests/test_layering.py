@@ -36,6 +36,7 @@ ROOMS = (
     "attention_pictures",
     "evaluation",
     "file_translation",
+    "interop",
     "training",
     "verification",
     "cost",

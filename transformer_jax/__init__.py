@@ -79,6 +79,16 @@ if TYPE_CHECKING:
     from transformer_jax.file_translation.translate import (
         translate_file as translate_file,
     )
+    from transformer_jax.interop.ctranslate2_format import (
+        CTranslate2Export as CTranslate2Export,
+    )
+    from transformer_jax.interop.ctranslate2_format import (
+        export_ctranslate2 as export_ctranslate2,
+    )
+    from transformer_jax.interop.ctranslate2_parity import (
+        CTranslate2Parity as CTranslate2Parity,
+    )
+    from transformer_jax.interop.parity_error import ParityError as ParityError
     from transformer_jax.interruption import Interrupted as Interrupted
     from transformer_jax.loss.batch_loss import batch_loss as batch_loss
     from transformer_jax.loss.cross_entropy import LossSums as LossSums
@@ -164,6 +174,9 @@ _HOMES = {
     "errors": ["InputError"],
     "evaluation.evaluate": ["EvaluationResult", "evaluate"],
     "file_translation.translate": ["FileTranslation", "translate_file"],
+    "interop.ctranslate2_format": ["CTranslate2Export", "export_ctranslate2"],
+    "interop.ctranslate2_parity": ["CTranslate2Parity"],
+    "interop.parity_error": ["ParityError"],
     "interruption": ["Interrupted"],
     "loss.batch_loss": ["batch_loss"],
     "loss.cross_entropy": ["LossSums", "label_smoothed_cross_entropy"],
