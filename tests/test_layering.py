@@ -37,6 +37,7 @@ ROOMS = (
     "evaluation",
     "file_translation",
     "training",
+    "interop",
     "verification",
     "cost",
     "reproduction",
