@@ -233,7 +233,7 @@ def _special_pieces(
     found = SpecialPieces(pieces[start], pieces[eos], pieces[pad], unk)
     if found.eos in (found.bos, found.pad) or found.unk in (found.bos, found.pad):
         raise InputError(
-            f"{path}: begin {found.bos!r}, end {found.eos!r}, padding {found.pad!r} and "
+            f"{path}: begin {found.bos!r}, end {found.eos!r}, padding {found.pad!r}, "
             f"unknown {found.unk!r} must be different; only begin may be padding."
         )
     return found

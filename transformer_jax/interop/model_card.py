@@ -62,10 +62,10 @@ class ModelCard:
         return (
             f"Translates from {data.source_language} to {data.target_language}. A "
             'Transformer of "Attention Is All You Need" with '
-            f"{model.num_encoder_layers} encoder and {model.num_decoder_layers} decoder "
-            f"layers, d_model {model.d_model}, d_ff {model.d_ff}, {model.num_heads} "
-            f"heads, {model.vocab_size} pieces. Trained and exported by transformer_jax "
-            f"{VERSION}, {self.checkpoint}.\n"
+            f"{model.num_encoder_layers} encoder and {model.num_decoder_layers} "
+            f"decoder layers, d_model {model.d_model}, d_ff {model.d_ff}, "
+            f"{model.num_heads} heads, {model.vocab_size} pieces. Exported by "
+            f"transformer_jax {VERSION}, {self.checkpoint}.\n"
         )
 
     def _search(self) -> str:
@@ -93,7 +93,7 @@ class ModelCard:
         if not rows:
             return "No validation of this checkpoint is known.\n"
         head = [
-            "On the validation set of the run:\n",
+            "On the run's validation set:\n",
             "| metric | value |",
             "|---|---|",
         ]

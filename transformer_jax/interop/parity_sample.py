@@ -15,10 +15,10 @@ _NUM_RANDOM, _LONGEST_RANDOM = 8, 24
 SENTENCES = (
     "A man in a blue shirt is standing on a ladder cleaning a window.",
     "The committee shall meet at least twice a year, unless it decides otherwise.",
-    "Ich habe 1.250,50 € bezahlt – viel zu viel!",
+    "Ich habe 1.250,50 € bezahlt, viel zu viel; das war's!",
     "« Où est la gare ? » demanda-t-elle.",
     "¿Cuántos años tienes? Tengo 37.",
-    "Она читает книгу о море.",
+    "Мама мыла раму; кто же её мыл?",
     "Yes.",
     "He said: \"It's 7:30 p.m., isn't it?\" (nobody answered)",
 )

@@ -141,7 +141,6 @@ def _replace(parsed: Any, pieces: Sequence[Any], special: SpecialPieces) -> None
         text = getattr(special, name)
         setattr(settings, f"{name}_piece", text)
         setattr(settings, f"{name}_id", places[text])
-    parsed.ClearField("self_test_data")  # Token ids of the old order.
 
 
 def _is_code(piece: Any) -> bool:
