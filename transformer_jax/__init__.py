@@ -79,16 +79,19 @@ if TYPE_CHECKING:
     from transformer_jax.file_translation.translate import (
         translate_file as translate_file,
     )
-    from transformer_jax.interop.ctranslate2_format import (
-        CTranslate2Export as CTranslate2Export,
-    )
-    from transformer_jax.interop.ctranslate2_format import (
-        export_ctranslate2 as export_ctranslate2,
-    )
     from transformer_jax.interop.ctranslate2_parity import (
         CTranslate2Parity as CTranslate2Parity,
     )
-    from transformer_jax.interop.parity_error import ParityError as ParityError
+    from transformer_jax.interop.ctranslate2_parity import (
+        SearchComparison as SearchComparison,
+    )
+    from transformer_jax.interop.export_model import Exported as Exported
+    from transformer_jax.interop.export_model import export_model as export_model
+    from transformer_jax.interop.import_model import Imported as Imported
+    from transformer_jax.interop.import_model import import_model as import_model
+    from transformer_jax.interop.parity import Comparison as Comparison
+    from transformer_jax.interop.parity import ParityError as ParityError
+    from transformer_jax.interop.parity import ParityReport as ParityReport
     from transformer_jax.interruption import Interrupted as Interrupted
     from transformer_jax.loss.batch_loss import batch_loss as batch_loss
     from transformer_jax.loss.cross_entropy import LossSums as LossSums
@@ -174,9 +177,10 @@ _HOMES = {
     "errors": ["InputError"],
     "evaluation.evaluate": ["EvaluationResult", "evaluate"],
     "file_translation.translate": ["FileTranslation", "translate_file"],
-    "interop.ctranslate2_format": ["CTranslate2Export", "export_ctranslate2"],
-    "interop.ctranslate2_parity": ["CTranslate2Parity"],
-    "interop.parity_error": ["ParityError"],
+    "interop.ctranslate2_parity": ["CTranslate2Parity", "SearchComparison"],
+    "interop.export_model": ["Exported", "export_model"],
+    "interop.import_model": ["Imported", "import_model"],
+    "interop.parity": ["Comparison", "ParityError", "ParityReport"],
     "interruption": ["Interrupted"],
     "loss.batch_loss": ["batch_loss"],
     "loss.cross_entropy": ["LossSums", "label_smoothed_cross_entropy"],

@@ -207,9 +207,9 @@ def test_logarithms_of_probabilities_against_numpy(has_bias):
     hidden = rng.standard_normal((3, 7, 5)).astype(np.float32)
     matrix = 3 * rng.standard_normal((11, 5)).astype(np.float32)
     labels = rng.integers(0, 11, (3, 7))
-    bias = rng.standard_normal(11).astype(np.float32) if has_bias else None
+    bias = jnp.asarray(rng.standard_normal(11), jnp.float32) if has_bias else None
     logits = hidden.astype(np.float64) @ matrix.T.astype(np.float64)
-    logits = logits if bias is None else logits + bias
+    logits = logits if bias is None else logits + np.asarray(bias)
     expected = np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     expected = expected - np.log(np.exp(logits).sum(axis=-1))
     for slice_tokens in (1, 6, 9, 1_000):

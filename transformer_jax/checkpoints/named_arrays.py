@@ -79,7 +79,7 @@ def load_checkpoint(path: PathLike, checkpoint: Which = "latest") -> Checkpoint:
         config, tokenizer = load_description(directory)
         check_fits(config, directory)
         params = load_params_to_host(directory)
-    arrays = {name: np.asarray(array) for name, array in _by_name(params)}
+    arrays = {name: np.asarray(array) for name, array in arrays_by_name(params)}
     return Checkpoint(arrays, config, tokenizer, str(directory))
 
 
@@ -125,7 +125,7 @@ def tree_of(params: Mapping[str, Any]) -> Params:
         InputError: a name is given twice or is a part of another, or is no array's.
     """
     tree: dict[str, Any] = {}
-    for name, array in _by_name(params):
+    for name, array in arrays_by_name(params):
         *parents, last = name.split(_SEPARATOR)
         node = tree
         for parent in parents:
@@ -143,10 +143,14 @@ def tree_of(params: Mapping[str, Any]) -> Params:
     return tree
 
 
-def _by_name(
+def arrays_by_name(
     params: Mapping[str, Any], parents: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """Yields each array with its name."""
+    """Yields each array of nested dictionaries with its name.
+
+    Raises:
+        InputError: they are no dictionaries, or a key is no name.
+    """
     if not isinstance(params, Mapping):
         raise InputError(
             f"params is {type(params).__name__}; expected a dictionary of arrays."
@@ -156,6 +160,6 @@ def _by_name(
             raise InputError(f"params: {key!r} is no name of a parameter.")
         path = (*parents, key)
         if isinstance(value, Mapping):
-            yield from _by_name(value, path)
+            yield from arrays_by_name(value, path)
         else:
             yield _SEPARATOR.join(path), value

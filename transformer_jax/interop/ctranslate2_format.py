@@ -1,22 +1,14 @@
 """A trained model as a directory that `ctranslate2.Translator` loads."""
 
 import importlib
-import json
-import logging
-import os
 import shutil
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from transformer_jax.checkpoints.choosing import Which
-from transformer_jax.checkpoints.named_arrays import Checkpoint, load_checkpoint
-from transformer_jax.config.checks import require_type
-from transformer_jax.config.experiment import MeshConfig
-from transformer_jax.errors import InputError
+from transformer_jax.checkpoints.named_arrays import arrays_by_name
+from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.interop.ctranslate2_parameters import (
     check_can_be_ctranslate2,
     make_specification,
@@ -27,168 +19,124 @@ from transformer_jax.interop.ctranslate2_parity import (
     compare_with_ctranslate2,
 )
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
-from transformer_jax.interop.ctranslate2_readme import (
-    PARITY,
-    README,
-    parity_json,
-    readme,
-)
+from transformer_jax.interop.ctranslate2_readme import readme
 from transformer_jax.interop.optional_packages import require_package
-from transformer_jax.interop.parity_error import ParityError
-from transformer_jax.interop.parity_sample import read_sample
+from transformer_jax.interop.parity import ParityError
+from transformer_jax.model.params import Params
 from transformer_jax.model.positional_encoding import max_position
-from transformer_jax.storage.new_directory import check_new_directory, new_directory
-from transformer_jax.storage.work_directory import PathLike, work_directory
+from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.translator import Translator
-from transformer_jax.version import VERSION
 
-Quantization = Literal[
+Quantization: TypeAlias = Literal[
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16",
     "int8_bfloat16",
 ]  # fmt: skip
 
-logger = logging.getLogger(__name__)
+EXTRA = "ctranslate2"
 
 
-@dataclass(frozen=True)
-class CTranslate2Export:
-    """A directory in CTranslate2's format, and how well it agrees.
+def check_ctranslate2(config: ExperimentConfig, quantization: Quantization) -> None:
+    """Checks that a model can be written with weights of a type.
 
-    Example:
-        >>> export = tj.export_ctranslate2(workdir, "for_ctranslate2")
-        >>> sorted(path.name for path in export.directory.iterdir())[:3]
-        ['README.md', 'config.json', 'model.bin']
+    Raises:
+        InputError: the format cannot hold the model (the message names the setting), or
+            a package is missing.
     """
-
-    directory: Path
-    checkpoint: str
-    """The directory of the checkpoint it was made from."""
-    quantization: Quantization
-    parity: CTranslate2Parity
-    """The exported model beside ours."""
+    check_can_be_ctranslate2(config)
+    require_package("ctranslate2", EXTRA)
+    if "bfloat16" in quantization:
+        require_package("torch", EXTRA)
 
 
-def export_ctranslate2(
-    workdir: PathLike,
-    output: PathLike,
+def write_ctranslate2(
+    directory: Path,
+    config: ExperimentConfig,
+    params: Params,
+    tokenizer: Tokenizer,
     *,
-    checkpoint: Which = "latest",
     quantization: Quantization = "float32",
-    sample: PathLike | None = None,
-) -> CTranslate2Export:
-    """Writes a model in CTranslate2's format; returns what was compared.
+    origin: str = "a model",
+    sample: tuple[str, ...] | None = None,
+) -> CTranslate2Parity | None:
+    """Writes a model, its vocabularies, its SentencePiece models and a README.
 
-    The directory has the vocabularies, the SentencePiece models, and a README with a
-    program that runs and the settings that give the same text. A sample is translated
-    in both programs: in float32 all must be the same before anything is written; of
-    other types it is told how many outputs differ.
+    In float32 the programs must agree on the sample; of other types it is told how many
+    outputs differ, and agreement is asked of the same model in float32.
 
     Args:
-        workdir: a work directory, or the directory of one checkpoint.
-        output: a new directory on a disk.
-        checkpoint: "latest", "best", "average" or a step.
-        quantization: type of the weights; bfloat16 needs the package torch.
-        sample: a file of sentences to compare on, the first lines of which are used.
-            None = eight of several languages.
+        directory: an empty one.
+        origin: which checkpoint it is, for people.
+        sample: sentences to compare on; None = no comparison.
+
+    Returns:
+        What was compared.
 
     Raises:
-        InputError: ctranslate2 is not installed, the format cannot hold the model (the
-            message names the setting), or the output is there already.
+        InputError: as `check_ctranslate2`.
         ParityError: the two programs do not agree in float32.
-
-    Example:
-        >>> export = tj.export_ctranslate2(workdir, "in_8_bits", quantization="int8")
-        >>> export.parity.greedy.sentences
-        8
     """
-    if quantization not in get_args(Quantization):
-        raise InputError(
-            f"quantization={quantization!r} is unknown: use one of "
-            f"{', '.join(get_args(Quantization))}."
+    check_ctranslate2(config, quantization)
+    arrays = {name: np.asarray(array) for name, array in arrays_by_name(params)}
+    export = _Export(config, arrays, tokenizer)
+    parity = None
+    if sample is None:
+        export.write(directory, quantization)
+    else:
+        translator = Translator(config.replace(mesh=MeshConfig()), params, tokenizer)
+        ours = OurOutputs(translator, sample)
+        parity = export.write_and_compare(directory, quantization, ours)
+    tokenizer.save(directory)
+    page = readme(config, tokenizer, quantization, origin, parity)
+    (directory / "README.md").write_text(page, encoding="utf-8")
+    return parity
+
+
+class _Export:
+    """A model to be written with weights of several types."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        arrays: dict[str, np.ndarray],
+        tokenizer: Tokenizer,
+    ) -> None:
+        self._config, self._arrays, self._tokenizer = config, arrays, tokenizer
+        self._ctranslate2: Any = require_package("ctranslate2", EXTRA)
+
+    def write_and_compare(
+        self, directory: Path, quantization: Quantization, ours: OurOutputs
+    ) -> CTranslate2Parity:
+        """Writes the model and compares it; before any other type, that in float32.
+
+        Numbers of fewer bits would hide a parameter in the wrong place.
+        """
+        if quantization != "float32":
+            exact = directory / "float32"
+            exact.mkdir()
+            self.write_and_compare(exact, "float32", ours)
+            shutil.rmtree(exact)
+        self.write(directory, quantization)
+        program = CTranslate2Program(
+            self._ctranslate2,
+            directory,
+            self._tokenizer,
+            self._config.decoding.forbidden_tokens,
+            max_position(self._config.model),
         )
-    require_type("sample", sample, str | os.PathLike | None)
-    ctranslate2 = require_package("ctranslate2", extra="ctranslate2")
-    if "bfloat16" in quantization:
-        require_package("torch", extra="ctranslate2-bfloat16")
-    check_new_directory(output)
-    sentences = read_sample(None if sample is None else Path(sample))
-    loaded = load_checkpoint(workdir, checkpoint)
-    check_can_be_ctranslate2(loaded.config)
-    translator = Translator(
-        loaded.config.replace(mesh=MeshConfig()), loaded.tree, loaded.tokenizer
-    )
-    ours = OurOutputs(translator, sentences)
-    with new_directory(output) as partial:
-        parity = _write_and_compare(ctranslate2, loaded, ours, partial, quantization)
-        _write_descriptions(loaded, partial, quantization, parity)
-    directory = Path(os.fspath(work_directory(output)))
-    logger.info("exported %s to %s", loaded.directory, directory)
-    return CTranslate2Export(directory, loaded.directory, quantization, parity)
-
-
-def _write_and_compare(
-    ctranslate2: Any,
-    loaded: Checkpoint,
-    ours: OurOutputs,
-    directory: Path,
-    quantization: Quantization,
-) -> CTranslate2Parity:
-    """Writes the model and compares it; before any other type, that in float32.
-
-    Numbers of fewer bits would hide a parameter in the wrong place.
-
-    Raises:
-        ParityError: the programs differ in float32.
-    """
-    if quantization == "float32":
-        parity = _compare(ctranslate2, loaded, ours, directory, quantization)
-        if not parity.is_same:
+        parity = compare_with_ctranslate2(ours, program, quantization)
+        if quantization == "float32" and parity.difference is not None:
             raise ParityError(
-                "CTranslate2 and this package do not agree on this model in float32, "
-                f"nothing was written: {json.dumps(parity.to_dict())}"
+                f"{parity.program} does not do what this package does with the model: "
+                f"{parity.difference}; nothing was written."
             )
         return parity
-    exact = directory / "float32"
-    exact.mkdir()
-    _write_and_compare(ctranslate2, loaded, ours, exact, "float32")
-    shutil.rmtree(exact)
-    return _compare(ctranslate2, loaded, ours, directory, quantization)
 
-
-def _compare(
-    ctranslate2: Any,
-    loaded: Checkpoint,
-    ours: OurOutputs,
-    directory: Path,
-    quantization: Quantization,
-) -> CTranslate2Parity:
-    # Its quantization writes into the arrays that it is given.
-    params = {name: np.array(array) for name, array in loaded.params.items()}
-    specs = importlib.import_module("ctranslate2.specs")
-    spec = make_specification(specs, loaded.config.model, params, loaded.tokenizer)
-    spec.validate()
-    spec.optimize(quantization=None if quantization == "float32" else quantization)
-    spec.save(str(directory))
-    forbidden = loaded.config.decoding.forbidden_tokens
-    limit = max_position(loaded.config.model)
-    program = CTranslate2Program(
-        ctranslate2, str(directory), loaded.tokenizer, forbidden, limit
-    )
-    return compare_with_ctranslate2(ours, program)
-
-
-def _write_descriptions(
-    loaded: Checkpoint,
-    directory: Path,
-    quantization: Quantization,
-    parity: CTranslate2Parity,
-) -> None:
-    loaded.tokenizer.save(directory)
-    page = readme(
-        loaded.config, loaded.tokenizer, quantization, loaded.directory, VERSION, parity
-    )
-    (directory / README).write_text(page, encoding="utf-8")
-    described = {"checkpoint": loaded.directory, "quantization": quantization}
-    versions = {"transformer_jax": VERSION, "ctranslate2": version("ctranslate2")}
-    report = parity_json(parity, **described, **versions)
-    (directory / PARITY).write_text(report, encoding="utf-8")
+    def write(self, directory: Path, quantization: Quantization) -> None:
+        """Writes weights, vocabularies and settings."""
+        # Its quantization writes into the arrays that it is given.
+        arrays = {name: np.array(array) for name, array in self._arrays.items()}
+        specs = importlib.import_module("ctranslate2.specs")
+        spec = make_specification(specs, self._config.model, arrays, self._tokenizer)
+        spec.validate()
+        spec.optimize(quantization=None if quantization == "float32" else quantization)
+        spec.save(str(directory))

@@ -154,7 +154,8 @@ class _Layer:
     config: ModelConfig
 
     def _array(self, name: str) -> np.ndarray:
-        return self.params[f"{self.side}/{name}"][self.index]
+        array: np.ndarray = self.params[f"{self.side}/{name}"][self.index]
+        return array
 
     def set_attention(self, spec: Any, block: str) -> None:
         query, key, value = (

@@ -23,48 +23,71 @@ _Ids = list[list[int]]
 
 
 @dataclass(frozen=True)
-class OutputComparison:
-    """How many outputs of a search are the same, token for token."""
+class SearchComparison:
+    """How many outputs of a search are equal, token for token.
 
-    sentences: int
-    same: int
+    Example:
+        >>> tj.SearchComparison(8, 7, 1, 0, 0, 1e-6).equal
+        7
+    """
+
+    compared: int
+    equal: int
     ties: int
     """Other outputs that both programs give the same score, within the tolerance."""
     cut: int
     """Other outputs, one of which was cut at the greatest length: the programs rank
     those differently."""
     different: int
-    largest_score_difference: float
-    """Between outputs that are the same, relative where scores are larger than 1."""
+    score_difference: float
+    """The largest between outputs that are equal, relative where they exceed 1."""
 
 
 @dataclass(frozen=True)
 class CTranslate2Parity:
-    """What a comparison has found."""
+    """What CTranslate2 and this package have done with the same model and text.
 
-    compute_type: str
-    """What CTranslate2 has computed in; ours was float32."""
-    largest_log_prob_difference: float
-    """Over all tokens of given pairs, relative where they are larger than 1; nats."""
-    greedy: OutputComparison
-    beam: OutputComparison
-    """Beam 4 with the penalty that both have, `length ** 0.6`."""
-    own_settings: OutputComparison
+    Example:
+        >>> same = tj.SearchComparison(8, 8, 0, 0, 0, 1e-6)
+        >>> searches = [same, same, same]
+        >>> found = tj.CTranslate2Parity("a program", "int8", 8, 1e-6, *searches)
+        >>> found.difference is None
+        True
+    """
+
+    program: str
+    quantization: str
+    """Type of the weights."""
+    sentences: int
+    log_prob_difference: float
+    """The largest of a token in given pairs, relative where it exceeds 1; nats."""
+    greedy: SearchComparison
+    beam: SearchComparison
+    """Beam 4 with a penalty that both have, `length ** 0.6`."""
+    own_settings: SearchComparison
     """The search of the model's settings, and what README says comes near it."""
 
     @property
-    def is_same(self) -> bool:
-        """Whether nothing is different; own settings do not count."""
-        searches = self.greedy, self.beam
-        return (
-            self.largest_log_prob_difference <= TOLERANCE
-            and not any(each.different for each in searches)
-            and all(each.largest_score_difference <= TOLERANCE for each in searches)
-        )
+    def difference(self) -> str | None:
+        """What is not the same, for people; None where all is.
+
+        Own settings do not count: their search may be one that CTranslate2 has not.
+        """
+        if not self.log_prob_difference <= TOLERANCE:
+            return (
+                f"log-probabilities differ by {self.log_prob_difference:.1e}, more "
+                f"than {TOLERANCE:g}"
+            )
+        for name, found in (("greedy search", self.greedy), ("beam 4", self.beam)):
+            if found.different:
+                return f"{found.different} of {found.compared} outputs of {name} differ"
+            if not found.score_difference <= TOLERANCE:
+                return f"scores of {name} differ by {found.score_difference:.1e}"
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON values."""
-        return {**dataclasses.asdict(self), "is_same": self.is_same}
+        return {**dataclasses.asdict(self), "equal": self.difference is None}
 
 
 class OurOutputs:
@@ -128,7 +151,7 @@ class OurOutputs:
 
 
 def compare_with_ctranslate2(
-    ours: OurOutputs, program: CTranslate2Program
+    ours: OurOutputs, program: CTranslate2Program, quantization: str = "float32"
 ) -> CTranslate2Parity:
     """Returns in how much the programs differ."""
     theirs = program.token_log_probs(*ours.pairs)
@@ -142,21 +165,23 @@ def compare_with_ctranslate2(
         for name, settings in ours.settings.items()
     }
     return CTranslate2Parity(
-        compute_type=program.compute_type,
-        largest_log_prob_difference=max(differences),
+        program=program.name,
+        quantization=quantization,
+        sentences=len(ours.sources),
+        log_prob_difference=max(differences),
         **compared,
     )
 
 
 def _compare(
     ours: OurOutputs, name: str, theirs: Sequence[FoundOutput], is_greedy: bool
-) -> OutputComparison:
-    counts = dict.fromkeys(("same", "ties", "cut", "different"), 0)
+) -> SearchComparison:
+    counts = dict.fromkeys(("equal", "ties", "cut", "different"), 0)
     largest = 0.0
     eos_id = ours.translator.tokenizer.eos_id
     for source, a, b in zip(ours.sources, ours.outputs[name], theirs, strict=True):
         if a.tokens == b.tokens:
-            counts["same"] += 1
+            counts["equal"] += 1
             largest = max(largest, _difference(a.score, b.score))
         elif not is_greedy and (not a.is_finished or b.tokens[-1:] != [eos_id]):
             counts["cut"] += 1
@@ -164,7 +189,7 @@ def _compare(
             counts["ties"] += 1
         else:
             counts["different"] += 1
-    return OutputComparison(len(theirs), **counts, largest_score_difference=largest)
+    return SearchComparison(len(theirs), **counts, score_difference=largest)
 
 
 def _is_tie(ours: OurOutputs, source: list[int], a: Hypothesis, b: FoundOutput) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 # Beams that have to end before its search of a sentence stops, in beam sizes. Ours goes
 # on until no hypothesis can become the best; this is nearly always as long.
-PATIENCE = 2
+PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CTranslate2Program:
     def __init__(
         self,
         ctranslate2: Any,
-        directory: str,
+        directory: Path,
         tokenizer: Tokenizer,
         forbidden_tokens: Sequence[int] = (),
         position_limit: int | None = None,
@@ -44,17 +45,17 @@ class CTranslate2Program:
                 number that is met here.
         """
         # The type of the file, or the nearest that this CPU can compute.
-        self._model = ctranslate2.Translator(directory, device="cpu")
+        self._model = ctranslate2.Translator(str(directory), device="cpu")
         self._source, self._target = pieces_of(tokenizer)
         self._ids = {piece: i for i, piece in enumerate(self._target)}
         self._eos_id = tokenizer.eos_id
         self._position_limit = position_limit
         self._forbidden = [[self._target[i]] for i in forbidden_tokens] or None
 
-    @property
-    def compute_type(self) -> str:
-        """What it computes in, as "float32" or "int8_float32"."""
-        return str(self._model.compute_type)
+        self.name = (
+            f"ctranslate2 {ctranslate2.__version__} in {self._model.compute_type}"
+        )
+        """With its version, and what it computes in, as `int8_float32`."""
 
     def token_log_probs(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]

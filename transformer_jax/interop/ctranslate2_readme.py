@@ -1,7 +1,5 @@
 """README of a directory in CTranslate2's format: how to get the same text from it."""
 
-import json
-
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.interop.ctranslate2_parameters import NUM_POSITIONS
@@ -13,14 +11,13 @@ from transformer_jax.tokenizer.tokenizer import (
     TARGET_FILE,
     Tokenizer,
 )
-
-README = "README.md"
-PARITY = "parity.json"
+from transformer_jax.version import VERSION
 
 _PAGE = """\
 # A model for CTranslate2
 
-Exported by transformer_jax {version} from `{origin}`, weights in {quantization}.
+Made by transformer_jax {version} of {origin}; weights in
+{quantization}.
 
 ```python
 {example}```
@@ -67,13 +64,13 @@ def readme(
     tokenizer: Tokenizer,
     quantization: str,
     origin: str,
-    version: str,
-    parity: CTranslate2Parity,
+    parity: CTranslate2Parity | None,
 ) -> str:
     """Returns the contents of `README.md`.
 
     Args:
         origin: the checkpoint it was made from.
+        parity: what was compared; None = nothing.
     """
     decoding = config.decoding
     source_file, target_file = _files(tokenizer)
@@ -84,7 +81,7 @@ def readme(
     rows = config.model.max_length if is_learned else NUM_POSITIONS
     kind = "a learned table" if is_learned else "the paper's sinusoids"
     return _PAGE.format(
-        version=version,
+        version=VERSION,
         origin=origin,
         quantization=quantization,
         example=_example(decoding, tokenizer, rows),
@@ -230,26 +227,23 @@ def _left_out(decoding: DecodingConfig) -> str:
     return f"\nThe program leaves out {' and '.join(found)} of this model's settings.\n"
 
 
-def _parity_in_words(parity: CTranslate2Parity) -> str:
+def _parity_in_words(parity: CTranslate2Parity | None) -> str:
+    if parity is None:
+        return "The programs were not compared."
     rows = {
         "greedy": parity.greedy,
         f"beam {BEAM_SIZE}, `length_penalty=0.6`": parity.beam,
         "this model's settings, by the program above": parity.own_settings,
     }
     table = "\n".join(
-        f"| {name} | {each.same} | {each.ties} | {each.cut} | {each.different} |"
+        f"| {name} | {each.equal} | {each.ties} | {each.cut} | {each.different} |"
         for name, each in rows.items()
     )
     return (
-        f"Both programs have translated {parity.greedy.sentences} sentences, ours in "
-        f"float32, CTranslate2 in {parity.compute_type}; `{PARITY}` has\nthe numbers. "
+        f"Both programs have translated {parity.sentences} sentences, transformer_jax "
+        f"in float32,\n{parity.program}; `parity.json` has the numbers.\n"
         "Log-probabilities of given tokens differ by at most "
-        f"{parity.largest_log_prob_difference:.1e}.\n\n"
-        "| search | the same | equal scores | cut at greatest length | different |\n"
+        f"{parity.log_prob_difference:.1e}.\n\n"
+        "| search | equal | equal scores | cut at greatest length | different |\n"
         f"|---|---|---|---|---|\n{table}"
     )
-
-
-def parity_json(parity: CTranslate2Parity, **more: str) -> str:
-    """Returns the contents of `parity.json`."""
-    return json.dumps({**more, **parity.to_dict()}, indent=2) + "\n"
