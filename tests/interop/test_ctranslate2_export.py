@@ -78,7 +78,8 @@ def test_tokens_are_as_probable_there(variant, tmp_path, random_params):
     targets = tokenizer.encode_target([target for _, target in PAIRS[:4]])
     program = CTranslate2Program(ctranslate2, tmp_path, tokenizer)
     found = program.token_log_probs(sources, targets)
-    config = untrained_config().replace(model=model)
+    shared = TokenizerConfig(shared=tokenizer.is_shared)
+    config = untrained_config().replace(model=model, tokenizer=shared)
     translator = tj.Translator(config, params, tokenizer)
     expected = tj.score_tokens(translator, sources, targets)
     for theirs, ours in zip(found, expected, strict=True):

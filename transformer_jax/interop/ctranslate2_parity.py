@@ -66,6 +66,7 @@ class CTranslate2Parity:
     """Beam 4 with a penalty that both have, `length ** 0.6`."""
     own_settings: SearchComparison
     """The search of the model's settings, and what README says comes near it."""
+    notes: tuple[str, ...] = ()
 
     @property
     def difference(self) -> str | None:
