@@ -127,6 +127,26 @@ def compare_with_converted(
         InputError: ctranslate2 is not installed, or cannot convert the model.
         ParityError: they do not agree.
     """
+    program = converted_program(directory, tokenizer)
+    theirs = dataclasses.replace(config.model, norm_epsilon=_THEIR_EPSILON)
+    decoding = config.decoding.replace(forbidden_tokens=(tokenizer.pad_id,))
+    same = config.replace(model=theirs, decoding=decoding, mesh=MeshConfig())
+    ours = OurOutputs(Translator(same, params, tokenizer), sample)
+    parity = compare_with_ctranslate2(ours, program)
+    if parity.difference is not None:
+        raise ParityError(
+            f"{parity.program}, with the model as its converter reads it, does not do "
+            f"what this package does: {parity.difference}; nothing was written."
+        )
+    return parity
+
+
+def converted_program(directory: Path, tokenizer: Tokenizer) -> CTranslate2Program:
+    """Returns what CTranslate2's converter makes of the model in a directory.
+
+    Raises:
+        InputError: ctranslate2 is not installed, or cannot convert the model.
+    """
     ctranslate2 = require_package("ctranslate2", EXTRA)
     marian = require_package("ctranslate2.converters.marian", EXTRA)
     path = directory / _read_search(directory)["models"][0]
@@ -143,18 +163,7 @@ def compare_with_converted(
             marian.MarianConverter(str(path), vocabularies).convert(str(output))
         except (ValueError, KeyError) as error:
             raise _unreadable(path, error) from None
-        program = CTranslate2Program(ctranslate2, output, tokenizer)
-    theirs = dataclasses.replace(config.model, norm_epsilon=_THEIR_EPSILON)
-    decoding = config.decoding.replace(forbidden_tokens=(tokenizer.pad_id,))
-    same = config.replace(model=theirs, decoding=decoding, mesh=MeshConfig())
-    ours = OurOutputs(Translator(same, params, tokenizer), sample)
-    parity = compare_with_ctranslate2(ours, program)
-    if parity.difference is not None:
-        raise ParityError(
-            f"{parity.program}, with the model as its converter reads it, does not do "
-            f"what this package does: {parity.difference}; nothing was written."
-        )
-    return parity
+        return CTranslate2Program(ctranslate2, output, tokenizer)
 
 
 def read_vocabulary(path: Path) -> list[str]:
