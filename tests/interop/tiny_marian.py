@@ -16,9 +16,8 @@ def learn_pieces(side: str, kind: str, size: int) -> bytes:
     """A SentencePiece model as that of OPUS-MT: no padding, NFKC, <s> not used."""
     written = io.BytesIO()
     pairs = reversed_pairs(400)
-    lines = [pair[side == "target"] + _ENDINGS[side] for pair in pairs] + list(
-        SENTENCES
-    )
+    lines = [pair[side == "target"] + _ENDINGS[side] for pair in pairs]
+    lines += SENTENCES
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=written, model_type=kind,
         vocab_size=size, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, minloglevel=2,
@@ -64,9 +63,9 @@ def write_marian_directory(directory: Path, kind: str = "unigram", **changes) ->
                 continue
             noise = torch.randn(tensor.shape, generator=generator)
             is_matrix = tensor.ndim == 2 and name != "final_logits_bias"
-            scale = tensor.shape[-1] ** -0.5 if is_matrix else 0.2
+            scale = 1.5 * tensor.shape[-1] ** -0.5 if is_matrix else 0.2
             tensor.copy_(scale * noise + ("norm.weight" in name))
-        model.final_logits_bias[0, 0] = 2.0  # Outputs end.
+        model.final_logits_bias[0, 0] = 1.0  # Outputs end.
     model.generation_config = transformers.GenerationConfig(
         num_beams=3, max_length=64, pad_token_id=ids["<pad>"], eos_token_id=0,
         decoder_start_token_id=ids["<pad>"], bad_words_ids=[[ids["<pad>"]]],

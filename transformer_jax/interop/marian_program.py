@@ -148,12 +148,16 @@ def _cut_after(tokens: list[int], end: int) -> list[int]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the library's advice, which its user did not ask for, off the screen."""
+    settings = require_package("transformers.utils.logging", EXTRA)
     logger = logging.getLogger("transformers")
-    level = logger.level
+    level, has_bars = logger.level, settings.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)
+    settings.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
+        if has_bars:
+            settings.enable_progress_bar()

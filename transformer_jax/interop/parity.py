@@ -32,7 +32,7 @@ from transformer_jax.translation.translator import Translator
 
 MOST_DIFFERENCE = 1e-4
 """Of logits, over their standard deviation."""
-_EXTRA_LENGTH = 50
+_EXTRA_LENGTH = 20
 _COMPARED_BEAM = 4
 
 
