@@ -141,14 +141,10 @@ def test_a_parameter_in_the_wrong_place_is_an_error(checkpoint, tmp_path, monkey
     monkeypatch.setattr(
         ctranslate2_parameters, "sinusoidal_encoding", without_last_sine
     )
-    for quantization in ("float32", "int8"):
-        with pytest.raises(tj.ParityError, match="log-probabilities differ by"):
-            tj.export_model(
-                checkpoint,
-                tmp_path / "out",
-                format="ctranslate2",
-                quantization=quantization,
-            )
+    # It is asked of the same model in float32.
+    arguments = {"format": "ctranslate2", "quantization": "int8"}
+    with pytest.raises(tj.ParityError, match="log-probabilities differ by"):
+        tj.export_model(checkpoint, tmp_path / "out", **arguments)
     assert not list(tmp_path.iterdir())
 
 

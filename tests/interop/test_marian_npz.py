@@ -114,10 +114,10 @@ def test_another_architecture_is_refused_by_its_option(changes, expected, tmp_pa
 def test_files_that_are_not_there_are_named(tmp_path):
     write_npz_directory(tmp_path / "m")
     (tmp_path / "m" / "target.spm").unlink()
-    with pytest.raises(tj.InputError, match="target.spm cannot be read"):
+    with pytest.raises(tj.InputError, match=r"target\.spm cannot be read"):
         read_marian_directory(tmp_path / "m")
     (tmp_path / "m" / "model.npz").write_bytes(b"no")
-    with pytest.raises(tj.InputError, match="model.npz cannot be read"):
+    with pytest.raises(tj.InputError, match=r"model\.npz cannot be read"):
         read_marian_directory(tmp_path / "m")
     (tmp_path / "m" / "decoder.yml").write_text("models: [a, b]")
     with pytest.raises(tj.InputError, match=r"decoder.yml: models=.* must list 1 file"):

@@ -40,8 +40,8 @@ def write_npz_directory(
         own = [processor.id_to_piece(i) for i in range(3, len(processor))]
         pieces[side] = ["</s>", "<unk>", *own]
     if embeddings == "all":
-        both = dict.fromkeys([*pieces["source"], *sorted(pieces["target"])])
-        pieces = dict.fromkeys(pieces, list(both))
+        both = list(dict.fromkeys([*pieces["source"], *sorted(pieces["target"])]))
+        pieces = {"source": both, "target": both}
     for side, own in pieces.items():
         lines = (
             f"{json.dumps(piece, ensure_ascii=False)}: {number}\n"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program, FoundOutput
+from transformer_jax.interop.parity import on_cpu
 from transformer_jax.interop.parity_sample import random_pairs
 from transformer_jax.scoring.scores import score_tokens
 from transformer_jax.translation.search_requests import Hypothesis, Request
@@ -92,11 +92,11 @@ class CTranslate2Parity:
 
 
 class OurOutputs:
-    """What a model says here in float32; computed once for all exports of it."""
+    """What a model says here in float32, on one CPU; computed once for all exports."""
 
     def __init__(self, translator: Translator, sentences: Sequence[str]) -> None:
         """Translates the sentences that the model takes whole."""
-        self.translator = translator
+        self.translator = on_cpu(translator)
         own = translator.config.decoding
         limit = translator.pair_limits(own)[0]
         encoded = translator.tokenizer.encode_source(list(sentences))
@@ -117,20 +117,17 @@ class OurOutputs:
             "beam": common.replace(beam_size=BEAM_SIZE),
             "own_settings": searched,
         }
-        # Accelerators have faster products that are called float32 and are not.
-        with jax.default_matmul_precision("highest"):
-            self.outputs = {
-                name: self._search(settings) for name, settings in self.settings.items()
-            }
-            self.pairs = self._pairs()
-            self.log_probs = self.score(*self.pairs)
+        self.outputs = {
+            name: self._search(settings) for name, settings in self.settings.items()
+        }
+        self.pairs = self._pairs()
+        self.log_probs = self.score(*self.pairs)
 
     def score(self, sources: _Ids, targets: _Ids) -> list[np.ndarray]:
         """Returns the log-probability of each token of the targets; nats."""
-        with jax.default_matmul_precision("highest"):
-            scores = score_tokens(
-                self.translator, sources, targets, compute_dtype="float32"
-            )
+        scores = score_tokens(
+            self.translator, sources, targets, compute_dtype="float32"
+        )
         return [np.asarray(score.token_log_probs) for score in scores]
 
     def _search(self, settings: DecodingConfig) -> list[Hypothesis]:
@@ -159,18 +156,20 @@ def compare_with_ctranslate2(
     differences = [
         _difference(a, b) for a, b in zip(ours.log_probs, theirs, strict=True)
     ]
-    compared = {
-        name: _compare(
+    greedy, beam, own_settings = (
+        _compare(
             ours, name, program.search(ours.sources, settings), settings.beam_size == 1
         )
         for name, settings in ours.settings.items()
-    }
+    )
     return CTranslate2Parity(
         program=program.name,
         quantization=quantization,
         sentences=len(ours.sources),
         log_prob_difference=max(differences),
-        **compared,
+        greedy=greedy,
+        beam=beam,
+        own_settings=own_settings,
     )
 
 

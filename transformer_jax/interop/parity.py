@@ -153,7 +153,7 @@ def compare_programs(
     translator: Translator, other: OtherProgram, sentences: Sequence[str]
 ) -> ParityReport:
     """Returns what both programs do with the same sentences and random token ids."""
-    own = _on_cpu(translator)
+    own = on_cpu(translator)
     tokenizer = own.tokenizer
     with jax.default_matmul_precision("highest"):
         sources = tokenizer.encode_source(sentences)
@@ -184,7 +184,7 @@ def compare_programs(
     )
 
 
-def _on_cpu(translator: Translator) -> Translator:
+def on_cpu(translator: Translator) -> Translator:
     """Returns the model on one CPU, where float32 is float32."""
     config = translator.config
     model = dataclasses.replace(
