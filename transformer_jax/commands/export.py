@@ -11,7 +11,7 @@ from transformer_jax.commands.output import print_json
 from transformer_jax.storage.text_streams import check_input
 
 if TYPE_CHECKING:
-    from transformer_jax.interop.parity import ParityReport
+    from transformer_jax.interop.parity_report import ParityReport
 
 # Arguments of `export_model` as its errors name them, and as the shell's user does.
 _FLAGS = {"output=": "--output ", "sample=": "--sample "}

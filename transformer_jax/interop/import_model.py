@@ -13,7 +13,8 @@ from transformer_jax.errors import InputError
 from transformer_jax.interop.export_model import check_path, write_report
 from transformer_jax.interop.hugging_face import read_marian, read_settings
 from transformer_jax.interop.marian_program import MarianProgram, require_transformers
-from transformer_jax.interop.parity import ParityReport, require_parity
+from transformer_jax.interop.parity import require_parity
+from transformer_jax.interop.parity_report import ParityReport
 from transformer_jax.interop.parity_sample import read_sample
 from transformer_jax.storage.new_directory import check_new_directory, new_directory
 from transformer_jax.storage.work_directory import PathLike, work_directory
