@@ -89,9 +89,9 @@ if TYPE_CHECKING:
     from transformer_jax.interop.export_model import export_model as export_model
     from transformer_jax.interop.import_model import Imported as Imported
     from transformer_jax.interop.import_model import import_model as import_model
-    from transformer_jax.interop.parity import Comparison as Comparison
-    from transformer_jax.interop.parity import ParityError as ParityError
-    from transformer_jax.interop.parity import ParityReport as ParityReport
+    from transformer_jax.interop.parity_report import Comparison as Comparison
+    from transformer_jax.interop.parity_report import ParityError as ParityError
+    from transformer_jax.interop.parity_report import ParityReport as ParityReport
     from transformer_jax.interruption import Interrupted as Interrupted
     from transformer_jax.loss.batch_loss import batch_loss as batch_loss
     from transformer_jax.loss.cross_entropy import LossSums as LossSums
@@ -180,7 +180,7 @@ _HOMES = {
     "interop.ctranslate2_parity": ["CTranslate2Parity", "SearchComparison"],
     "interop.export_model": ["Exported", "export_model"],
     "interop.import_model": ["Imported", "import_model"],
-    "interop.parity": ["Comparison", "ParityError", "ParityReport"],
+    "interop.parity_report": ["Comparison", "ParityError", "ParityReport"],
     "interruption": ["Interrupted"],
     "loss.batch_loss": ["batch_loss"],
     "loss.cross_entropy": ["LossSums", "label_smoothed_cross_entropy"],

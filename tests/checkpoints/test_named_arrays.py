@@ -167,8 +167,8 @@ def rows_that_hold(model):
     shapes = {}
     for name, shape, condition in ROW.findall(PAGE.read_text()):
         setting = re.match(r"`(\w+)=", condition)
-        values = re.findall(r'"(\w+)"', condition)
-        if setting is None or getattr(model, setting[1]) in values:
+        values = re.findall(r'[=`]"?(\w+)"?`', condition)
+        if setting is None or str(getattr(model, setting[1])).lower() in values:
             assert name not in shapes, name
             shapes[name] = tuple(sizes[size] for size in shape.split(", "))
     return shapes
@@ -179,9 +179,10 @@ def rows_that_hold(model):
     [
         {},
         {"target_vocab_size": 50, "share_embeddings": "target", "norm": "pre"},
+        {"attention_bias": True, "output_bias": True},
         {"share_embeddings": "none", "positions": "learned", "target_vocab_size": 50},
     ],
-    ids=["paper", "target", "none"],
+    ids=["paper", "target", "biases", "none"],
 )
 def test_the_page_has_the_name_and_the_shape_of_every_parameter(changes):
     # No two sizes are equal, so that no shape is right by accident.

@@ -79,10 +79,8 @@ def test_an_imported_model_is_exported_as_it_was(imported, marian, tmp_path):
     for name, array in before.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
     for name in ("vocab.json", "config.json"):
-        found, wanted = (
-            json.loads((folder / name).read_text())
-            for folder in (out.directory, marian)
-        )
+        folders = out.directory, marian
+        found, wanted = (json.loads((each / name).read_text()) for each in folders)
         # How many rows a table of sinusoids has, and a forced end, are not kept.
         for key in ("max_position_embeddings", "forced_eos_token_id"):
             found.pop(key, None)
@@ -142,7 +140,9 @@ def test_a_missing_package_and_a_full_directory_are_told_first(
         lambda: tj.export_model(workdir, tmp_path / "out"),
         lambda: tj.import_model(marian, tmp_path / "run"),
     ):
-        with pytest.raises(tj.InputError, match=r"transformers .*\[hugging-face\]"):
+        with pytest.raises(
+            tj.InputError, match=r"package transformers .*\[hugging-face\]"
+        ):
             call()
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """Marian's names and layout, there and back."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def test_back_again_every_parameter_is_what_it_was(random_params, name):
 
 
 def test_sines_come_first():
-    ours = np.asarray(sinusoidal_encoding(np.arange(5), 8))
+    ours = np.asarray(sinusoidal_encoding(jnp.arange(5), 8))
     angles = np.arange(5)[:, None] / 10_000 ** (np.arange(0, 8, 2) / 8)
     theirs = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
     np.testing.assert_allclose(ours[:, interleaved_order(8)], theirs, atol=1e-6)

@@ -50,7 +50,8 @@ def test_text_has_the_same_pieces_by_their_new_ids(kind):
         pieces = before.encode(text, out_type=str)
         expected = [ids.get(piece, ids["<unk>"]) for piece in pieces] + [0]
         assert tokenizer.encode_source([text]) == [expected], text
-        assert tokenizer.decode_target([expected]) == [before.decode(pieces)]
+        if ids["<unk>"] not in expected:
+            assert tokenizer.decode_target([expected]) == [before.decode(pieces)]
     # A piece of the other language is decoded all the same.
     assert tokenizer.decode_target([[ids["▁bab"], ids["rr"], 0]]) == ["babrr"]
     with_code = tokenizer.encode_source([">>deu<< ba be"])[0]

@@ -1,6 +1,5 @@
 """A trained model as a directory that `ctranslate2.Translator` loads."""
 
-import importlib
 import shutil
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,8 +19,8 @@ from transformer_jax.interop.ctranslate2_parity import (
 )
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
 from transformer_jax.interop.ctranslate2_readme import readme
-from transformer_jax.interop.optional_packages import require_package
-from transformer_jax.interop.parity import ParityError
+from transformer_jax.interop.optional_packages import explain_missing
+from transformer_jax.interop.parity_report import ParityError
 from transformer_jax.model.params import Params
 from transformer_jax.model.positional_encoding import max_position
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -43,9 +42,24 @@ def check_ctranslate2(config: ExperimentConfig, quantization: Quantization) -> N
             a package is missing.
     """
     check_can_be_ctranslate2(config)
-    require_package("ctranslate2", EXTRA)
+    load_ctranslate2()
     if "bfloat16" in quantization:
-        require_package("torch", EXTRA)
+        with explain_missing("hugging-face"):
+            import torch
+
+            del torch
+
+
+def load_ctranslate2() -> Any:
+    """Returns the package, its specifications loaded.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    with explain_missing(EXTRA):
+        import ctranslate2
+        import ctranslate2.specs
+    return ctranslate2
 
 
 def write_ctranslate2(
@@ -101,7 +115,7 @@ class _Export:
         tokenizer: Tokenizer,
     ) -> None:
         self._config, self._arrays, self._tokenizer = config, arrays, tokenizer
-        self._ctranslate2: Any = require_package("ctranslate2", EXTRA)
+        self._ctranslate2 = load_ctranslate2()
 
     def write_and_compare(
         self, directory: Path, quantization: Quantization, ours: OurOutputs
@@ -135,8 +149,9 @@ class _Export:
         """Writes weights, vocabularies and settings."""
         # Its quantization writes into the arrays that it is given.
         arrays = {name: np.array(array) for name, array in self._arrays.items()}
-        specs = importlib.import_module("ctranslate2.specs")
-        spec = make_specification(specs, self._config.model, arrays, self._tokenizer)
+        spec = make_specification(
+            self._ctranslate2.specs, self._config.model, arrays, self._tokenizer
+        )
         spec.validate()
         spec.optimize(quantization=None if quantization == "float32" else quantization)
         spec.save(str(directory))

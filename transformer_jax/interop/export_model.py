@@ -26,8 +26,9 @@ from transformer_jax.interop.marian_program import (
 )
 from transformer_jax.interop.marian_settings import check_can_be_marian
 from transformer_jax.interop.model_card import ModelCard
-from transformer_jax.interop.optional_packages import require_package
-from transformer_jax.interop.parity import ParityReport, require_parity
+from transformer_jax.interop.optional_packages import explain_missing
+from transformer_jax.interop.parity import require_parity
+from transformer_jax.interop.parity_report import ParityReport
 from transformer_jax.interop.parity_sample import read_sample
 from transformer_jax.model.params import Params
 from transformer_jax.storage.json_values import finite_or_none
@@ -173,7 +174,8 @@ def _check_hugging_face(
             "it out."
         )
     check_can_be_marian(config.model)
-    require_package("safetensors", EXTRA)
+    with explain_missing(EXTRA):
+        import safetensors.numpy  # noqa: F401
     if compare:
         require_transformers()
 

@@ -29,7 +29,7 @@ from transformer_jax.interop.marian_settings import (
     to_generation_settings,
     to_marian_settings,
 )
-from transformer_jax.interop.optional_packages import require_package
+from transformer_jax.interop.optional_packages import explain_missing
 from transformer_jax.model.params import Params
 from transformer_jax.storage.json_values import parse_json
 from transformer_jax.tokenizer.piece_order import (
@@ -56,10 +56,9 @@ def write_marian(
         InputError: the format cannot hold the model, or safetensors is not installed.
     """
     settings = to_marian_settings(config, tokenizer)
-    safetensors = require_package("safetensors.numpy", EXTRA)
-    safetensors.save_file(
-        to_marian(params, config.model), directory / _WEIGHTS, {"format": "pt"}
-    )
+    with explain_missing(EXTRA):
+        from safetensors.numpy import save_file
+    save_file(to_marian(params, config.model), directory / _WEIGHTS, {"format": "pt"})
     _write_json(directory / "config.json", settings)
     _write_json(
         directory / "generation_config.json", to_generation_settings(config, tokenizer)

@@ -23,8 +23,8 @@ from transformer_jax.interop.ctranslate2_parity import (
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
 from transformer_jax.interop.marian_npz import npz_parameters
 from transformer_jax.interop.marian_options import config_of_npz, decoding_of_options
-from transformer_jax.interop.optional_packages import require_package
-from transformer_jax.interop.parity import ParityError
+from transformer_jax.interop.optional_packages import explain_missing
+from transformer_jax.interop.parity_report import ParityError
 from transformer_jax.model.params import Params
 from transformer_jax.tokenizer.piece_order import (
     SpecialPieces,
@@ -95,7 +95,7 @@ def read_npz(path: Path) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         InputError: there is no such file, or it is none of Marian's.
     """
-    yaml = require_package("yaml", EXTRA)
+    yaml = _load_yaml()
     try:
         with np.load(path) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
@@ -147,8 +147,9 @@ def converted_program(directory: Path, tokenizer: Tokenizer) -> CTranslate2Progr
     Raises:
         InputError: ctranslate2 is not installed, or cannot convert the model.
     """
-    ctranslate2 = require_package("ctranslate2", EXTRA)
-    marian = require_package("ctranslate2.converters.marian", EXTRA)
+    with explain_missing(EXTRA):
+        import ctranslate2
+        import ctranslate2.converters
     path = directory / _read_search(directory)["models"][0]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model"
@@ -160,7 +161,9 @@ def converted_program(directory: Path, tokenizer: Tokenizer) -> CTranslate2Progr
             _write_vocabulary(Path(folder) / f"{side}.yml", pieces)
         vocabularies = [str(Path(folder) / f"{side}.yml") for side in sides]
         try:
-            marian.MarianConverter(str(path), vocabularies).convert(str(output))
+            ctranslate2.converters.MarianConverter(str(path), vocabularies).convert(
+                str(output)
+            )
         except (ValueError, KeyError) as error:
             raise _unreadable(path, error) from None
         return CTranslate2Program(ctranslate2, output, tokenizer)
@@ -172,7 +175,7 @@ def read_vocabulary(path: Path) -> list[str]:
     Raises:
         InputError: it is none.
     """
-    yaml = require_package("yaml", EXTRA)
+    yaml = _load_yaml()
     try:
         # All as text: a piece may be "no", "1" or "=".
         ids = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
@@ -187,7 +190,7 @@ def read_vocabulary(path: Path) -> list[str]:
 def _read_search(directory: Path) -> dict[str, Any]:
     """Returns the options of `decoder.yml`, all as text."""
     path = directory / DECODER_FILE
-    yaml = require_package("yaml", EXTRA)
+    yaml = _load_yaml()
     try:
         options = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -249,3 +252,9 @@ def _write_vocabulary(path: Path, pieces: Sequence[str]) -> None:
 def _unreadable(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())
     return InputError(f"{path} cannot be read ({reason:.160}).")
+
+
+def _load_yaml() -> Any:
+    with explain_missing(EXTRA):  # Which needs it, as Flax does.
+        import yaml
+    return yaml

@@ -11,7 +11,7 @@ import numpy as np
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import InputError
-from transformer_jax.interop.optional_packages import require_package
+from transformer_jax.interop.optional_packages import explain_missing
 from transformer_jax.interop.parity import shift_right
 from transformer_jax.interop.parity_sample import pad_rows
 
@@ -26,7 +26,10 @@ def require_transformers() -> tuple[Any, Any]:
     Raises:
         InputError: one is not installed.
     """
-    return require_package("torch", EXTRA), require_package("transformers", EXTRA)
+    with explain_missing(EXTRA):
+        import torch
+        import transformers
+    return torch, transformers
 
 
 class MarianProgram:
@@ -148,7 +151,8 @@ def _cut_after(tokens: list[int], end: int) -> list[int]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the library's advice, which its user did not ask for, off the screen."""
-    settings = require_package("transformers.utils.logging", EXTRA)
+    from transformers.utils import logging as settings
+
     logger = logging.getLogger("transformers")
     level, has_bars = logger.level, settings.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.interop.parity import ParityReport
+from transformer_jax.interop.parity_report import ParityReport
 from transformer_jax.version import VERSION
 
 # Results of a validation that say how good a model is, and how they are written.

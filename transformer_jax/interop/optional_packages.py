@@ -1,25 +1,26 @@
 """Packages that other programs' formats need, and this package alone does not."""
 
-import importlib
-from typing import Any
+import contextlib
+from collections.abc import Iterator
 
 from transformer_jax.errors import InputError
 
 
-def require_package(name: str, extra: str) -> Any:
-    """Returns a package, imported now.
+@contextlib.contextmanager
+def explain_missing(extra: str) -> Iterator[None]:
+    """Turns an ImportError of the block into an InputError.
 
     Args:
-        extra: of this package, that installs it.
+        extra: of this package, that installs what the block imports.
 
     Raises:
-        InputError: it is not installed, or cannot be imported.
+        InputError: a package is not installed, or cannot be imported.
     """
     try:
-        return importlib.import_module(name)
+        yield
     except ImportError as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"this needs the package {name} ({reason:.120}): "
+            f"the package {error.name} cannot be imported ({reason:.120}): "
             f"pip install 'transformer-jax[{extra}]'."
         ) from None

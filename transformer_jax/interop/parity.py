@@ -11,7 +11,6 @@ the greatest length the programs differ in what they take.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
@@ -23,21 +22,19 @@ from jax.sharding import Mesh
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices.mesh import make_mesh
-from transformer_jax.errors import InputError
+from transformer_jax.interop.parity_report import (
+    COMPARED_BEAM,
+    Comparison,
+    ParityError,
+    ParityReport,
+)
 from transformer_jax.interop.parity_sample import pad_rows, random_pairs
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
 
-MOST_DIFFERENCE = 1e-4
-"""Of logits, over their standard deviation."""
 _EXTRA_LENGTH = 20
-_COMPARED_BEAM = 4
-
-
-class ParityError(InputError):
-    """Two programs differ about a model."""
 
 
 class OtherProgram(Protocol):
@@ -71,67 +68,6 @@ class OtherProgram(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How many outputs were compared, and how many were the same."""
-
-    compared: int
-    equal: int
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """What two programs have done with the same model and the same text.
-
-    Example:
-        >>> same = Comparison(compared=8, equal=8)
-        >>> report = ParityReport("another program", 8, same, 1e-6, same, same, same)
-        >>> report.difference is None
-        True
-    """
-
-    program: str
-    sentences: int
-    segmentation: Comparison
-    """Texts of the sample, as source and as target. Those with unknown characters for
-    the other program are left out."""
-    logits_difference: float
-    """The largest, over the standard deviation of the logits."""
-    greedy: Comparison
-    """Outputs, token for token."""
-    beam: Comparison
-    """Outputs that ended by themselves in both, token for token."""
-    texts: Comparison
-    """Texts of greedy outputs without unknown tokens."""
-    beam_size: int = _COMPARED_BEAM
-    length_penalty_alpha: float = 1.0
-    """Of beam search: scores are divided by length ** alpha."""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def difference(self) -> str | None:
-        """What is not the same, for people; None where all is."""
-        if not self.logits_difference <= MOST_DIFFERENCE:
-            return (
-                f"logits differ by {self.logits_difference:.1e} of their standard "
-                f"deviation, more than {MOST_DIFFERENCE:g}"
-            )
-        for name, what in (
-            ("segmentation", "texts are segmented otherwise"),
-            ("greedy", "outputs of greedy search are not the same"),
-            ("beam", f"outputs of beam {self.beam_size} are not the same"),
-            ("texts", "outputs are other texts"),
-        ):
-            found: Comparison = getattr(self, name)
-            if found.equal < found.compared:
-                return f"{found.compared - found.equal} of {found.compared} {what}"
-        return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON values."""
-        return {**dataclasses.asdict(self), "equal": self.difference is None}
-
-
 def require_parity(
     translator: Translator, other: OtherProgram, sentences: Sequence[str]
 ) -> ParityReport:
@@ -160,7 +96,7 @@ def compare_programs(
         limit = max(map(len, sources)) + _EXTRA_LENGTH
         greedy = _search_settings(own.config.decoding, 1)
         outputs = _search(own, sources, greedy, limit)
-        beam = _search_settings(own.config.decoding, _COMPARED_BEAM)
+        beam = _search_settings(own.config.decoding, COMPARED_BEAM)
         beams = _search(own, sources, beam, limit)
         largest = max(
             _logits_difference(own, other, *pairs)
