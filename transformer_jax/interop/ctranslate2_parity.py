@@ -94,8 +94,19 @@ class CTranslate2Parity:
 class OurOutputs:
     """What a model says here in float32, on one CPU; computed once for all exports."""
 
-    def __init__(self, translator: Translator, sentences: Sequence[str]) -> None:
-        """Translates the sentences that the model takes whole."""
+    def __init__(
+        self,
+        translator: Translator,
+        sentences: Sequence[str],
+        known_tokens: tuple[int, int] | None = None,
+    ) -> None:
+        """Translates the sentences that the model takes whole.
+
+        Args:
+            known_tokens: source and target token ids below these are known to the other
+                program; None = all.
+        """
+        self._known_tokens = known_tokens
         self.translator = on_cpu(translator)
         own = translator.config.decoding
         limit = translator.pair_limits(own)[0]
@@ -141,6 +152,13 @@ class OurOutputs:
     def _pairs(self) -> tuple[_Ids, _Ids]:
         """Returns random pairs, and sources with the outputs of greedy search."""
         sources, targets = random_pairs(self.translator.tokenizer)
+        if self._known_tokens is not None:
+            sources, targets = (
+                [[token for token in ids if token < number] for ids in side]
+                for side, number in zip(
+                    (sources, targets), self._known_tokens, strict=True
+                )
+            )
         for source, output in zip(self.sources, self.outputs["greedy"], strict=True):
             if output.is_finished:
                 sources.append(source)

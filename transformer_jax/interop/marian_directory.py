@@ -21,7 +21,7 @@ from transformer_jax.interop.ctranslate2_parity import (
     compare_with_ctranslate2,
 )
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
-from transformer_jax.interop.marian_npz import npz_parameters
+from transformer_jax.interop.marian_npz import embedding_rows, npz_parameters
 from transformer_jax.interop.marian_options import config_of_npz, decoding_of_options
 from transformer_jax.interop.optional_packages import explain_missing
 from transformer_jax.interop.parity_report import ParityError
@@ -70,8 +70,7 @@ def read_marian_directory(
         params = tree_of(npz_parameters(arrays, model))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    rows = model.vocab_size, model.output_vocab_size
-    tokenizer, notes = _read_tokenizer(directory, search["vocabs"], rows)
+    tokenizer, notes = _read_tokenizer(directory, search["vocabs"], model.vocab_size)
     kind, byte_fallback = model_kind(tokenizer.source_model)
     try:
         decoding = decoding_of_options(search, tokenizer.pad_id, tokenizer.unk_id)
@@ -131,7 +130,9 @@ def compare_with_converted(
     theirs = dataclasses.replace(config.model, norm_epsilon=_THEIR_EPSILON)
     decoding = config.decoding.replace(forbidden_tokens=(tokenizer.pad_id,))
     same = config.replace(model=theirs, decoding=decoding, mesh=MeshConfig())
-    ours = OurOutputs(Translator(same, params, tokenizer), sample)
+    path = directory / _read_search(directory)["models"][0]
+    known = embedding_rows(read_npz(path)[0])
+    ours = OurOutputs(Translator(same, params, tokenizer), sample, known)
     parity = compare_with_ctranslate2(ours, program)
     if parity.difference is not None:
         raise ParityError(
@@ -151,11 +152,12 @@ def converted_program(directory: Path, tokenizer: Tokenizer) -> CTranslate2Progr
         import ctranslate2
         import ctranslate2.converters
     path = directory / _read_search(directory)["models"][0]
+    rows = embedding_rows(read_npz(path)[0])
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model"
         sides = {
-            "source": tokenizer.source_pieces(range(tokenizer.source_vocab_size - 1)),
-            "target": tokenizer.target_pieces(range(tokenizer.target_vocab_size - 1)),
+            "source": tokenizer.source_pieces(range(rows[0])),
+            "target": tokenizer.target_pieces(range(rows[1])),
         }
         for side, pieces in sides.items():
             _write_vocabulary(Path(folder) / f"{side}.yml", pieces)
@@ -206,10 +208,10 @@ def _read_search(directory: Path) -> dict[str, Any]:
 
 
 def _read_tokenizer(
-    directory: Path, vocabularies: Sequence[str], rows: tuple[int, int]
+    directory: Path, vocabularies: Sequence[str], size: int
 ) -> tuple[Tokenizer, tuple[str, ...]]:
     models, notes = [], []
-    for side, name, size in zip(("source", "target"), vocabularies, rows, strict=True):
+    for side, name in zip(("source", "target"), vocabularies, strict=True):
         path = directory / name
         spm = path if path.suffix == ".spm" else directory / f"{side}.spm"
         try:

@@ -32,7 +32,7 @@ def npz_parameters(
 
     Args:
         npz: arrays by Marian's names.
-        config: of the model, with one token more than Marian has: the last one.
+        config: of the model, with at least one token more than Marian has: the last.
 
     Raises:
         InputError: an array is missing or has another shape than the settings say.
@@ -66,6 +66,21 @@ def marian_positions(length: int, d_model: int) -> np.ndarray:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
 
 
+def embedding_rows(npz: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Returns the number of source and of target tokens.
+
+    Raises:
+        InputError: embeddings are missing.
+    """
+    found = []
+    for name in ("encoder_Wemb", "decoder_Wemb"):
+        matrix = npz.get(name, npz.get("Wemb"))
+        if matrix is None or matrix.ndim != 2:
+            raise InputError(f"Wemb is missing, or {name}.")
+        found.append(int(matrix.shape[0]))
+    return found[0], found[1]
+
+
 class _Reader:
     """Arrays of Marian in the shapes and the order of features that we have."""
 
@@ -91,32 +106,36 @@ class _Reader:
     def embeddings(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields embeddings with a last row for the first input, and the bias."""
         config, npz = self._config, self._npz
-        sides = {"source": config.vocab_size, "target": config.output_vocab_size}
         if config.share_embeddings == "all":
-            yield "embedding/matrix", self._matrix("Wemb", config.vocab_size)
+            yield "embedding/matrix", self._padded(self._rows("Wemb"))
         else:
-            for side, size in sides.items():
-                own = {"source": "encoder_Wemb", "target": "decoder_Wemb"}[side]
-                name = own if own in npz else "Wemb"
-                yield f"{side}_embedding/matrix", self._matrix(name, size)
+            for ours, theirs in (("source", "encoder"), ("target", "decoder")):
+                own = f"{theirs}_Wemb"
+                rows = self._rows(own if own in npz else "Wemb")
+                yield f"{ours}_embedding/matrix", self._padded(rows)
         if config.share_embeddings == "none":
-            yield "output_embedding/matrix", self._output_matrix(sides["target"])
-        bias = np.zeros(sides["target"] - 1, np.float32)
-        name = "decoder_ff_logit_out_b"
-        if name in npz:
-            bias = self._get(name, sides["target"] - 1)
-        yield "output_bias/bias", np.append(bias, np.float32(PAD_LOGIT))
+            yield "output_embedding/matrix", self._padded(self._output_rows())
+        number = embedding_rows(npz)[1]
+        bias = np.zeros(number, np.float32)
+        if "decoder_ff_logit_out_b" in npz:
+            bias = self._get("decoder_ff_logit_out_b", number)
+        fill = (0, config.output_vocab_size - number)
+        yield "output_bias/bias", np.pad(bias, fill, constant_values=PAD_LOGIT)
 
-    def _matrix(self, name: str, size: int) -> np.ndarray:
-        rows = self._get(name, size - 1, self._config.d_model)
-        return np.pad(self.permuted(rows), [(0, 1), (0, 0)])
+    def _rows(self, name: str) -> np.ndarray:
+        """Returns embeddings in our order of features, one a token of Marian."""
+        number = self._npz[name].shape[0] if name in self._npz else 1
+        return self.permuted(self._get(name, number, self._config.d_model))
 
-    def _output_matrix(self, size: int) -> np.ndarray:
+    def _output_rows(self) -> np.ndarray:
         if "decoder_ff_logit_out_Wt" in self._npz:
-            return self._matrix("decoder_ff_logit_out_Wt", size)
-        name, width = "decoder_ff_logit_out_W", self._config.d_model
-        rows = self._get(name, width, size - 1).T
-        return np.pad(self.permuted(rows), [(0, 1), (0, 0)])
+            return self._rows("decoder_ff_logit_out_Wt")
+        number, width = embedding_rows(self._npz)[1], self._config.d_model
+        return self.permuted(self._get("decoder_ff_logit_out_W", width, number).T)
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        """Returns embeddings with zeros for the tokens that Marian has not."""
+        return np.pad(rows, [(0, self._config.vocab_size - len(rows)), (0, 0)])
 
     def layer(self, side: str, number: int) -> Iterator[tuple[str, np.ndarray]]:
         """Yields the arrays of one layer, which Marian counts from 1."""

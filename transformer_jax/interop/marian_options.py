@@ -11,6 +11,7 @@ import numpy as np
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.errors import InputError
+from transformer_jax.interop.marian_npz import embedding_rows
 
 
 def config_of_npz(
@@ -28,17 +29,10 @@ def config_of_npz(
     _check_options(options)
     has_output = any(f"decoder_ff_logit_out_{name}" in npz for name in ("W", "Wt"))
     is_shared = "Wemb" in npz
-    rows = {
-        side: npz["Wemb" if is_shared else f"{side}_Wemb"].shape[0]
-        for side in ("encoder", "decoder")
-        if is_shared or f"{side}_Wemb" in npz
-    }
-    if len(rows) < 2:
-        raise InputError("the embeddings are missing: Wemb, or those of both sides.")
     sharing = "none" if has_output else ("all" if is_shared else "target")
     return ModelConfig(
-        vocab_size=rows["encoder"] + 1,
-        target_vocab_size=rows["decoder"] + 1 if not is_shared else None,
+        # As many for both sides, so that the last token of either is the same.
+        vocab_size=max(embedding_rows(npz)) + 1,
         num_encoder_layers=options["enc-depth"],
         num_decoder_layers=options["dec-depth"],
         d_model=options["dim-emb"],
