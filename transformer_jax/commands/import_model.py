@@ -20,13 +20,14 @@ def import_model(
     sample: Path | None = None,
     compare: bool = True,
 ) -> None:
-    """Make a work directory of a Marian model of Hugging Face, as those of OPUS-MT.
+    """Make a work directory of a Marian model, as those of OPUS-MT.
 
     Both programs run the model on a sample before the work directory appears: if they
     do not do the same, nothing is written. The report stands in parity.json.
 
     Args:
-        directory: with config.json, weights, source.spm, target.spm and vocab.json.
+        directory: with config.json, weights, source.spm, target.spm and vocab.json, as
+            on Hugging Face; or Marian's own, with decoder.yml.
         output: work directory to write, which is not there yet.
         sample: text in the source language whose first 64 lines are compared; default,
             sentences of several languages.
