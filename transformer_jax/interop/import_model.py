@@ -10,7 +10,7 @@ from transformer_jax.checkpoints.reader import CHECKPOINTS
 from transformer_jax.checkpoints.saving_parameters import save_parameters
 from transformer_jax.config.reading import config_to_store
 from transformer_jax.errors import InputError
-from transformer_jax.interop.export_model import check_path, write_report
+from transformer_jax.interop.export_model import absolute_path, write_report
 from transformer_jax.interop.hugging_face import read_marian, read_settings
 from transformer_jax.interop.marian_program import MarianProgram, require_transformers
 from transformer_jax.interop.parity import require_parity
@@ -32,7 +32,8 @@ class Imported:
     """A work directory with the model of another program.
 
     Example:
-        >>> Imported(directory=Path("runs/opus"), parity=None).directory.name
+        >>> from pathlib import Path
+        >>> tj.Imported(directory=Path("runs/opus"), parity=None).directory.name
         'opus'
     """
 
@@ -98,4 +99,4 @@ def import_model(
         (partial / CONFIG_FILE).write_text(text, encoding="utf-8")
         if report is not None:
             write_report(report, partial, imported_from=str(theirs))
-    return Imported(check_path(output), report)
+    return Imported(absolute_path(output), report)
