@@ -52,7 +52,10 @@ class Exported:
     """A directory that another program loads.
 
     Example:
-        >>> Exported(directory=Path("out"), format="hugging-face", parity=None).parity
+        >>> from pathlib import Path
+        >>> done = tj.Exported(Path("mine-hf"), format="hugging-face", parity=None)
+        >>> done.directory.name
+        'mine-hf'
     """
 
     directory: Path
@@ -162,7 +165,7 @@ def export_model(
         report = exporter.write(partial, source, sentences if compare else None)
         if report is not None:
             write_report(report, partial)
-    return Exported(check_path(output), format, report)
+    return Exported(absolute_path(output), format, report)
 
 
 def _check_hugging_face(
@@ -238,7 +241,7 @@ def write_report(report: Report, directory: Path, **others: Any) -> None:
     (directory / PARITY_FILE).write_text(text, encoding="utf-8")
 
 
-def check_path(path: PathLike) -> Path:
+def absolute_path(path: PathLike) -> Path:
     """Returns an absolute path."""
     return Path(str(path)).expanduser().absolute()
 

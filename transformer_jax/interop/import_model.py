@@ -12,7 +12,7 @@ from transformer_jax.checkpoints.saving_parameters import save_parameters
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_store
 from transformer_jax.errors import InputError
-from transformer_jax.interop.export_model import Report, check_path, write_report
+from transformer_jax.interop.export_model import Report, absolute_path, write_report
 from transformer_jax.interop.hugging_face import read_marian, read_settings
 from transformer_jax.interop.marian_directory import (
     DECODER_FILE,
@@ -40,7 +40,8 @@ class Imported:
     """A work directory with the model of another program.
 
     Example:
-        >>> Imported(directory=Path("runs/opus"), parity=None).directory.name
+        >>> from pathlib import Path
+        >>> tj.Imported(directory=Path("runs/opus"), parity=None).directory.name
         'opus'
     """
 
@@ -104,7 +105,7 @@ def import_model(
         (partial / CONFIG_FILE).write_text(text, encoding="utf-8")
         if report is not None:
             write_report(report, partial, imported_from=str(theirs))
-    return Imported(check_path(output), report)
+    return Imported(absolute_path(output), report)
 
 
 def _from_hugging_face(theirs: Path, sample: tuple[str, ...] | None) -> _Read:

@@ -12,12 +12,22 @@ COMPARED_BEAM = 4
 
 
 class ParityError(InputError):
-    """Two programs differ about a model."""
+    """Two programs differ about a model: a kind of InputError.
+
+    Example:
+        >>> issubclass(tj.ParityError, tj.InputError)
+        True
+    """
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many outputs were compared, and how many were the same."""
+    """How many outputs were compared, and how many were the same.
+
+    Example:
+        >>> tj.Comparison(compared=8, equal=8).equal
+        8
+    """
 
     compared: int
     equal: int
@@ -28,8 +38,8 @@ class ParityReport:
     """What two programs have done with the same model and the same text.
 
     Example:
-        >>> same = Comparison(compared=8, equal=8)
-        >>> report = ParityReport("another program", 8, same, 1e-6, same, same, same)
+        >>> same = tj.Comparison(compared=8, equal=8)
+        >>> report = tj.ParityReport("another", 8, same, 1e-6, same, same, same)
         >>> report.difference is None
         True
     """

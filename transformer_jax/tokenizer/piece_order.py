@@ -5,6 +5,7 @@ each piece of either its token id. Here a tokenizer's token ids are the places o
 pieces; so the pieces are put into the order of that file, with their scores and types.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,9 @@ def order_pieces(
     """Returns the model with the pieces of a vocabulary, in its order.
 
     Pieces that the model has keep score and type. Others are unused: text is never made
-    of them, but they can be decoded. A code of a language, as `>>deu<<`, is one piece
+    of them, but they can be decoded. Only where all characters of one are unknown to
+    the model, as ß may be to English, text is made of it: Marian looks up unknown
+    characters in the vocabulary. A code of a language, as `>>deu<<`, is one piece
     wherever it stands as a word.
 
     Args:
@@ -86,6 +89,7 @@ def order_pieces(
     known = {piece.piece: piece for piece in parsed.pieces}
     types = {special.bos: _CONTROL, special.eos: _CONTROL, special.pad: _CONTROL}
     types[special.unk] = _UNKNOWN
+    characters = _known_characters(parsed)
     ordered = []
     for text in vocabulary:
         piece = type(parsed).SentencePiece()
@@ -94,7 +98,9 @@ def order_pieces(
         elif _is_code_text(text):
             piece.piece, piece.type = f"{SPACE}{text}", _USER_DEFINED
         else:
-            piece.piece, piece.type, piece.score = text, _UNUSED, _UNUSED_SCORE
+            is_unknown = characters.isdisjoint(text)
+            piece.piece, piece.score = text, _UNUSED_SCORE
+            piece.type = _NORMAL if is_unknown else _UNUSED
         if text in types:
             piece.type, piece.score = types[text], 0.0
         elif piece.type == _UNKNOWN:  # Another than that of the vocabulary.
@@ -141,6 +147,14 @@ def _replace(parsed: Any, pieces: Sequence[Any], special: SpecialPieces) -> None
         text = getattr(special, name)
         setattr(settings, f"{name}_piece", text)
         setattr(settings, f"{name}_id", places[text])
+
+
+def _known_characters(parsed: Any) -> set[str]:
+    """Returns all characters that text can be made of; with bytes, every one."""
+    if parsed.trainer_spec.byte_fallback:
+        return set(map(chr, range(sys.maxunicode + 1)))
+    usable = (_NORMAL, _USER_DEFINED)
+    return {c for piece in parsed.pieces if piece.type in usable for c in piece.piece}
 
 
 def _is_code(piece: Any) -> bool:
