@@ -120,13 +120,18 @@ def read_marian(
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     tokenizer, of_tokenizer, notes = _read_tokenizer(directory, settings)
-    languages = _read_languages(directory)
+    source_language, target_language = _read_languages(directory)
     limit = settings.get("max_position_embeddings") or DataConfig().source_length
     length = min(limit, DataConfig().source_length)
     config = ExperimentConfig(
         model=model,
         tokenizer=of_tokenizer,
-        data=DataConfig(source_length=length, target_length=length, **languages),
+        data=DataConfig(
+            source_language=source_language,
+            target_language=target_language,
+            source_length=length,
+            target_length=length,
+        ),
         decoding=decoding,
     )
     return config, from_marian(arrays, model), tokenizer, notes
@@ -214,22 +219,22 @@ def _special_pieces(
     path: Path,
 ) -> SpecialPieces:
     """Returns the special pieces by the settings; all have a token id."""
-    start, pad, eos = (
-        settings.get(f"{name}_token_id") for name in ("decoder_start", "pad", "eos")
-    )
-    if isinstance(eos, list) and len(eos) == 1:
-        (eos,) = eos
-    for name, number in (("decoder_start", start), ("pad", pad), ("eos", eos)):
+    named = []
+    for name in ("decoder_start", "eos", "pad"):
+        number = settings.get(f"{name}_token_id")
+        if isinstance(number, list) and len(number) == 1:
+            (number,) = number
         if not isinstance(number, int) or not 0 <= number < len(pieces):
             raise InputError(
                 f"{path.with_name('config.json')}: {name}_token_id={number!r} must be "
                 f"the token id of one piece, from 0 to {len(pieces) - 1}."
             )
+        named.append(pieces[number])
     unk = options.get("unk_token", "<unk>")
     unk = unk["content"] if isinstance(unk, dict) else unk
     if unk not in pieces:
         raise InputError(f"{path} has no piece for unknown characters, {unk!r}.")
-    found = SpecialPieces(pieces[start], pieces[eos], pieces[pad], unk)
+    found = SpecialPieces(*named, unk)
     if found.eos in (found.bos, found.pad) or found.unk in (found.bos, found.pad):
         raise InputError(
             f"{path}: begin {found.bos!r}, end {found.eos!r}, padding {found.pad!r}, "
@@ -238,16 +243,15 @@ def _special_pieces(
     return found
 
 
-def _read_languages(directory: Path) -> dict[str, str]:
-    """Returns the languages that the tokenizer's settings name."""
+def _read_languages(directory: Path) -> tuple[str, str]:
+    """Returns the languages that the tokenizer's settings name, or the defaults."""
     path = directory / "tokenizer_config.json"
     options = _read_json(path) if path.exists() else {}
-    languages = {side: options.get(f"{side}_lang") for side in _SIDES}
-    return {
-        f"{side}_language": value
-        for side, value in languages.items()
-        if isinstance(value, str) and value
-    }
+    default = DataConfig()
+    return (
+        str(options.get("source_lang") or default.source_language),
+        str(options.get("target_lang") or default.target_language),
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -252,10 +252,9 @@ def _make_function(
     def run(params: Params, batch: Batch) -> tuple[Array, Array | None]:
         layer = -1 if has_coverage else None
         hidden, attention = decode_given_targets(config, params, batch, layer)
-        matrix, bias = (
-            Transformer(config).apply({"params": params}, method=method)
-            for method in ("output_matrix", "output_bias")
-        )
+        model, variables = Transformer(config), {"params": params}
+        matrix: Any = model.apply(variables, method="output_matrix")
+        bias: Any = model.apply(variables, method="output_bias")
         log_probs = gold_log_probs(
             hidden, matrix, bias, batch.target_labels, _SLICE_TOKENS
         )
