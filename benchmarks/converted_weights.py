@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.model.layer_norm import EPSILON
 
 Weights = dict[str, np.ndarray]
 
@@ -82,7 +81,7 @@ def marian_model(model: ModelConfig, weights: Weights) -> Any:
     network.load_state_dict(state)
     for module in network.modules():
         if isinstance(module, torch.nn.LayerNorm):
-            module.eps = EPSILON
+            module.eps = ModelConfig().norm_epsilon
     return network
 
 
@@ -146,7 +145,7 @@ def write_ctranslate2_model(
     spec.register_target_vocabulary(names)
     spec.config.bos_token = spec.config.decoder_start_token = names[BOS_ID]
     spec.config.eos_token, spec.config.unk_token = names[EOS_ID], names[PAD_ID]
-    spec.config.layer_norm_epsilon = EPSILON
+    spec.config.layer_norm_epsilon = ModelConfig().norm_epsilon
     spec.validate()
     spec.optimize()
     directory.mkdir()

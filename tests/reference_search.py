@@ -63,6 +63,8 @@ class _Hypothesis:
         *before, token = self.tokens
         if len(before) < len(prefix):
             return token == prefix[len(before)]
+        if token in settings.forbidden_tokens:
+            return False
         if token == eos_id and len(before) < settings.min_length:
             return False
         size = settings.no_repeat_ngram_size

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from transformer_jax.checkpoints.averaging import (
         average_checkpoints as average_checkpoints,
     )
+    from transformer_jax.checkpoints.named_arrays import Checkpoint as Checkpoint
+    from transformer_jax.checkpoints.named_arrays import (
+        load_checkpoint as load_checkpoint,
+    )
+    from transformer_jax.checkpoints.named_arrays import (
+        save_checkpoint as save_checkpoint,
+    )
     from transformer_jax.checkpoints.saving_parameters import (
         save_parameters as save_parameters,
     )
@@ -72,6 +79,19 @@ if TYPE_CHECKING:
     from transformer_jax.file_translation.translate import (
         translate_file as translate_file,
     )
+    from transformer_jax.interop.ctranslate2_parity import (
+        CTranslate2Parity as CTranslate2Parity,
+    )
+    from transformer_jax.interop.ctranslate2_parity import (
+        SearchComparison as SearchComparison,
+    )
+    from transformer_jax.interop.export_model import Exported as Exported
+    from transformer_jax.interop.export_model import export_model as export_model
+    from transformer_jax.interop.import_model import Imported as Imported
+    from transformer_jax.interop.import_model import import_model as import_model
+    from transformer_jax.interop.parity_report import Comparison as Comparison
+    from transformer_jax.interop.parity_report import ParityError as ParityError
+    from transformer_jax.interop.parity_report import ParityReport as ParityReport
     from transformer_jax.interruption import Interrupted as Interrupted
     from transformer_jax.loss.batch_loss import batch_loss as batch_loss
     from transformer_jax.loss.cross_entropy import LossSums as LossSums
@@ -133,6 +153,7 @@ _HOMES = {
     "attention_pictures.head_findings": ["AttentionHead", "HeadFindings", "HeadJob"],
     "attention_pictures.page": ["AttentionPage", "attention_page"],
     "checkpoints.averaging": ["average_checkpoints"],
+    "checkpoints.named_arrays": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "checkpoints.saving_parameters": ["save_parameters"],
     "config.data": ["DataConfig", "TokenizerConfig"],
     "config.decoding": ["DecodingConfig"],
@@ -156,6 +177,10 @@ _HOMES = {
     "errors": ["InputError"],
     "evaluation.evaluate": ["EvaluationResult", "evaluate"],
     "file_translation.translate": ["FileTranslation", "translate_file"],
+    "interop.ctranslate2_parity": ["CTranslate2Parity", "SearchComparison"],
+    "interop.export_model": ["Exported", "export_model"],
+    "interop.import_model": ["Imported", "import_model"],
+    "interop.parity_report": ["Comparison", "ParityError", "ParityReport"],
     "interruption": ["Interrupted"],
     "loss.batch_loss": ["batch_loss"],
     "loss.cross_entropy": ["LossSums", "label_smoothed_cross_entropy"],

@@ -25,6 +25,8 @@ from transformer_jax.commands.bench import bench
 from transformer_jax.commands.bleu import bleu
 from transformer_jax.commands.evalb import evalb
 from transformer_jax.commands.evaluate import evaluate
+from transformer_jax.commands.export import export
+from transformer_jax.commands.import_model import import_model
 from transformer_jax.commands.info import info
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.parse import parse
@@ -61,6 +63,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "parse": parse,
     "trees": trees,
     "attention": attention,
+    "export": export,
+    "import": import_model,
     "info": info,
     "bench": bench,
     "plan": plan,

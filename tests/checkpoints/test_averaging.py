@@ -18,7 +18,7 @@ from transformer_jax.checkpoints.averaging import average_checkpoints, choose_sp
 from transformer_jax.checkpoints.choosing import checkpoint_dir
 from transformer_jax.checkpoints.contents import (
     averaged_steps,
-    load_checkpoint,
+    load_model,
     load_params,
 )
 from transformer_jax.checkpoints.manager import Checkpoints
@@ -70,7 +70,7 @@ def test_an_average_is_the_mean_of_the_last_checkpoints_and_says_so(copied):
     assert directory == checkpoint_dir(copied, "average")
     assert averaged_steps(directory) == [27, 36]
     assert averaged_steps(checkpoint_dir(copied)) == []
-    params, config, tokenizer = load_checkpoint(directory)
+    params, config, tokenizer = load_model(directory)
     members = [load_params(copied / "checkpoints" / step) for step in ("27", "36")]
     jax.tree.map(
         lambda mean, *each: np.testing.assert_array_equal(

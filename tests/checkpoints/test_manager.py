@@ -15,7 +15,7 @@ from tiny_runs import tiny_config, trained_run
 
 from transformer_jax.checkpoints.choosing import checkpoint_dir
 from transformer_jax.checkpoints.contents import (
-    load_checkpoint,
+    load_model,
     load_params,
     time_written,
 )
@@ -233,4 +233,4 @@ def test_directories_without_checkpoints_are_refused(tmp_path, copied):
     with pytest.raises(InputError, match="has no complete checkpoint yet"):
         checkpoint_dir(tmp_path / "empty")
     with pytest.raises(InputError, match=r"empty is not a checkpoint"):
-        load_checkpoint(tmp_path / "empty")
+        load_model(tmp_path / "empty")

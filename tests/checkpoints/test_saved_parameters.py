@@ -1,8 +1,6 @@
 """Parameters by name: looked at, changed, saved, read again by everything."""
 
 import json
-import re
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +10,7 @@ from tiny_runs import reversed_pairs, trained_run
 
 import transformer_jax as tj
 from transformer_jax.cli import main
-from transformer_jax.model.size import abstract_params, shapes_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 PAIRS = reversed_pairs(60)
 
 
@@ -79,20 +75,3 @@ def test_parameters_that_are_no_numbers_are_not_saved(change, expected, tmp_path
     with pytest.raises(tj.InputError, match=expected):
         tj.save_parameters(tmp_path / "m", old.config, params, old.tokenizer)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        tj.ModelConfig.tiny(vocab_size=20),
-        tj.ModelConfig.tiny(
-            vocab_size=20, norm="pre", share_embeddings="none", positions="learned"
-        ),
-    ],
-)
-def test_the_page_names_every_parameter(model):
-    page = PAGE.read_text().split("## Parameters")[1]
-    for path in shapes_of(abstract_params(model)):
-        *modules, module, name = path.split("/")
-        assert f"{module}/{name}`" in page, path
-        assert all(re.search(rf"\b{each}\b", page) for each in modules), path

@@ -13,6 +13,7 @@ OTHER = {
     "num_decoder_layers": 3, "d_model": 64, "d_ff": 65, "num_heads": 2, "d_k": 3,
     "d_v": 3, "norm": "pre", "activation": "gelu", "positions": "learned",
     "share_embeddings": "none", "attention_scale": 1.0,
+    "norm_epsilon": 1e-5, "attention_bias": True, "output_bias": True,
 }  # fmt: skip
 COMPUTED = {"scan_unroll": 2, "remat": "layer", "attention_kernel": "xla"}
 LEARNT = {

@@ -66,6 +66,7 @@ OPTIONS = {
     "coverage penalty": {"coverage_penalty": 0.7},
     "minimum length": {"min_length": 4},
     "minimum length beyond some limits": {"min_length": 9},
+    "forbidden tokens": {"forbidden_tokens": (3, 5)},
     "no token twice": {"no_repeat_ngram_size": 1},
     "no pair of tokens twice": {"no_repeat_ngram_size": 2},
     "no three tokens twice": {"no_repeat_ngram_size": 3},

@@ -99,6 +99,29 @@ def test_sums_are_those_of_torch(inputs):
     np.testing.assert_allclose(sums.loss, expected, rtol=1e-5)
 
 
+def test_a_bias_and_its_gradient_are_those_of_torch(inputs):
+    torch = pytest.importorskip("torch")
+    hidden, matrix, labels, weights = map(torch.from_numpy, inputs)
+    bias = np.random.default_rng(1).standard_normal(VOCAB)
+    leaf = torch.tensor(bias, requires_grad=True)
+    real = weights != 0
+    expected = torch.nn.functional.cross_entropy(
+        (hidden @ matrix.T + leaf)[real], labels[real], label_smoothing=0.1,
+        reduction="sum",
+    )  # fmt: skip
+    expected.backward()
+
+    def loss(bias):
+        return label_smoothed_cross_entropy(
+            *as_arrays(inputs), bias=bias, label_smoothing=0.1, slice_tokens=6
+        ).loss
+
+    value, gradient = jax.value_and_grad(loss)(jnp.asarray(bias, jnp.float32))
+    np.testing.assert_allclose(value, expected.detach(), rtol=1e-5)
+    np.testing.assert_allclose(loss(jnp.asarray(bias, jnp.float32)), value, rtol=1e-6)
+    np.testing.assert_allclose(gradient, leaf.grad, rtol=1e-4, atol=1e-5)
+
+
 def test_no_gradient_through_what_is_only_reported(inputs):
     hidden, matrix, labels, weights = as_arrays(inputs)
 

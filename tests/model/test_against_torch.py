@@ -36,7 +36,7 @@ def inputs():
 
 def by_torch(config, params, inputs):
     """Returns logits, loss, and the gradients of matrix and first inner product."""
-    stacks = _stacks(config.norm == "pre")
+    stacks = _stacks(config.norm == "pre", config.norm_epsilon)
     _copy_stacks(stacks, params)
     matrix = torch.tensor(params["embedding"]["matrix"], requires_grad=True)
     source, target, labels, source_segments, target_segments = map(
@@ -52,6 +52,8 @@ def by_torch(config, params, inputs):
         memory_key_padding_mask=source_segments == 0,
     )
     logits = hidden @ matrix.T
+    if config.output_bias:
+        logits = logits + torch.tensor(params["output_bias"]["bias"])
     real = target_segments != 0
     loss = torch.nn.functional.cross_entropy(
         logits[real], labels[real], label_smoothing=0.1, reduction="sum"
@@ -68,14 +70,14 @@ def _sinusoids(length):
     return torch.tensor(np.where(even, np.sin(angles), np.cos(angles))).float()
 
 
-def _stacks(pre_norm):
+def _stacks(pre_norm, epsilon):
     sizes = {"d_model": 64, "nhead": 4, "dim_feedforward": 128, "dropout": 0.0}
     settings = {
-        **sizes, "layer_norm_eps": 1e-6, "batch_first": True, "norm_first": pre_norm
+        **sizes, "layer_norm_eps": epsilon, "batch_first": True, "norm_first": pre_norm
     }  # fmt: skip
     # Only with pre-norm does a LayerNorm follow the last layer.
     encoder_norm, decoder_norm = (
-        torch.nn.LayerNorm(64, eps=1e-6) if pre_norm else None for _ in range(2)
+        torch.nn.LayerNorm(64, eps=epsilon) if pre_norm else None for _ in range(2)
     )
     return torch.nn.Transformer(
         d_model=64,
@@ -121,8 +123,13 @@ def _copy_attention(attention, params, i):
         attention.in_proj_weight, np.concatenate([w.reshape(64, 64).T for w in three])
     )
     _copy(attention.out_proj.weight, params["output"]["kernel"][i].reshape(64, 64).T)
-    _copy(attention.in_proj_bias, np.zeros(3 * 64))
-    _copy(attention.out_proj.bias, np.zeros(64))
+    if "bias" in params["output"]:
+        three = [params[name]["bias"][i] for name in ("query", "key", "value")]
+        _copy(attention.in_proj_bias, np.concatenate([b.reshape(64) for b in three]))
+        _copy(attention.out_proj.bias, params["output"]["bias"][i])
+    else:
+        _copy(attention.in_proj_bias, np.zeros(3 * 64))
+        _copy(attention.out_proj.bias, np.zeros(64))
 
 
 def _copy_feed_forward(layer, params, i):
@@ -145,7 +152,7 @@ def run(model, inputs):
     )  # fmt: skip
     sums = label_smoothed_cross_entropy(
         hidden, model.output_matrix(), labels, target_segments.astype(jnp.float32),
-        label_smoothing=0.1, slice_tokens=12,
+        bias=model.output_bias(), label_smoothing=0.1, slice_tokens=12,
     )  # fmt: skip
     return sums.loss, model.logits(hidden)
 
@@ -170,8 +177,16 @@ def test_logits_loss_and_gradients_are_those_of_torch(random_params, inputs):
     assert np.abs(by_inner).max() > 0.1
 
 
-def test_pre_norm_logits_are_those_of_torch(random_params, inputs):
-    config = dataclasses.replace(CONFIG, norm="pre")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"norm": "pre"},
+        {"attention_bias": True, "output_bias": True, "norm_epsilon": 0.1},
+    ],
+    ids=["pre-norm", "as in Marian"],
+)
+def test_variants_have_the_logits_of_torch(random_params, inputs, changes):
+    config = dataclasses.replace(CONFIG, **changes)
     params = random_params(config)
 
     @jax.jit

@@ -35,6 +35,10 @@ VARIANTS = {
         "share_embeddings": "none", "target_vocab_size": 11, "d_k": 5, "d_v": 3,
         "attention_scale": 0.8,
     },
+    "as in Marian": {
+        "attention_bias": True, "output_bias": True, "norm_epsilon": 1e-2,
+        "activation": "swish", "d_k": 5, "d_v": 3,
+    },
     "bfloat16": {"compute_dtype": "bfloat16"},
     "bfloat16 products": {},
 }  # fmt: skip

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transformer_jax.model.layer_norm import EPSILON, layer_norm
+from transformer_jax.model.layer_norm import layer_norm
 
 torch = pytest.importorskip("torch")
 
 
-def test_value_and_gradients_are_torch_s():
+@pytest.mark.parametrize("epsilon", [1e-6, 0.5])
+def test_value_and_gradients_are_torch_s(epsilon):
     rng = np.random.default_rng(0)
     x = 2 + 3 * rng.standard_normal((4, 5, 16))
     scale, bias = 1 + rng.standard_normal((2, 16))
@@ -19,12 +20,12 @@ def test_value_and_gradients_are_torch_s():
 
     inputs = [torch.tensor(array, requires_grad=True) for array in (x, scale, bias)]
     expected = torch.nn.functional.layer_norm(
-        inputs[0], (16,), inputs[1], inputs[2], EPSILON
+        inputs[0], (16,), inputs[1], inputs[2], epsilon
     )
     (expected * torch.tensor(weights)).sum().backward()
 
     def value(x, scale, bias):
-        y = layer_norm(x, scale, bias)
+        y = layer_norm(x, scale, bias, epsilon)
         return jnp.sum(y * weights.astype(np.float32)), y
 
     arrays = [jnp.asarray(array, jnp.float32) for array in (x, scale, bias)]
@@ -38,6 +39,6 @@ def test_value_and_gradients_are_torch_s():
 def test_the_backward_pass_keeps_x_once_and_in_its_own_dtype():
     x = jnp.ones((8, 128), jnp.bfloat16)
     vector = jnp.ones(128)
-    _, backward = jax.vjp(layer_norm, x, vector, vector)
+    _, backward = jax.vjp(lambda *inputs: layer_norm(*inputs, 1e-6), x, vector, vector)
     kept = [leaf for leaf in jax.tree.leaves(backward) if leaf.shape == x.shape]
     assert [leaf.dtype for leaf in kept] == [jnp.bfloat16]

@@ -68,3 +68,12 @@ def test_separate_matrices_are_counted_separately():
     assert target["source_embedding"] == 1_000 * 512
     assert target["target_embedding"] == 700 * 512
     assert sum(none.values()) - sum(target.values()) == 700 * 512
+
+
+def test_the_biases_of_marian_are_counted():
+    biases = {"attention_bias": True, "output_bias": True}
+    plain = parameter_counts(ModelConfig.base(vocab_size=1_000))
+    found = parameter_counts(ModelConfig.base(vocab_size=1_000, **biases))
+    assert found.pop("output_bias") == 1_000
+    # Four projections of an attention; 6 encoder layers have one, 6 decoder layers two.
+    assert sum(found.values()) - sum(plain.values()) == 4 * 512 * (6 + 12)

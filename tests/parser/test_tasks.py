@@ -120,7 +120,11 @@ def test_the_grammar_is_turned_on_and_off(sentences, tmp_path, capsys):
     assert main([*command, "--min-length", "3"]) == 2
     capsys.readouterr()
     parser = tj.Parser(parsing_run().result.translator)
-    for setting in {"min_length": 3}, {"no_repeat_ngram_size": 2}:
+    for setting in (
+        {"min_length": 3},
+        {"no_repeat_ngram_size": 2},
+        {"forbidden_tokens": (9,)},
+    ):
         with pytest.raises(tj.InputError, match="forbids tokens that a tree may need"):
             parser.parse(SENTENCES, **setting)
         parser.parse(SENTENCES[:1], well_formed=False, **setting)

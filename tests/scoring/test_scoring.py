@@ -11,7 +11,8 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.scoring.scores import gold_log_probs, score, score_tokens
+from transformer_jax.scoring.gold_log_probs import gold_log_probs
+from transformer_jax.scoring.scores import score, score_tokens
 from transformer_jax.translation.translator import Translator
 
 # Of one to 20 words, so of several widths; with empty sides and odd lengths.
@@ -200,18 +201,22 @@ def test_coverage_counts_attention_of_the_last_layer_up_to_one(trained):
         assert found[index].log_prob == pytest.approx(plain[index].log_prob, abs=1e-4)
 
 
-def test_logarithms_of_probabilities_against_numpy():
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_logarithms_of_probabilities_against_numpy(has_bias):
     rng = np.random.default_rng(0)
     hidden = rng.standard_normal((3, 7, 5)).astype(np.float32)
     matrix = 3 * rng.standard_normal((11, 5)).astype(np.float32)
     labels = rng.integers(0, 11, (3, 7))
+    bias = jnp.asarray(rng.standard_normal(11), jnp.float32) if has_bias else None
     logits = hidden.astype(np.float64) @ matrix.T.astype(np.float64)
+    logits = logits if bias is None else logits + np.asarray(bias)
     expected = np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     expected = expected - np.log(np.exp(logits).sum(axis=-1))
     for slice_tokens in (1, 6, 9, 1_000):
         found = gold_log_probs(
-            jnp.asarray(hidden), jnp.asarray(matrix), jnp.asarray(labels), slice_tokens
-        )
+            jnp.asarray(hidden), jnp.asarray(matrix), bias, jnp.asarray(labels),
+            slice_tokens,
+        )  # fmt: skip
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -220,9 +225,10 @@ def test_the_logits_of_a_batch_are_never_whole():
     shapes = (
         jax.ShapeDtypeStruct((rows, length, 8), jnp.float32),
         jax.ShapeDtypeStruct((vocab, 8), jnp.float32),
+        jax.ShapeDtypeStruct((vocab,), jnp.float32),
         jax.ShapeDtypeStruct((rows, length), jnp.int32),
     )
-    compiled = jax.jit(gold_log_probs, static_argnums=3).lower(*shapes, 64).compile()
+    compiled = jax.jit(gold_log_probs, static_argnums=4).lower(*shapes, 64).compile()
     whole = rows * length * vocab * 4
     assert compiled.memory_analysis().temp_size_in_bytes < whole / 4
 

@@ -1,7 +1,9 @@
 """Which checkpoint of a work directory: by step, age, metric or kind."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from typing import Literal
 
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
@@ -10,7 +12,7 @@ from transformer_jax.checkpoints.contents import (
     AVERAGE,
     averaged_steps,
     is_checkpoint,
-    load_checkpoint,
+    load_model,
     time_written,
 )
 from transformer_jax.checkpoints.errors import DamagedCheckpoint
@@ -64,8 +66,15 @@ def load_chosen(
             another one.
     """
     directory = checkpoint_dir(workdir, which)
+    with naming_another(directory):
+        return load_model(directory)
+
+
+@contextlib.contextmanager
+def naming_another(directory: StoredPath) -> Iterator[None]:
+    """Adds to the error of a damaged checkpoint which other one is whole."""
     try:
-        return load_checkpoint(directory)
+        yield
     except DamagedCheckpoint as error:
         raise DamagedCheckpoint(f"{error} {_another_than(directory)}") from error
 

@@ -84,7 +84,7 @@ def time_written(directory: StoredPath) -> float:
     return nanoseconds / 1e9
 
 
-def load_checkpoint(
+def load_model(
     directory: StoredPath,
 ) -> tuple[Params, ExperimentConfig, Tokenizer]:
     """Returns parameters, settings and tokenizer of one checkpoint directory.

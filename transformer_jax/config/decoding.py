@@ -6,6 +6,7 @@ from typing import Literal, Unpack
 
 from transformer_jax.config.checks import (
     MOST_SEED,
+    MOST_SIZE,
     require_at_least,
     require_at_most,
     require_float32,
@@ -54,6 +55,9 @@ class DecodingConfig:
     """Output tokens before the end of sentence is allowed."""
     max_extra_length: int = 50
     """An output has at most this many tokens more than its source."""
+    forbidden_tokens: tuple[int, ...] = ()
+    """Token ids that are never an output, except where a prefix has them; such as the
+    padding that a model of Marian begins with."""
     no_repeat_ngram_size: int | None = None
     """No n-gram of this many tokens appears twice in an output."""
     sampling: bool = False
@@ -97,6 +101,12 @@ class DecodingConfig:
             "beam_size", "min_length", "max_extra_length", "no_repeat_ngram_size",
             "top_k", "batch_tokens", "max_source_tokens",
         )  # fmt: skip
+        for token in self.forbidden_tokens:
+            if not 0 <= token <= MOST_SIZE:
+                raise InputError(
+                    f"decoding.forbidden_tokens={self.forbidden_tokens} must be token "
+                    f"ids, from 0 to {MOST_SIZE}."
+                )
         require_positive("decoding", self, "temperature", "top_p")
         floats = "temperature", "top_p", "coverage_penalty"
         require_float32("decoding", self, *floats)

@@ -26,6 +26,7 @@ class DecodingSettings(TypedDict, total=False):
     early_stopping: Literal["exact", "first"]
     min_length: int
     max_extra_length: int
+    forbidden_tokens: tuple[int, ...]
     no_repeat_ngram_size: int | None
     sampling: bool
     temperature: float

@@ -43,6 +43,13 @@ class ModelConfig:
     """Width of a value per head; None = d_model / num_heads."""
     norm: Literal["post", "pre"] = "post"
     """post: LayerNorm(x + Sublayer(x)), the paper; pre: x + Sublayer(LayerNorm(x))."""
+    norm_epsilon: float = 1e-6
+    """Added to the variance in LayerNorm. The paper gives no value; this is that of its
+    reference implementation."""
+    attention_bias: bool = False
+    """Biases in the projections of attention, as Marian has; the paper has none."""
+    output_bias: bool = False
+    """A bias for each token's logit, as Marian has; the paper has none."""
     activation: Literal["relu", "gelu", "swish"] = "relu"
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     max_length: int = 1024
@@ -89,8 +96,8 @@ class ModelConfig:
             "model", self,
             "dropout_rate", "attention_dropout_rate", "activation_dropout_rate",
         )  # fmt: skip
-        require_positive("model", self, "attention_scale")
-        require_float32("model", self, "attention_scale")
+        require_positive("model", self, "attention_scale", "norm_epsilon")
+        require_float32("model", self, "attention_scale", "norm_epsilon")
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise InputError(
                 f"model.d_model={self.d_model} must be even for sinusoidal positions."

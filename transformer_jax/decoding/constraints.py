@@ -1,4 +1,4 @@
-"""Constraints of decoding: minimum length, no repeated n-grams, forced prefixes."""
+"""Constraints of decoding: minimum length, tokens and n-grams, forced prefixes."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -27,6 +27,9 @@ def apply_constraints(
     if settings.min_length:
         too_short = (positions < settings.min_length)[:, None, None]
         allowed = jnp.where(too_short & (tokens == eos_id), -jnp.inf, allowed)
+    if settings.forbidden_tokens:
+        forbidden = jnp.isin(tokens, jnp.array(settings.forbidden_tokens))
+        allowed = jnp.where(forbidden, -jnp.inf, allowed)
     if settings.no_repeat_ngram_size is not None:
         allowed = _forbid_repetition(
             allowed, sequences, positions, settings.no_repeat_ngram_size

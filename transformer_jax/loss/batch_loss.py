@@ -63,7 +63,7 @@ def batch_loss(
     """
     model = Transformer(config.model)
 
-    def run(model: Transformer) -> tuple[Array, Array]:
+    def run(model: Transformer) -> tuple[Array, Array, Array | None]:
         hidden = model(
             batch.source,
             batch.target_inputs,
@@ -73,17 +73,18 @@ def batch_loss(
             target_segments=batch.target_segments,
             deterministic=dropout_rng is None,
         )
-        return hidden, model.output_matrix()
+        return hidden, model.output_matrix(), model.output_bias()
 
     rngs = None if dropout_rng is None else {"dropout": dropout_rng}
     # Flax types the result of `apply` as variables too.
     outputs: Any = model.apply({"params": params}, rngs=rngs, method=run)
-    hidden, matrix = outputs
+    hidden, matrix, bias = outputs
     return label_smoothed_cross_entropy(
         hidden,
         matrix,
         batch.target_labels,
         (batch.target_segments != 0).astype(jnp.float32),
+        bias=bias,
         label_smoothing=config.training.label_smoothing,
         slice_tokens=slice_tokens,
     )

@@ -1,13 +1,17 @@
 """Label-smoothed cross entropy, fused with the projection to logits."""
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from transformer_jax.loss.position_slices import split_positions
+from transformer_jax.model.matrix_product import add_bias
+
+_Gradients: TypeAlias = tuple[Array, Array, Array | None]
+"""Of the loss by hidden, matrix and bias."""
 
 SLICE_TOKENS = 2_048
 
@@ -32,6 +36,7 @@ def label_smoothed_cross_entropy(
     labels: Int[Array, "rows length"],
     weights: Float[Array, "rows length"],
     *,
+    bias: Float[Array, " vocab"] | None = None,
     label_smoothing: float = 0.1,
     slice_tokens: int = SLICE_TOKENS,
 ) -> LossSums:
@@ -48,6 +53,7 @@ def label_smoothed_cross_entropy(
     Args:
         hidden: decoder outputs, in the dtype the products are computed in.
         weights: 1 for real tokens, 0 for padding.
+        bias: is added to the logits; None = none.
         slice_tokens: number of positions in a slice, about.
 
     Example:
@@ -66,15 +72,16 @@ def label_smoothed_cross_entropy(
         return split_positions(x, slice_tokens)
 
     sums: LossSums = _sliced_loss(
-        split(hidden), matrix, split(labels), split(weights), label_smoothing
+        split(hidden), matrix, bias, split(labels), split(weights), label_smoothing
     )
     return sums
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
 def _sliced_loss(
     hidden: Float[Array, "slices rows length d_model"],
     matrix: Float[Array, "vocab d_model"],
+    bias: Float[Array, " vocab"] | None,
     labels: Int[Array, "slices rows length"],
     weights: Float[Array, "slices rows length"],
     smoothing: float,
@@ -85,7 +92,7 @@ def _sliced_loss(
     def add_slice(
         sums: LossSums, inputs: tuple[Array, Array, Array]
     ) -> tuple[LossSums, None]:
-        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)
+        slice_sums, _ = _slice_loss(*inputs, matrix, bias, mean_row, smoothing)
         return _add(sums, slice_sums), None
 
     sums, _ = jax.lax.scan(add_slice, _zero_sums(), (hidden, labels, weights))
@@ -93,19 +100,27 @@ def _sliced_loss(
 
 
 def _sliced_loss_forward(
-    hidden: Array, matrix: Array, labels: Array, weights: Array, smoothing: float
-) -> tuple[LossSums, tuple[Array, Array]]:
-    """Returns the sums, and the gradients of the loss by hidden and matrix."""
+    hidden: Array,
+    matrix: Array,
+    bias: Array | None,
+    labels: Array,
+    weights: Array,
+    smoothing: float,
+) -> tuple[LossSums, _Gradients]:
+    """Returns the sums, and the gradients of the loss by hidden, matrix and bias."""
     compute_matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(compute_matrix)
 
     def add_slice(
-        carry: tuple[LossSums, Array], inputs: tuple[Array, Array, Array]
-    ) -> tuple[tuple[LossSums, Array], Array]:
-        sums, matrix_gradient = carry
+        carry: tuple[LossSums, Array, Array | None],
+        inputs: tuple[Array, Array, Array],
+    ) -> tuple[tuple[LossSums, Array, Array | None], Array]:
+        sums, matrix_gradient, bias_gradient = carry
         slice_sums, logits_gradient = _slice_loss(
-            *inputs, compute_matrix, mean_row, smoothing
+            *inputs, compute_matrix, bias, mean_row, smoothing
         )
+        if bias_gradient is not None:
+            bias_gradient += jnp.sum(logits_gradient, axis=(0, 1))
         # Products in the compute dtype, like every other; their sum in float32.
         logits_gradient = logits_gradient.astype(hidden.dtype)
         hidden_gradient = jnp.einsum("rlv,vd->rld", logits_gradient, compute_matrix)
@@ -116,21 +131,27 @@ def _sliced_loss_forward(
             logits_gradient,
             preferred_element_type=jnp.float32,
         )
-        return (_add(sums, slice_sums), matrix_gradient), hidden_gradient
+        sums = _add(sums, slice_sums)
+        return (sums, matrix_gradient, bias_gradient), hidden_gradient
 
-    carry = (_zero_sums(), jnp.zeros(matrix.shape[::-1], jnp.float32))
-    (sums, matrix_gradient), hidden_gradient = jax.lax.scan(
+    zeros = None if bias is None else jnp.zeros(bias.shape, jnp.float32)
+    carry = (_zero_sums(), jnp.zeros(matrix.shape[::-1], jnp.float32), zeros)
+    (sums, matrix_gradient, bias_gradient), hidden_gradient = jax.lax.scan(
         add_slice, carry, (hidden, labels, weights)
     )
-    return sums, (hidden_gradient, matrix_gradient.T.astype(matrix.dtype))
+    matrix_gradient = matrix_gradient.T.astype(matrix.dtype)
+    return sums, (hidden_gradient, matrix_gradient, bias_gradient)
 
 
 def _sliced_loss_backward(
-    smoothing: float, gradients: tuple[Array, Array], cotangents: LossSums
-) -> tuple[Array, Array, None, None]:
-    hidden_gradient, matrix_gradient = gradients
+    smoothing: float, gradients: _Gradients, cotangents: LossSums
+) -> tuple[Array, Array, Array | None, None, None]:
+    hidden_gradient, matrix_gradient, bias_gradient = gradients
     scale = cotangents.loss.astype(hidden_gradient.dtype)
-    return scale * hidden_gradient, cotangents.loss * matrix_gradient, None, None
+    if bias_gradient is not None:
+        bias_gradient *= cotangents.loss
+    matrix_gradient *= cotangents.loss
+    return scale * hidden_gradient, matrix_gradient, bias_gradient, None, None
 
 
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
@@ -153,6 +174,7 @@ def _slice_loss(
     labels: Int[Array, "rows length"],
     weights: Float[Array, "rows length"],
     matrix: Float[Array, "vocab d_model"],
+    bias: Float[Array, " vocab"] | None,
     mean_row: Float[Array, " d_model"],
     smoothing: float,
 ) -> tuple[LossSums, Float[Array, "rows length vocab"]]:
@@ -165,6 +187,8 @@ def _slice_loss(
     logits = jnp.einsum(
         "rld,vd->rlv", hidden, matrix, preferred_element_type=jnp.float32
     )
+    if bias is not None:
+        logits = add_bias(logits, bias)
     vocab = matrix.shape[0]
     largest = jnp.max(logits, axis=-1)
     exponentials = jnp.exp(logits - largest[..., None])
@@ -173,6 +197,9 @@ def _slice_loss(
     hidden_32 = hidden.astype(jnp.float32)
     label_logits = jnp.sum(hidden_32 * matrix[labels].astype(jnp.float32), axis=-1)
     mean_logits = hidden_32 @ mean_row
+    if bias is not None:
+        label_logits += bias[labels]
+        mean_logits += jnp.mean(bias)
     nll = log_normaliser - label_logits
     loss = (1.0 - smoothing) * nll + smoothing * (log_normaliser - mean_logits)
 

@@ -6,14 +6,12 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
-from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.band import find_band
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
 from transformer_jax.model.masks import AttentionPattern
-from transformer_jax.model.matrix_product import matrix_product
-from transformer_jax.model.params import make_parameter
+from transformer_jax.model.projections import HeadsProjection, OutputProjection
 from transformer_jax.model.rematerialisation import KEPT
 
 
@@ -98,49 +96,11 @@ def patterned_attention(
     return band.join(attended)
 
 
-class _Projection(nn.Module):
-    """W^Q, W^K or W^V of all heads; the result is the concatenation of the heads."""
-
-    config: ModelConfig
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "*batch d_model"]
-    ) -> Float[Array, "*batch heads_width"]:
-        kernel = make_parameter(
-            self,
-            "kernel",
-            nn.initializers.xavier_uniform(in_axis=0, out_axis=(1, 2)),
-            (self.config.d_model, self.config.num_heads, self.width),
-            (axes.EMBED, axes.HEADS, axes.KV),
-        )
-        return matrix_product(x, kernel.reshape(self.config.d_model, -1))
-
-
-class _Output(nn.Module):
-    """W^O, applied to the concatenation of the heads."""
-
-    config: ModelConfig
-
-    @nn.compact
-    def __call__(
-        self, attended: Float[Array, "*batch heads_d_v"]
-    ) -> Float[Array, "*batch d_model"]:
-        kernel = make_parameter(
-            self,
-            "kernel",
-            nn.initializers.xavier_uniform(in_axis=(0, 1), out_axis=2),
-            (self.config.num_heads, self.config.value_size, self.config.d_model),
-            (axes.HEADS, axes.KV, axes.EMBED),
-        )
-        return matrix_product(attended, kernel.reshape(-1, self.config.d_model))
-
-
 class MultiHeadAttention(nn.Module):
     """`Concat(head_1, ..., head_h) W^O` with `head_i = Attention(QW_i, KW_i, VW_i)`.
 
-    d_k and d_v need not be d_model / num_heads. The projections have no biases.
+    d_k and d_v need not be d_model / num_heads. The projections have no biases,
+    unless `config.attention_bias` gives them some.
 
     Paper: section 3.2.2.
     """
@@ -149,12 +109,12 @@ class MultiHeadAttention(nn.Module):
 
     def setup(self) -> None:
         config = self.config
-        self.query = _Projection(config, config.key_size)
-        self.key = _Projection(config, config.key_size)
-        self.value = _Projection(config, config.value_size)
-        self.output = _Output(config)
+        self.query = HeadsProjection(config, config.key_size)
+        self.key = HeadsProjection(config, config.key_size)
+        self.value = HeadsProjection(config, config.value_size)
+        self.output = OutputProjection(config)
         # For steps of decoding only: see `model.step_weights`.
-        self.query_key_value = _Projection(
+        self.query_key_value = HeadsProjection(
             config, 2 * config.key_size + config.value_size
         )
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.model.matrix_product import add_bias
 from transformer_jax.model.params import make_parameter
 
 
@@ -36,13 +37,35 @@ class Embedding(nn.Module):
         return rows
 
 
+class OutputBias(nn.Module):
+    """A float32 bias for the logit of each token, 0 at first.
+
+    Differs from the paper: it has none; see `config.output_bias`.
+    """
+
+    vocab_size: int
+
+    @nn.compact
+    def __call__(self) -> Float[Array, " vocab"]:
+        return make_parameter(
+            self,
+            "bias",
+            nn.initializers.zeros_init(),
+            (self.vocab_size,),
+            (axes.VOCAB,),
+        )
+
+
 def project_to_logits(
-    hidden: Float[Array, "*batch d_model"], matrix: Float[Array, "vocab d_model"]
+    hidden: Float[Array, "*batch d_model"],
+    matrix: Float[Array, "vocab d_model"],
+    bias: Float[Array, " vocab"] | None = None,
 ) -> Float[Array, "*batch vocab"]:
     """Returns float32 logits, multiplied in the dtype of the matrix."""
-    return jnp.einsum(
+    logits = jnp.einsum(
         "...d,vd->...v",
         hidden.astype(matrix.dtype),
         matrix,
         preferred_element_type=jnp.float32,
     )
+    return logits if bias is None else add_bias(logits, bias)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.matrix_product import matrix_product
+from transformer_jax.model.matrix_product import add_bias, matrix_product
 from transformer_jax.model.params import make_parameter
 from transformer_jax.model.rematerialisation import KEPT
 
@@ -66,8 +66,7 @@ class _Linear(nn.Module):
             (self.width,),
             (self.bias_axis,),
         )
-        y = matrix_product(x, kernel)
-        return y + jnp.reshape(bias.astype(y.dtype), (1,) * (y.ndim - 1) + (-1,))
+        return add_bias(matrix_product(x, kernel), bias)
 
 
 class FeedForward(nn.Module):

@@ -1,5 +1,6 @@
 """Layer normalisation with a backward pass that stores little."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -10,15 +11,13 @@ from jaxtyping import Array, Float
 from transformer_jax import axes
 from transformer_jax.model.params import make_parameter
 
-# As in the reference implementation; the paper gives no value.
-EPSILON = 1e-6
 
-
-@jax.custom_vjp
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(
     x: Float[Array, "*batch d_model"],
     scale: Float[Array, " d_model"],
     bias: Float[Array, " d_model"],
+    epsilon: float,
 ) -> Float[Array, "*batch d_model"]:
     """Returns `(x - mean) / sqrt(variance + epsilon) * scale + bias`, in x's dtype.
 
@@ -26,23 +25,28 @@ def layer_norm(
     automatic differentiation would store several float32 copies of x, this one stores
     x and two numbers for each vector.
     """
-    return _forward(x, scale, bias)[0]
+    return _forward(x, scale, bias, epsilon)[0]
 
 
-def _forward(x: Array, scale: Array, bias: Array) -> tuple[Array, tuple[Array, ...]]:
+def _forward(
+    x: Array, scale: Array, bias: Array, epsilon: float
+) -> tuple[Array, tuple[Array, ...]]:
     x_32 = x.astype(jnp.float32)
     mean = jnp.mean(x_32, axis=-1, keepdims=True)
     # Both moments in one pass over x.
     square = jnp.mean(jnp.square(x_32), axis=-1, keepdims=True)
     variance = jnp.maximum(square - jnp.square(mean), 0.0)
-    inverse = jax.lax.rsqrt(variance + EPSILON)
+    inverse = jax.lax.rsqrt(variance + epsilon)
     normalised = (x_32 - mean) * inverse
     row = (1,) * (x.ndim - 1) + scale.shape
     y = normalised * scale.reshape(row) + bias.reshape(row)
     return y.astype(x.dtype), (x, mean, inverse, scale)
 
 
-def _backward(kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
+def _backward(
+    epsilon: float, kept: tuple[Array, ...], gradient: Array
+) -> tuple[Array, Array, Array]:
+    del epsilon  # It is in `inverse`.
     x, mean, inverse, scale = kept
     normalised = (x.astype(jnp.float32) - mean) * inverse
     gradient_32 = gradient.astype(jnp.float32)
@@ -69,6 +73,8 @@ class LayerNorm(nn.Module):
     Paper: section 3.1.
     """
 
+    epsilon: float
+
     @nn.compact
     def __call__(
         self, x: Float[Array, "*batch d_model"]
@@ -79,5 +85,5 @@ class LayerNorm(nn.Module):
 
         scale = vector("scale", nn.initializers.ones_init())
         bias = vector("bias", nn.initializers.zeros_init())
-        normalised: Array = layer_norm(x, scale, bias)
+        normalised: Array = layer_norm(x, scale, bias, self.epsilon)
         return normalised

@@ -33,7 +33,7 @@ class Residual(nn.Module):
         sublayer: Callable[[Array], Array],
         deterministic: bool,
     ) -> Float[Array, "*batch d_model"]:
-        norm = LayerNorm(name="norm")
+        norm = LayerNorm(self.config.norm_epsilon, name="norm")
         dropout = Dropout(self.config.dropout_rate)
         pre = self.config.norm == "pre"
         change = dropout(sublayer(norm(x) if pre else x), deterministic=deterministic)

@@ -20,3 +20,10 @@ def matrix_product(
         kernel.astype(dtype),
         preferred_element_type=x.dtype,
     )
+
+
+def add_bias(
+    y: Float[Array, "*batch outer"], bias: Float[Array, "*width"]
+) -> Float[Array, "*batch outer"]:
+    """Returns `y + bias` in the dtype of y; a bias may be that of several heads."""
+    return y + jnp.reshape(bias.astype(y.dtype), (1,) * (y.ndim - 1) + (-1,))

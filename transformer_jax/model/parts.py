@@ -1,8 +1,9 @@
 """Named parts of the parameters, to keep some of them fixed while others are trained.
 
 A part is named by its path among the parameters, as `decoder/cross_attention`, or as
-one of three: `embedding` has every matrix of embeddings and every table of positions,
-`encoder` and `decoder` have the last LayerNorm of their stack with them.
+one of three: `embedding` has every matrix of embeddings, every table of positions and
+the bias of the logits; `encoder` and `decoder` have the last LayerNorm of their stack
+with them.
 """
 
 import difflib
@@ -21,6 +22,7 @@ _PART_OF = {
     "source_embedding": "embedding",
     "target_embedding": "embedding",
     "output_embedding": "embedding",
+    "output_bias": "embedding",
     "source_position": "embedding",
     "target_position": "embedding",
     "encoder_norm": "encoder",

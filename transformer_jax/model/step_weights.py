@@ -5,7 +5,7 @@ are therefore unstacked, fused and cast once, before the loop.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,14 @@ class StepWeights(NamedTuple):
     layers: tuple[Params, ...]
     """One for each decoder layer; query, key and value share one projection."""
     output_matrix: Array  # [vocab, d_model]
+    output_bias: Array | None  # float32 [vocab]
 
 
 def make_step_weights(
-    layers: Iterable[PyTree], output_matrix: Array, dtype: str
+    layers: Iterable[PyTree],
+    output_matrix: Array,
+    output_bias: Array | None,
+    dtype: str,
 ) -> StepWeights:
     """Returns the parameters of a step, matrices cast to `dtype`.
 
@@ -31,18 +35,19 @@ def make_step_weights(
         layers: parameters of each decoder layer.
     """
 
-    def cast(leaf: Array) -> Array:
-        return leaf if leaf.ndim == 1 else leaf.astype(dtype)
+    def cast(path: tuple[Any, ...], leaf: Array) -> Array:
+        return leaf.astype(dtype) if path[-1].key == "kernel" else leaf
 
     return StepWeights(
         layers=tuple(
-            jax.tree.map(
+            jax.tree_util.tree_map_with_path(
                 cast,
                 {**params, "self_attention": _fuse(params["self_attention"])},
             )
             for params in layers
         ),
-        output_matrix=cast(output_matrix),
+        output_matrix=output_matrix.astype(dtype),
+        output_bias=output_bias,
     )
 
 
@@ -52,6 +57,9 @@ def _fuse(params: PyTree) -> Params:
     For few positions, one wide product is faster than three. The result is
     `[query, key, value]` of the first head, then of the second, and so on.
     """
-    kernels = [params[name]["kernel"] for name in ("query", "key", "value")]
-    merged = {"kernel": jnp.concatenate(kernels, axis=-1)}
+    parts = [params[name] for name in ("query", "key", "value")]
+    merged = {
+        name: jnp.concatenate([part[name] for part in parts], axis=-1)
+        for name in parts[0]  # Kernel, and bias where they have one.
+    }
     return {"query_key_value": merged, "output": params["output"]}

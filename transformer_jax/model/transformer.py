@@ -13,44 +13,13 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.model import masks
 from transformer_jax.model.cache import DecoderCache, KeyValue
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.embedding import Embedding, project_to_logits
+from transformer_jax.model.embedding import Embedding, OutputBias, project_to_logits
 from transformer_jax.model.layer_norm import LayerNorm
 from transformer_jax.model.layers import DecoderLayer, EncoderLayer
 from transformer_jax.model.params import Params
 from transformer_jax.model.positional_encoding import PositionalEncoding
-from transformer_jax.model.rematerialisation import POLICIES
+from transformer_jax.model.stack import stack_layers
 from transformer_jax.model.step_weights import StepWeights, make_step_weights
-
-
-def _stack(
-    layer: type[nn.Module], config: ModelConfig, num_layers: int, num_inputs: int
-) -> nn.Module:
-    """Returns a scan over `num_layers` layers with stacked parameters.
-
-    Args:
-        num_inputs: number of inputs that are the same for every layer: those between
-            `x` and `deterministic` in the arguments of the layer.
-    """
-    unroll = min(config.scan_unroll or 1, num_layers)
-    if config.remat != "none":
-        layer = nn.remat(
-            layer,
-            static_argnums=(num_inputs + 2,),  # Counted with self and x.
-            policy=POLICIES[config.remat],
-            # In a loop the compiler cannot merge a recomputed product with the first
-            # one. If the scan is fully unrolled it would, and undo rematerialisation.
-            prevent_cse=unroll == num_layers,
-        )
-    scanned = nn.scan(
-        layer,
-        length=num_layers,
-        unroll=unroll,
-        in_axes=(nn.broadcast,) * (num_inputs + 1),
-        variable_axes={"params": 0, "intermediates": 0},
-        split_rngs={"params": True, "dropout": True},
-        metadata_params={nn.PARTITION_NAME: axes.LAYERS},
-    )
-    return scanned(config)
 
 
 class Transformer(nn.Module):
@@ -92,14 +61,16 @@ class Transformer(nn.Module):
             self.target_embedding = Embedding(config, config.output_vocab_size)
         if config.share_embeddings == "none":
             self.output_embedding = Embedding(config, config.output_vocab_size)
+        if config.output_bias:
+            self.logit_bias = OutputBias(config.output_vocab_size, name="output_bias")
         self.source_position = PositionalEncoding(config)
         self.target_position = PositionalEncoding(config)
         self.dropout = Dropout(config.dropout_rate)
-        self.encoder = _stack(EncoderLayer, config, config.num_encoder_layers, 1)
-        self.decoder = _stack(DecoderLayer, config, config.num_decoder_layers, 3)
+        self.encoder = stack_layers(EncoderLayer, config, config.num_encoder_layers, 1)
+        self.decoder = stack_layers(DecoderLayer, config, config.num_decoder_layers, 3)
         if config.norm == "pre":
-            self.encoder_norm = LayerNorm()
-            self.decoder_norm = LayerNorm()
+            self.encoder_norm = LayerNorm(config.norm_epsilon)
+            self.decoder_norm = LayerNorm(config.norm_epsilon)
 
     def __call__(
         self,
@@ -118,7 +89,8 @@ class Transformer(nn.Module):
             deterministic: without dropout; else `apply` needs `rngs={"dropout": rng}`.
         """
         if self.is_initializing():
-            self.output_matrix()  # Otherwise `init` would not create it.
+            self.output_matrix()  # Otherwise `init` would not create it,
+            self.output_bias()  # nor this.
         memory = self.encode(
             source, source_positions, source_segments, deterministic=deterministic
         )
@@ -183,12 +155,17 @@ class Transformer(nn.Module):
         )
         return matrix
 
+    def output_bias(self) -> Float[Array, " vocab"] | None:
+        """Returns what is added to the logits; None unless `config.output_bias`."""
+        bias: Array | None = self.logit_bias() if self.config.output_bias else None
+        return bias
+
     def logits(
         self, hidden: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch vocab"]:
         """Returns float32 logits. Paper: section 3.4."""
         matrix = self.output_matrix().astype(self.config.compute_dtype)
-        return project_to_logits(hidden, matrix)
+        return project_to_logits(hidden, matrix, self.output_bias())
 
     def project_memory(
         self, memory: Float[Array, "batch source d_model"]
@@ -206,7 +183,9 @@ class Transformer(nn.Module):
             dtype: of the matrices; everything else is in `config.compute_dtype`.
         """
         layers = (params for _, params in self._decoder_layers())
-        return make_step_weights(layers, self.output_matrix(), dtype)
+        return make_step_weights(
+            layers, self.output_matrix(), self.output_bias(), dtype
+        )
 
     def decode_step(
         self,
@@ -261,7 +240,7 @@ class Transformer(nn.Module):
         if self.config.norm == "pre":
             x = self.decoder_norm(x)
         cache = dataclasses.replace(cache, self_attention=tuple(presents))
-        logits = project_to_logits(x, weights.output_matrix)
+        logits = project_to_logits(x, weights.output_matrix, weights.output_bias)
         return logits, cache, jnp.mean(attentions[-1], axis=1)
 
     def _embed_source(self, tokens: Array, positions: Array) -> Array:

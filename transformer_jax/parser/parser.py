@@ -237,7 +237,7 @@ def _check_settings(settings: DecodingConfig, well_formed: bool) -> None:
     """
     if not well_formed:
         return
-    for name in ("min_length", "no_repeat_ngram_size"):
+    for name in ("min_length", "no_repeat_ngram_size", "forbidden_tokens"):
         if value := getattr(settings, name):
             raise InputError(
                 f"decoding.{name}={value} forbids tokens that a tree may need: leave "

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.decoding_keywords import (
@@ -22,9 +22,9 @@ from transformer_jax.data.corpus import Corpus
 from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows
-from transformer_jax.loss.position_slices import join_positions, split_positions
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.scoring.gold_log_probs import gold_log_probs
 from transformer_jax.scoring.teacher_forcing import (
     BatchFunction,
     corpus_from_parts,
@@ -159,38 +159,6 @@ def score_tokens(
     return _score(translator, corpus, settings)
 
 
-def gold_log_probs(
-    hidden: Float[Array, "rows length d_model"],
-    matrix: Float[Array, "vocab d_model"],
-    labels: Int[Array, "rows length"],
-    slice_tokens: int,
-) -> Float[Array, "rows length"]:
-    """Returns `log softmax(hidden @ matrix.T)` at the labels; nats, float32.
-
-    It projects about `slice_tokens` positions at a time: the logits of a batch are
-    never held whole.
-
-    Args:
-        hidden: decoder outputs, in the dtype the products are computed in.
-    """
-    matrix = matrix.astype(hidden.dtype)
-
-    def of_slice(inputs: tuple[Array, Array]) -> Array:
-        hidden, labels = inputs
-        logits = jnp.einsum(
-            "rld,vd->rlv", hidden, matrix, preferred_element_type=jnp.float32
-        )
-        gold = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-        return gold - jax.nn.logsumexp(logits, axis=-1)
-
-    slices = (
-        split_positions(hidden, slice_tokens),
-        split_positions(labels, slice_tokens),
-    )
-    log_probs = jax.lax.map(of_slice, slices)
-    return join_positions(log_probs, labels.shape[1])
-
-
 def _pair_counter(
     owners: Sequence[int], on_done: Callable[[int], None]
 ) -> Callable[[np.ndarray], None]:
@@ -284,10 +252,12 @@ def _make_function(
     def run(params: Params, batch: Batch) -> tuple[Array, Array | None]:
         layer = -1 if has_coverage else None
         hidden, attention = decode_given_targets(config, params, batch, layer)
-        matrix: Any = Transformer(config).apply(
-            {"params": params}, method="output_matrix"
+        model, variables = Transformer(config), {"params": params}
+        matrix: Any = model.apply(variables, method="output_matrix")
+        bias: Any = model.apply(variables, method="output_bias")
+        log_probs = gold_log_probs(
+            hidden, matrix, bias, batch.target_labels, _SLICE_TOKENS
         )
-        log_probs = gold_log_probs(hidden, matrix, batch.target_labels, _SLICE_TOKENS)
         if attention is None:
             return log_probs, None
         is_target = (batch.target_segments != 0)[:, :, None]

@@ -62,10 +62,13 @@ class Validation:
     def yardstick(self) -> str:
         """Returns a digest of text and settings: results of one can be compared."""
         training = self._config.training
+        decoding = dataclasses.asdict(self._config.decoding)
+        if not decoding["forbidden_tokens"]:  # As before there was this setting.
+            del decoding["forbidden_tokens"]
         measured_by = {
             "text": self._data.validation_text,
             "sentences": training.validation_bleu_sentences,
-            "decoding": dataclasses.asdict(self._config.decoding),
+            "decoding": decoding,
             "label_smoothing": training.label_smoothing,
         }
         if self._tokenizer != "13a":  # Which all had before there was a choice.

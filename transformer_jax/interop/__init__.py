@@ -1,0 +1,1 @@
+"""Models from and to the formats of other programs, one file for each."""
