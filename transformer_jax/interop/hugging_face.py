@@ -234,7 +234,8 @@ def _special_pieces(
     unk = unk["content"] if isinstance(unk, dict) else unk
     if unk not in pieces:
         raise InputError(f"{path} has no piece for unknown characters, {unk!r}.")
-    found = SpecialPieces(*named, unk)
+    bos, eos, pad = named
+    found = SpecialPieces(bos=bos, eos=eos, pad=pad, unk=unk)
     if found.eos in (found.bos, found.pad) or found.unk in (found.bos, found.pad):
         raise InputError(
             f"{path}: begin {found.bos!r}, end {found.eos!r}, padding {found.pad!r}, "
