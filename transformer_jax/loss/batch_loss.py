@@ -12,6 +12,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices.defaults import loss_slice_tokens
 from transformer_jax.devices.mesh import num_row_groups
+from transformer_jax.loss.corpus_sums import rows_by_corpus
 from transformer_jax.loss.cross_entropy import (
     SLICE_TOKENS,
     LossSums,
@@ -40,7 +41,7 @@ def batch_loss(
     *,
     slice_tokens: int = SLICE_TOKENS,
 ) -> LossSums:
-    """Returns the sums of the paper's loss over a batch.
+    """Returns the sums of the paper's loss over a batch, and of each of its corpora.
 
     A loss of your own for `make_train_step` has the same first four arguments.
 
@@ -86,4 +87,5 @@ def batch_loss(
         (batch.target_segments != 0).astype(jnp.float32),
         label_smoothing=config.training.label_smoothing,
         slice_tokens=slice_tokens,
+        corpora=rows_by_corpus(config, batch),
     )

@@ -1,11 +1,12 @@
 """Label-smoothed cross entropy, fused with the projection to logits."""
 
 import functools
+import operator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.loss.position_slices import split_positions
 
@@ -24,6 +25,7 @@ class LossSums(NamedTuple):
 
     loss: Array  # float32 []: with label smoothing, the objective of training
     nll: Array  # float32 []: -log p(label), the exponent of perplexity
+    by_corpus: Array | None = None  # float32 [2, corpora]: both, of each corpus' rows
 
 
 def label_smoothed_cross_entropy(
@@ -34,6 +36,7 @@ def label_smoothed_cross_entropy(
     *,
     label_smoothing: float = 0.1,
     slice_tokens: int = SLICE_TOKENS,
+    corpora: Bool[Array, "rows corpora"] | None = None,
 ) -> LossSums:
     """Returns the sums of loss and negative log-likelihood, in nats.
 
@@ -49,6 +52,7 @@ def label_smoothed_cross_entropy(
         hidden: decoder outputs, in the dtype the products are computed in.
         weights: 1 for real tokens, 0 for padding.
         slice_tokens: number of positions in a slice, about.
+        corpora: True in the column of the corpus of a row, for sums by corpus.
 
     Example:
         >>> import jax.numpy as jnp
@@ -66,34 +70,56 @@ def label_smoothed_cross_entropy(
         return split_positions(x, slice_tokens)
 
     sums: LossSums = _sliced_loss(
-        split(hidden), matrix, split(labels), split(weights), label_smoothing
+        split(hidden),
+        matrix,
+        split(labels),
+        split(weights),
+        label_smoothing,
+        corpora is not None,
     )
-    return sums
+    if corpora is None:
+        return sums
+    return sums._replace(by_corpus=sum_by_corpus(sums.by_corpus, corpora))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def sum_by_corpus(
+    values: Float[Array, "*lists rows"], corpora: Bool[Array, "rows corpora"]
+) -> Float[Array, "*lists corpora"]:
+    """Returns the sums of the values of the rows of each corpus."""
+    return jnp.sum(values[..., None], axis=-2, where=corpora)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _sliced_loss(
     hidden: Float[Array, "slices rows length d_model"],
     matrix: Float[Array, "vocab d_model"],
     labels: Int[Array, "slices rows length"],
     weights: Float[Array, "slices rows length"],
     smoothing: float,
+    by_row: bool,
 ) -> LossSums:
+    """Returns the sums, with `by_row` also those of each row in place of a corpus."""
     matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(matrix)
 
     def add_slice(
         sums: LossSums, inputs: tuple[Array, Array, Array]
     ) -> tuple[LossSums, None]:
-        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing)
+        slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing, by_row)
         return _add(sums, slice_sums), None
 
-    sums, _ = jax.lax.scan(add_slice, _zero_sums(), (hidden, labels, weights))
+    zero = _zero_sums(labels.shape[1] if by_row else None)
+    sums, _ = jax.lax.scan(add_slice, zero, (hidden, labels, weights))
     return sums
 
 
 def _sliced_loss_forward(
-    hidden: Array, matrix: Array, labels: Array, weights: Array, smoothing: float
+    hidden: Array,
+    matrix: Array,
+    labels: Array,
+    weights: Array,
+    smoothing: float,
+    by_row: bool,
 ) -> tuple[LossSums, tuple[Array, Array]]:
     """Returns the sums, and the gradients of the loss by hidden and matrix."""
     compute_matrix = matrix.astype(hidden.dtype)
@@ -104,7 +130,7 @@ def _sliced_loss_forward(
     ) -> tuple[tuple[LossSums, Array], Array]:
         sums, matrix_gradient = carry
         slice_sums, logits_gradient = _slice_loss(
-            *inputs, compute_matrix, mean_row, smoothing
+            *inputs, compute_matrix, mean_row, smoothing, by_row
         )
         # Products in the compute dtype, like every other; their sum in float32.
         logits_gradient = logits_gradient.astype(hidden.dtype)
@@ -118,7 +144,8 @@ def _sliced_loss_forward(
         )
         return (_add(sums, slice_sums), matrix_gradient), hidden_gradient
 
-    carry = (_zero_sums(), jnp.zeros(matrix.shape[::-1], jnp.float32))
+    zero = _zero_sums(labels.shape[1] if by_row else None)
+    carry = (zero, jnp.zeros(matrix.shape[::-1], jnp.float32))
     (sums, matrix_gradient), hidden_gradient = jax.lax.scan(
         add_slice, carry, (hidden, labels, weights)
     )
@@ -126,7 +153,10 @@ def _sliced_loss_forward(
 
 
 def _sliced_loss_backward(
-    smoothing: float, gradients: tuple[Array, Array], cotangents: LossSums
+    smoothing: float,
+    by_row: bool,
+    gradients: tuple[Array, Array],
+    cotangents: LossSums,
 ) -> tuple[Array, Array, None, None]:
     hidden_gradient, matrix_gradient = gradients
     scale = cotangents.loss.astype(hidden_gradient.dtype)
@@ -136,12 +166,14 @@ def _sliced_loss_backward(
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
 
 
-def _zero_sums() -> LossSums:
-    return LossSums(loss=jnp.float32(0), nll=jnp.float32(0))
+def _zero_sums(num_rows: int | None) -> LossSums:
+    rows = None if num_rows is None else jnp.zeros((2, num_rows), jnp.float32)
+    return LossSums(jnp.float32(0), jnp.float32(0), rows)
 
 
 def _add(first: LossSums, second: LossSums) -> LossSums:
-    return LossSums(loss=first.loss + second.loss, nll=first.nll + second.nll)
+    total: LossSums = jax.tree.map(operator.add, first, second)
+    return total
 
 
 def _mean_row(matrix: Float[Array, "vocab d_model"]) -> Float[Array, " d_model"]:
@@ -155,6 +187,7 @@ def _slice_loss(
     matrix: Float[Array, "vocab d_model"],
     mean_row: Float[Array, " d_model"],
     smoothing: float,
+    by_row: bool,
 ) -> tuple[LossSums, Float[Array, "rows length vocab"]]:
     """Returns the sums of one slice and the gradient of its loss by its logits.
 
@@ -181,4 +214,7 @@ def _slice_loss(
     probabilities = exponentials / normaliser[..., None]
     gradient = (probabilities - target) * weights[..., None]
     sums = LossSums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
+    if by_row:
+        rows = jnp.stack([jnp.sum(x * weights, axis=1) for x in (loss, nll)])
+        sums = sums._replace(by_corpus=rows)
     return sums, gradient
