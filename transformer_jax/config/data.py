@@ -13,6 +13,8 @@ from transformer_jax.config.corpora import CorpusConfig, check_corpora, corpus_n
 from transformer_jax.config.text_files import Split, TextPaths, check_files, files_of
 from transformer_jax.errors import InputError
 
+_TRAINING_TEXT = "data.dataset=", "data.train_source_path="
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
@@ -115,12 +117,8 @@ class DataConfig:
         check_files("data", self)
         require_at_least("data", self, corpora_temperature=1)
         require_float32("data", self, "corpora_temperature")
-        named = [
-            f"data.{name}={getattr(self, name)!r}"
-            for name in ("dataset", "train_source_path")
-            if getattr(self, name) is not None
-        ]
-        check_corpora(self.corpora, self.corpora_temperature, named)
+        texts = [x for x in self.text_settings if x.startswith(_TRAINING_TEXT)]
+        check_corpora(self.corpora, self.corpora_temperature, texts)
         splits: tuple[Split, ...] = ("validation", "test")
         for split in splits:
             own = [bool(corpus.files(split)[0]) for corpus in self.corpora]
@@ -144,6 +142,17 @@ class DataConfig:
     def corpus_names(self) -> tuple[str, ...]:
         """The names of several corpora, none where the text is one."""
         return corpus_names(self.corpora)
+
+    @property
+    def text_settings(self) -> list[str]:
+        """The settings that name the text, with their values, for messages."""
+        names = "dataset", "train_source_path", "validation_source_path", "corpora"
+        values = {name: getattr(self, name) for name in names}
+        return [
+            f"data.{name}={value!r}"
+            for name, value in values.items()
+            if value not in (None, ())
+        ]
 
     @property
     def rows(self) -> int:

@@ -194,8 +194,8 @@ def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
 
 def _table_in_list(hint: Any) -> type | None:
     """Returns the dataclass that a setting is a list of, if it is one."""
-    kinds = typing.get_args(hint)[:1] if typing.get_origin(hint) is tuple else ()
-    return next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
 
 
 def _check_tables(tables: Any, kind: type, name: str) -> tuple[dict[str, Any], ...]:

@@ -75,9 +75,9 @@ def make_batch(
     inputs = np.roll(labels, 1, axis=1)
     inputs[(positions == 0) & (numbers > 0)] = corpus.bos_id
     inputs[numbers == 0] = corpus.pad_id
-    corpus = np.zeros(height, np.int32)
-    corpus[: len(rows)] = packed.corpus_of(rows)
-    return Batch(*source, inputs, labels, positions, numbers, corpus)
+    corpora = np.zeros(height, np.int32)
+    corpora[: len(rows)] = packed.corpus_of(rows)
+    return Batch(*source, inputs, labels, positions, numbers, corpora)
 
 
 def _lay_out(

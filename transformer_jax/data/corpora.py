@@ -67,6 +67,18 @@ def settings_of_corpus(data: DataConfig, place: int) -> DataConfig:
     return dataclasses.replace(data, corpora=(), corpora_temperature=None, **fields)
 
 
+def settings_of_text(data: DataConfig, name: str | None = None) -> DataConfig:
+    """Returns the settings of a corpus by its name, or of the only one.
+
+    Args:
+        name: None = that of all text; what several corpora do not share is then that
+            of `data`.
+    """
+    if name is not None:
+        return settings_of_corpus(data, find_corpus(data, name))
+    return settings_of_corpus(data, 0) if len(data.corpora) == 1 else data
+
+
 def find_corpus(data: DataConfig, name: str) -> int:
     """Returns the place of a corpus by its name.
 

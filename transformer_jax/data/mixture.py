@@ -107,7 +107,8 @@ def make_mixture(packed: PackedRows, config: DataConfig) -> Mixture | None:
 def _multiply(places: np.ndarray, share: Fraction) -> np.ndarray:
     """Returns floor(places * share), exactly, for any place below 2^62."""
     whole, rest = np.divmod(places, share.denominator)
-    return whole * share.numerator + rest * share.numerator // share.denominator
+    product: np.ndarray = whole * share.numerator
+    return product + rest * share.numerator // share.denominator
 
 
 @functools.lru_cache(maxsize=256)
@@ -117,6 +118,7 @@ def _permutations(num_rows: int, seed: int, corpus: int) -> Callable[[int], np.n
     @functools.lru_cache(maxsize=3)
     def permutation(epoch: int) -> np.ndarray:
         bits = np.random.PCG64([seed, epoch, corpus])
-        return np.random.Generator(bits).permutation(num_rows)
+        order: np.ndarray = np.random.Generator(bits).permutation(num_rows)
+        return order
 
     return permutation

@@ -19,7 +19,8 @@ def rows_by_corpus(config: ExperimentConfig, batch: Batch) -> Array | None:
     num_corpora = len(config.data.corpora)
     if num_corpora < 2 or batch.corpus is None:
         return None
-    return batch.corpus[:, None] == jnp.arange(num_corpora)[None]
+    corpora: Array = batch.corpus[:, None] == jnp.arange(num_corpora)[None]
+    return corpora
 
 
 def corpus_means(

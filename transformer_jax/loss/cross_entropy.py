@@ -77,7 +77,7 @@ def label_smoothed_cross_entropy(
         label_smoothing,
         corpora is not None,
     )
-    if corpora is None:
+    if corpora is None or sums.by_corpus is None:
         return sums
     return sums._replace(by_corpus=sum_by_corpus(sums.by_corpus, corpora))
 

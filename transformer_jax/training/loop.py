@@ -76,9 +76,8 @@ class TrainingLoop:
         self._record, self._check_lock = record, check_lock
         self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
         self._position = position_at_start(config, self._packed, data.training_text)
-        self._order = order_of_rows(
-            config, self._packed, self._position, record, batches
-        )
+        place = self._position
+        self._order = order_of_rows(config, self._packed, place, record, batches)
         self._accounting = Accounting(config, data, self._packed, self._order, workdir)
         self._resume_window(record)
         self._accounting.skipped_in_a_row = record.skipped_in_a_row
@@ -180,8 +179,8 @@ class TrainingLoop:
         """Reports, saves and evaluates if it is time to."""
         step, intervals = self._applied, self._intervals
         if intervals.is_logged(step):
-            epochs = epochs_by_name(self._order, self._taken, self._config.data)
-            line = {**self._accounting.window.summary(), **epochs}
+            line = self._accounting.window.summary()
+            line |= epochs_by_name(self._order, self._taken, self._config.data)
             self._reporter.report("train", step, line)
             self._accounting.window = Window()
         paused = time.perf_counter()
@@ -297,5 +296,4 @@ class TrainingLoop:
         return with_batches(state, self._taken)
 
     def _resume_window(self, record: RunRecord) -> None:
-        window = record.window
-        self._accounting.window = Window.from_dict(window) if window else Window()
+        self._accounting.window = Window.from_dict(record.window or {})

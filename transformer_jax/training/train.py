@@ -11,7 +11,8 @@ from jax.sharding import Mesh
 
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.checks import require_config, require_type
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.prepare import PreparedData
 from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.devices.agreement import all_together
@@ -167,8 +168,11 @@ def _has_validation(
     if config.treebank.is_used:
         return bool(config.treebank.validation_paths)
     data = config.data
-    texts = [data, *data.corpora]
-    return any(x.validation_source_path or x.dataset for x in texts)
+    texts: list[DataConfig | CorpusConfig] = [data, *data.corpora]
+    return any(
+        text.validation_source_path is not None or text.dataset is not None
+        for text in texts
+    )
 
 
 def _run(

@@ -44,7 +44,12 @@ class Window:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Window":
-        """Returns the window that `to_dict` has described; its time goes on."""
+        """Returns the window that `to_dict` has described; its time goes on.
+
+        Of nothing a new one.
+        """
+        if not values:
+            return cls()
         names = {f.name for f in dataclasses.fields(cls)} - {"started"}
         fields = {name: value for name, value in values.items() if name in names}
         return cls(**fields, started=time.perf_counter() - values["seconds"])
