@@ -133,6 +133,9 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
                 f"the tokenised corpus in {str(folder)!r} has format "
                 f"{manifest['format_version']}, not {FORMAT_VERSION}",
             )
+        sizes = tuple(manifest.get("corpus_sizes", ()))
+        if sizes and sum(sizes) != manifest["num_pairs"]:
+            raise ValueError("the corpora have other sizes than the whole")
         return Corpus(
             _map_side(folder, "source", manifest),
             _map_side(folder, "target", manifest),
@@ -142,7 +145,7 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
             num_same=manifest.get("num_same", 0),
             tokenizer_digest=manifest["tokenizer_digest"],
             fingerprint=manifest["fingerprint"],
-            corpus_sizes=tuple(manifest.get("corpus_sizes", ())),
+            corpus_sizes=sizes,
         )
     except FileNotFoundError as error:
         raise InputError(

@@ -107,8 +107,10 @@ def make_mixture(packed: PackedRows, config: DataConfig) -> Mixture | None:
 def _multiply(places: np.ndarray, share: Fraction) -> np.ndarray:
     """Returns floor(places * share), exactly, for any place below 2^62."""
     whole, rest = np.divmod(places, share.denominator)
-    product: np.ndarray = whole * share.numerator
-    return product + rest * share.numerator // share.denominator
+    product: np.ndarray = whole * share.numerator + (
+        rest * share.numerator // share.denominator
+    )
+    return product
 
 
 @functools.lru_cache(maxsize=256)
