@@ -148,8 +148,13 @@ def test_a_dictionary_needs_corpora(tmp_path):
 
 def test_text_tags_and_borders_are_what_identifies_it(files, tmp_path):
     """What makes other rows is another text; weights and names are not."""
-    (tmp_path / "whole.en").write_text("one\n\ntwo\nthree\n")
-    (tmp_path / "whole.de").write_text("eins\nleer\nzwei\ntrois\n")
+    lines = (
+        ["one\n", "\n", "two\n", "three\n"],
+        ["eins\n", "leer\n", "zwei\n", "trois\n"],
+    )
+    for name, part in {"whole": slice(4), "c": slice(1), "d": slice(1, 4)}.items():
+        for side, text in zip(("en", "de"), lines, strict=True):
+            (tmp_path / f"{name}.{side}").write_text("".join(text[part]))
 
     def digest(*tables):
         return load_pairs(DataConfig(corpora=tables), "train").digest()
@@ -164,6 +169,7 @@ def test_text_tags_and_borders_are_what_identifies_it(files, tmp_path):
     a, b, whole = table("a"), table("b", "fr"), table("whole")
     digests = [
         digest(a, b), digest(b, a), digest(whole), digest(a, whole),
+        digest(table("c"), table("d")),
         digest(table("a", tag="x"), b), digest(a, table("b", "fr", tag="x")),
     ]  # fmt: skip
     assert len(set(digests)) == len(digests)
