@@ -140,15 +140,7 @@ def evaluate(
     else:
         data = tree_pairs(trees, config.treebank, "trees")
     if data is None:
-        raise InputError(
-            f"the run in {workdir} has no {split} data: set "
-            + (
-                f"treebank.{split}_paths, or name files of trees."
-                if config.treebank.is_used
-                else f"data.{split}_source_path and data.{split}_target_path, or name "
-                "two files."
-            )
-        )
+        raise _no_data(workdir, split, config)
     sources, references = map(list, zip(*data, strict=True))
     shown_references = references
     if isinstance(data, TreePairs):
@@ -172,6 +164,15 @@ def evaluate(
         }
         shown.say("")
     return EvaluationResult(scores, sources, shown_references, translations)
+
+
+def _no_data(
+    workdir: str | os.PathLike[str], split: str, config: ExperimentConfig
+) -> InputError:
+    where = f"data.{split}_source_path and data.{split}_target_path, or name two files."
+    if config.treebank.is_used:
+        where = f"treebank.{split}_paths, or name files of trees."
+    return InputError(f"the run in {workdir} has no {split} data: set {where}")
 
 
 def _check_task(

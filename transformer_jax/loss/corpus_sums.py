@@ -5,7 +5,7 @@ from jaxtyping import Array
 
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
-from transformer_jax.loss.cross_entropy import LossSums, sum_by_corpus
+from transformer_jax.loss.cross_entropy import CorpusLossSums, LossSums, sum_by_corpus
 
 BY_CORPUS = "_by_corpus"
 """The end of the name of a metric that is an array, float32 [corpora]."""
@@ -24,7 +24,7 @@ def rows_by_corpus(config: ExperimentConfig, batch: Batch) -> Array | None:
 
 
 def corpus_means(
-    config: ExperimentConfig, batch: Batch, sums: LossSums
+    config: ExperimentConfig, batch: Batch, sums: LossSums | CorpusLossSums
 ) -> dict[str, Array]:
     """Returns loss and nll a target token, and target tokens, of each corpus.
 
@@ -32,7 +32,7 @@ def corpus_means(
     batch is 0.
     """
     rows = rows_by_corpus(config, batch)
-    if rows is None or sums.by_corpus is None:
+    if rows is None or not isinstance(sums, CorpusLossSums):
         return {}
     counts = jnp.sum(batch.target_segments != 0, axis=1, dtype=jnp.float32)
     tokens = sum_by_corpus(counts, rows)

@@ -25,7 +25,22 @@ class LossSums(NamedTuple):
 
     loss: Array  # float32 []: with label smoothing, the objective of training
     nll: Array  # float32 []: -log p(label), the exponent of perplexity
-    by_corpus: Array | None = None  # float32 [2, corpora]: both, of each corpus' rows
+
+
+class CorpusLossSums(NamedTuple):
+    """As `LossSums`, with the sums over the rows of each of several corpora."""
+
+    loss: Array
+    nll: Array
+    by_corpus: Array  # float32 [2, corpora]: loss and nll
+
+
+class _Sums(NamedTuple):
+    """As `LossSums`, and where they are asked for, the sums of each row."""
+
+    loss: Array
+    nll: Array
+    by_row: Array | None = None  # float32 [2, rows]
 
 
 def label_smoothed_cross_entropy(
@@ -36,7 +51,6 @@ def label_smoothed_cross_entropy(
     *,
     label_smoothing: float = 0.1,
     slice_tokens: int = SLICE_TOKENS,
-    corpora: Bool[Array, "rows corpora"] | None = None,
 ) -> LossSums:
     """Returns the sums of loss and negative log-likelihood, in nats.
 
@@ -52,7 +66,6 @@ def label_smoothed_cross_entropy(
         hidden: decoder outputs, in the dtype the products are computed in.
         weights: 1 for real tokens, 0 for padding.
         slice_tokens: number of positions in a slice, about.
-        corpora: True in the column of the corpus of a row, for sums by corpus.
 
     Example:
         >>> import jax.numpy as jnp
@@ -66,20 +79,34 @@ def label_smoothed_cross_entropy(
     reference for it (Szegedy et al., 2016).
     """
 
-    def split(x: Array) -> Array:
-        return split_positions(x, slice_tokens)
-
-    sums: LossSums = _sliced_loss(
-        split(hidden),
-        matrix,
-        split(labels),
-        split(weights),
-        label_smoothing,
-        corpora is not None,
+    split = functools.partial(split_positions, slice_tokens=slice_tokens)
+    sums: _Sums = _sliced_loss(
+        split(hidden), matrix, split(labels), split(weights), label_smoothing, False
     )
-    if corpora is None or sums.by_corpus is None:
-        return sums
-    return sums._replace(by_corpus=sum_by_corpus(sums.by_corpus, corpora))
+    return LossSums(sums.loss, sums.nll)
+
+
+def cross_entropy_by_corpus(
+    hidden: Float[Array, "rows length d_model"],
+    matrix: Float[Array, "vocab d_model"],
+    labels: Int[Array, "rows length"],
+    weights: Float[Array, "rows length"],
+    corpora: Bool[Array, "rows corpora"],
+    *,
+    label_smoothing: float = 0.1,
+    slice_tokens: int = SLICE_TOKENS,
+) -> CorpusLossSums:
+    """Returns what `label_smoothed_cross_entropy` does, and its sums by corpus.
+
+    Args:
+        corpora: True in the column of the corpus of a row.
+    """
+    split = functools.partial(split_positions, slice_tokens=slice_tokens)
+    sums: _Sums = _sliced_loss(
+        split(hidden), matrix, split(labels), split(weights), label_smoothing, True
+    )
+    assert sums.by_row is not None
+    return CorpusLossSums(sums.loss, sums.nll, sum_by_corpus(sums.by_row, corpora))
 
 
 def sum_by_corpus(
@@ -97,14 +124,14 @@ def _sliced_loss(
     weights: Float[Array, "slices rows length"],
     smoothing: float,
     by_row: bool,
-) -> LossSums:
-    """Returns the sums, with `by_row` also those of each row in place of a corpus."""
+) -> _Sums:
+    """Returns the sums, with `by_row` also those of each row."""
     matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(matrix)
 
     def add_slice(
-        sums: LossSums, inputs: tuple[Array, Array, Array]
-    ) -> tuple[LossSums, None]:
+        sums: _Sums, inputs: tuple[Array, Array, Array]
+    ) -> tuple[_Sums, None]:
         slice_sums, _ = _slice_loss(*inputs, matrix, mean_row, smoothing, by_row)
         return _add(sums, slice_sums), None
 
@@ -120,14 +147,14 @@ def _sliced_loss_forward(
     weights: Array,
     smoothing: float,
     by_row: bool,
-) -> tuple[LossSums, tuple[Array, Array]]:
+) -> tuple[_Sums, tuple[Array, Array]]:
     """Returns the sums, and the gradients of the loss by hidden and matrix."""
     compute_matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(compute_matrix)
 
     def add_slice(
-        carry: tuple[LossSums, Array], inputs: tuple[Array, Array, Array]
-    ) -> tuple[tuple[LossSums, Array], Array]:
+        carry: tuple[_Sums, Array], inputs: tuple[Array, Array, Array]
+    ) -> tuple[tuple[_Sums, Array], Array]:
         sums, matrix_gradient = carry
         slice_sums, logits_gradient = _slice_loss(
             *inputs, compute_matrix, mean_row, smoothing, by_row
@@ -156,7 +183,7 @@ def _sliced_loss_backward(
     smoothing: float,
     by_row: bool,
     gradients: tuple[Array, Array],
-    cotangents: LossSums,
+    cotangents: _Sums,
 ) -> tuple[Array, Array, None, None]:
     hidden_gradient, matrix_gradient = gradients
     scale = cotangents.loss.astype(hidden_gradient.dtype)
@@ -166,13 +193,13 @@ def _sliced_loss_backward(
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
 
 
-def _zero_sums(num_rows: int | None) -> LossSums:
+def _zero_sums(num_rows: int | None) -> _Sums:
     rows = None if num_rows is None else jnp.zeros((2, num_rows), jnp.float32)
-    return LossSums(jnp.float32(0), jnp.float32(0), rows)
+    return _Sums(jnp.float32(0), jnp.float32(0), rows)
 
 
-def _add(first: LossSums, second: LossSums) -> LossSums:
-    total: LossSums = jax.tree.map(operator.add, first, second)
+def _add(first: _Sums, second: _Sums) -> _Sums:
+    total: _Sums = jax.tree.map(operator.add, first, second)
     return total
 
 
@@ -188,7 +215,7 @@ def _slice_loss(
     mean_row: Float[Array, " d_model"],
     smoothing: float,
     by_row: bool,
-) -> tuple[LossSums, Float[Array, "rows length vocab"]]:
+) -> tuple[_Sums, Float[Array, "rows length vocab"]]:
     """Returns the sums of one slice and the gradient of its loss by its logits.
 
     The logits are the largest array, so they are read as few times as possible: the
@@ -213,8 +240,8 @@ def _slice_loss(
     target = jnp.where(is_label, 1.0 - smoothing, 0.0) + smoothing / vocab
     probabilities = exponentials / normaliser[..., None]
     gradient = (probabilities - target) * weights[..., None]
-    sums = LossSums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
+    sums = _Sums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
     if by_row:
         rows = jnp.stack([jnp.sum(x * weights, axis=1) for x in (loss, nll)])
-        sums = sums._replace(by_corpus=rows)
+        sums = sums._replace(by_row=rows)
     return sums, gradient

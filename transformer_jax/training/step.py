@@ -17,7 +17,7 @@ from transformer_jax.devices.defaults import decide_model
 from transformer_jax.errors import InputError
 from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.corpus_sums import corpus_means
-from transformer_jax.loss.cross_entropy import LossSums
+from transformer_jax.loss.cross_entropy import CorpusLossSums, LossSums
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import merge_params, split_params
@@ -28,7 +28,8 @@ from transformer_jax.training.soundness import is_sound, update_mean_norm
 from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
 _Tree = TypeVar("_Tree")
-_Result: TypeAlias = tuple[Params, LossSums]  # gradients, sums
+_Sums: TypeAlias = LossSums | CorpusLossSums
+_Result: TypeAlias = tuple[Params, _Sums]  # gradients, sums
 
 
 def make_train_step(
@@ -203,9 +204,9 @@ def _gradients(
     i has the rows i, i + parts, ..., so that every device has its share of each.
     """
 
-    def mean_loss(trained: Params, part: Batch, rng: Array) -> tuple[Array, LossSums]:
+    def mean_loss(trained: Params, part: Batch, rng: Array) -> tuple[Array, _Sums]:
         sums = loss_of(config, merge_params(trained, fixed), part, rng)
-        if not isinstance(sums, LossSums) or {*map(jnp.shape, sums[:2])} != {()}:
+        if not isinstance(sums, _Sums) or {*map(jnp.shape, sums[:2])} != {()}:
             raise InputError(
                 f"the loss returned {sums!r:.60}: expected LossSums(loss=..., nll=...) "
                 "of scalars, summed over the target tokens."
@@ -227,7 +228,7 @@ def _gradients(
         return added, None
 
     inputs = jax.tree.map(split, batch), jnp.arange(parts)
-    zero = LossSums(jnp.zeros(()), jnp.zeros(()))
+    zero: _Sums = LossSums(jnp.zeros(()), jnp.zeros(()))
     if len(config.data.corpora) > 1:  # A loss of the user's may have no sums by corpus.
         first = jax.tree.map(lambda x: x[0], inputs[0])
         shapes = jax.eval_shape(gradients_of, trained, first, dropout_rng)[1]
