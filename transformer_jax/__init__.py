@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from transformer_jax.checkpoints.saving_parameters import (
         save_parameters as save_parameters,
     )
+    from transformer_jax.config.corpora import CorpusConfig as CorpusConfig
     from transformer_jax.config.data import DataConfig as DataConfig
     from transformer_jax.config.data import TokenizerConfig as TokenizerConfig
     from transformer_jax.config.decoding import DecodingConfig as DecodingConfig
@@ -155,6 +156,7 @@ _HOMES = {
     "checkpoints.averaging": ["average_checkpoints"],
     "checkpoints.named_arrays": ["Checkpoint", "load_checkpoint", "save_checkpoint"],
     "checkpoints.saving_parameters": ["save_parameters"],
+    "config.corpora": ["CorpusConfig"],
     "config.data": ["DataConfig", "TokenizerConfig"],
     "config.decoding": ["DecodingConfig"],
     "config.experiment": [

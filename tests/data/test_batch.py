@@ -53,7 +53,9 @@ def test_a_row_by_hand():
         target_positions=[0, 1, 2, 0, 1, 0, 0],
         target_segments=[1, 1, 1, 2, 2, 0, 0],
     )
-    for name, got, row in zip(Batch._fields, batch, expected, strict=True):
+    assert batch.corpus.tolist() == [0, 0]
+    fields = Batch._fields[:-1], batch[:-1], expected[:-1]
+    for name, got, row in zip(*fields, strict=True):
         blank = [0 if "pos" in name or "seg" in name else PAD] * len(row)
         assert got.tolist() == [row, blank], name
         assert got.dtype == np.int32

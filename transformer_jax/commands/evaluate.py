@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Arguments of `evaluate` as its errors name them, and as the shell's user does.
 _FLAGS = {
+    "corpus=": "--corpus ",
     "tokenizer=": "--tokenizer ",
     "trees=": "--trees ",
     "well_formed=False": "--no-well-formed",
@@ -43,6 +44,7 @@ def evaluate(
     checkpoint: str = "latest",
     source: Path | None = None,
     target: Path | None = None,
+    corpus: str | None = None,
     trees: tuple[str, ...] = (),
     output: Path | None = None,
     examples: int = 0,
@@ -62,6 +64,7 @@ def evaluate(
         checkpoint: latest, best, average or a step.
         source: sentences in place of a split, one a line; needs --target.
         target: their references.
+        corpus: one of data.corpora by its name: its split, or --source with its tag.
         trees: of a parser: files or patterns of gold trees in place of a split.
         output: file for the translations or trees, or -; they are written after the
             scores.
@@ -93,6 +96,7 @@ def evaluate(
                 split=split,
                 checkpoint=which,
                 pairs=pairs,
+                corpus=corpus,
                 trees=trees or None,
                 tokenizer=tokenizer,
                 progress=progress,

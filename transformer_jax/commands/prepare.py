@@ -25,9 +25,12 @@ def prepare(
 
     with flags_in_errors({"workdir=": "--workdir "}):
         data = prepare(settings, workdir)
+    names, sizes = settings.data.corpus_names, data.train.corpus_sizes
+    of_corpora = dict(zip(names, sizes, strict=True)) if sizes else {}
     print_json(
         {
             "num_train_pairs": data.train.num_pairs,
+            **({"num_corpus_pairs": of_corpora} if of_corpora else {}),
             "num_empty_pairs": data.train.num_empty,
             "source_tokens": int(data.train.source_lengths.sum()),
             "target_tokens": int(data.train.target_lengths.sum()),

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from transformer_jax.commands.startup import Processes
+from transformer_jax.config.corpora import CorpusConfig
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_from_dict, config_to_dict
@@ -20,6 +22,7 @@ Settings = Annotated[ExperimentConfig, tyro.conf.arg(name="")]
 """As an argument of a command: each setting is a flag, as --model.d-model."""
 
 PAPER_BASE = ExperimentConfig()
+_NUMBER = re.compile(r"\.\d+\.")
 
 
 def takes_settings(command: Callable[..., None]) -> bool:
@@ -59,7 +62,7 @@ def spell_none(
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument.startswith("--"):
-            flag = name.replace("_", "-")
+            flag = _NUMBER.sub(".", name.replace("_", "-"))
             if equals and flag in optional and value.lower() == "none":
                 argument = f"{name}=None"
         elif flag in optional and argument.lower() == "none":
@@ -73,8 +76,15 @@ def _find_optional_flags() -> set[str]:
     flags = set()
     for section, kind in sections.items():
         for name, hint in typing.get_type_hints(kind).items():
+            flag = f"--{section}.{name}".replace("_", "-")
+            if hint == tuple[CorpusConfig, ...]:  # A table of it has --data.corpora.0.
+                flags |= {
+                    f"{flag}.{of_table}".replace("_", "-")
+                    for of_table, kinds in typing.get_type_hints(CorpusConfig).items()
+                    if type(None) in typing.get_args(kinds)
+                }
             if type(None) in typing.get_args(hint):
-                flags.add(f"--{section}.{name}".replace("_", "-"))
+                flags.add(flag)
                 if kind is DecodingConfig:  # Without a section for a trained model.
                     flags.add(f"--{name}".replace("_", "-"))
     return flags

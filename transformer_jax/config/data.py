@@ -2,18 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal
 
 from transformer_jax.config.checks import (
     require_at_least,
+    require_float32,
     require_sizes,
     require_types,
 )
+from transformer_jax.config.corpora import CorpusConfig, check_corpora, corpus_names
+from transformer_jax.config.text_files import Split, TextPaths, check_files, files_of
 from transformer_jax.errors import InputError
 
-Split: TypeAlias = Literal["train", "validation", "test"]
-TextPaths: TypeAlias = str | tuple[str, ...]
-"""A file, or several whose lines follow each other."""
+_TRAINING_TEXT = "data.dataset=", "data.train_source_path="
 
 # What vocabularies name their special tokens and single bytes by.
 _SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
@@ -113,13 +114,13 @@ class DataConfig:
 
     Either `dataset` names a TFDS translation data set, or the `*_path` fields name
     text files, one sentence a line, plain or .gz: one file, or several in a list, the
-    first of the one language with the first of the other. Pairs passed from Python need
-    neither.
+    first of the one language with the first of the other. Several texts of which each
+    has its share in training are `corpora`. Pairs passed from Python need neither.
 
     Raises:
         InputError: a value of the wrong type or range, only one of the two paths of a
-            split, or not as many files of the one as of the other. The message names
-            the setting, as `data.batch_tokens`.
+            split, or not as many files of the one as of the other, or corpora that do
+            not go together. The message names the setting, as `data.batch_tokens`.
 
     Example:
         >>> data = tj.DataConfig(batch_tokens=4_096, target_length=64)
@@ -142,6 +143,12 @@ class DataConfig:
     validation_target_path: TextPaths | None = None
     test_source_path: TextPaths | None = None
     test_target_path: TextPaths | None = None
+    corpora: tuple[CorpusConfig, ...] = ()
+    """Several corpora in place of `dataset` and the training files, each with its share
+    of the training: tables `[[data.corpora]]`, see `CorpusConfig`."""
+    corpora_temperature: float | None = None
+    """The share of a corpus is its size to the power of one over this: 1 = as large as
+    it is, larger = more for the small ones. None = 1, or what their weights say."""
     source_length: int = 256
     """Tokens in a source row, end-of-sentence included; longer pairs are left out."""
     target_length: int = 256
@@ -165,33 +172,19 @@ class DataConfig:
                 f"data.batch_tokens={self.batch_tokens} must be at least one row, "
                 f"data.target_length={self.target_length}."
             )
-        for split in get_args(Split):
-            self._check_files(split)
-        if self.dataset is not None and self.train_source_path is not None:
-            raise InputError(
-                f"data.dataset={self.dataset!r} and data.train_source_path="
-                f"{self.train_source_path!r} exclude each other: keep one."
-            )
-
-    def _check_files(self, split: Split) -> None:
-        for side in ("source", "target"):
-            if getattr(self, f"{split}_{side}_path") == ():
+        check_files("data", self)
+        require_at_least("data", self, corpora_temperature=1)
+        require_float32("data", self, "corpora_temperature")
+        texts = [x for x in self.text_settings if x.startswith(_TRAINING_TEXT)]
+        check_corpora(self.corpora, self.corpora_temperature, texts)
+        splits: tuple[Split, ...] = ("validation", "test")
+        for split in splits:
+            own = [bool(corpus.files(split)[0]) for corpus in self.corpora]
+            if self.files(split)[0] and any(own):
                 raise InputError(
-                    f"data.{split}_{side}_path=() names no file: give one, or several."
+                    f"data.{split}_source_path and data.corpora[{own.index(True)}]."
+                    f"{split}_source_path exclude each other: keep one."
                 )
-        source, target = self.files(split)
-        if bool(source) != bool(target):
-            missing = "target" if source else "source"
-            raise InputError(
-                f"data.{split}_{missing}_path is missing: both sides of the "
-                f"{split} pairs must be named."
-            )
-        if len(source) != len(target):
-            raise InputError(
-                f"data.{split}_source_path names {len(source)} files "
-                f"({', '.join(source)}) but data.{split}_target_path {len(target)} "
-                f"({', '.join(target)}): name as many of each, in the same order."
-            )
 
     def files(self, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Returns the files of both sides of a split; of none, two empty tuples.
@@ -201,14 +194,23 @@ class DataConfig:
             >>> tj.DataConfig(**paths).files("test")
             (('test.en',), ('test.de',))
         """
-        source, target = (
-            (paths,) if isinstance(paths, str) else tuple(paths or ())
-            for paths in (
-                getattr(self, f"{split}_source_path"),
-                getattr(self, f"{split}_target_path"),
-            )
-        )
-        return source, target
+        return files_of(self, split)
+
+    @property
+    def corpus_names(self) -> tuple[str, ...]:
+        """The names of several corpora, none where the text is one."""
+        return corpus_names(self.corpora)
+
+    @property
+    def text_settings(self) -> list[str]:
+        """The settings that name the text, with their values, for messages."""
+        names = "dataset", "train_source_path", "validation_source_path", "corpora"
+        values = {name: getattr(self, name) for name in names}
+        return [
+            f"data.{name}={value!r}"
+            for name, value in values.items()
+            if value not in (None, ())
+        ]
 
     @property
     def rows(self) -> int:

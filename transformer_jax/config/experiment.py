@@ -106,8 +106,8 @@ class TrainingConfig:
     log_every_steps: int = 50
     evaluate_every_steps: int = 2_000
     validation_bleu_sentences: int | None = None
-    """Validation sentences translated for BLEU, or parsed for F1; None = all, 0 =
-    none."""
+    """Validation sentences (of each corpus) translated for BLEU, or parsed for F1; None
+    = all, 0 = none."""
     bleu_tokenizer: DetokenizedTextTokenizer | None = None
     """Tokenizer of sacreBLEU. None = that of the target language: zh, ja-mecab or
     ko-mecab for Chinese, Japanese or Korean, 13a for all others."""
@@ -277,11 +277,7 @@ class ExperimentConfig:
     def _check_task(self) -> None:
         """Checks that the run either translates or parses."""
         parses, metric = self.treebank.is_used, self.training.best_metric
-        named = [
-            f"data.{name}={getattr(self.data, name)!r}"
-            for name in ("dataset", "train_source_path", "validation_source_path")
-            if getattr(self.data, name) is not None
-        ]
+        named = self.data.text_settings
         if parses and named:
             raise InputError(
                 f"{named[0]} and treebank.train_paths exclude each other: keep one."

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformer_jax.config.checks import require_config, require_type, shown
-from transformer_jax.config.data import TextPaths
+from transformer_jax.config.corpora import CORPUS
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.files import VERSION_KEY, settings_in_file
+from transformer_jax.config.text_files import TextPaths
 from transformer_jax.errors import InputError
 from transformer_jax.version import VERSION
 
@@ -181,8 +182,38 @@ def _check_mapping(mapping: Any, kind: type, prefix: str) -> dict[str, Any]:
         if dataclasses.is_dataclass(hints[name]):
             values[name] = _check_mapping(value, hints[name], f"{prefix}{name}.")
             continue
+        if (table := _table_in_list(hints[name])) is not None:
+            values[name] = _check_tables(value, table, f"{prefix}{name}")
+            continue
         may_be_none = type(None) in typing.get_args(hints[name])
         is_none = isinstance(value, str) and value.lower() == "none"
         values[name] = None if is_none and may_be_none else value
         require_type(f"{prefix}{name}", values[name], hints[name])
     return values
+
+
+def _table_in_list(hint: Any) -> type | None:
+    """Returns the dataclass that a setting is a list of, if it is one."""
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
+
+
+def _check_tables(tables: Any, kind: type, name: str) -> tuple[dict[str, Any], ...]:
+    """Returns the mappings of a list of tables, each checked under its number.
+
+    Raises:
+        InputError: it is no list, or a table is refused.
+    """
+    if not _is_list(tables):
+        raise InputError(
+            f"{name}={shown(tables):.60} must be a list of tables, as [[{name}]]."
+        )
+    checked = []
+    for place, table in enumerate(tables):
+        here = f"{name}[{place}]"
+        checked.append(_check_mapping(table, kind, f"{here}."))
+        try:
+            _converter().structure(checked[-1], kind)
+        except InputError as error:
+            raise InputError(str(error).replace(CORPUS, here)) from None
+    return tuple(checked)

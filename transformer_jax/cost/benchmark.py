@@ -240,5 +240,5 @@ def _corpus(
     if workdir is None:
         return made_up_corpus(config.model, config.data), "made up"
     data = prepare(config, workdir)
-    sources, _ = config.data.files("train")
-    return data.train, config.data.dataset or ", ".join(sources) or "given"
+    names = config.data.files("train")[0] or config.data.corpus_names
+    return data.train, config.data.dataset or ", ".join(names) or "given"

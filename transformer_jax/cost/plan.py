@@ -162,7 +162,9 @@ def _abstract_batch(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> Batch:
 
     def tokens(field: str) -> jax.ShapeDtypeStruct:
         side = "source" if field.startswith("source") else "target"
-        shape = rows, getattr(config.data, f"{side}_length")
+        shape: tuple[int, ...] = rows, getattr(config.data, f"{side}_length")
+        if field == "corpus":
+            shape = (rows,)
         return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=spread)
 
     return Batch(*(tokens(field) for field in Batch._fields))

@@ -12,7 +12,7 @@ Tokens: TypeAlias = Any
 
 
 class Batch(NamedTuple):
-    """Rows of packed sentence pairs; every field is int32 [rows, length].
+    """Rows of packed sentence pairs; every field but the last is int32 [rows, length].
 
     A segment is one sentence pair within its row, counted from 1; 0 is padding. Where
     a row has the segments 1 1 1 2 2 0, its positions are 0 1 2 0 1 0. Labels count
@@ -33,6 +33,9 @@ class Batch(NamedTuple):
     target_labels: Tokens
     target_positions: Tokens
     target_segments: Tokens
+    corpus: Any = None
+    """int32 [rows], the corpus of each row, by its place in `data.corpora`; None or 0
+    where there is one."""
 
 
 def make_batch(
@@ -72,7 +75,9 @@ def make_batch(
     inputs = np.roll(labels, 1, axis=1)
     inputs[(positions == 0) & (numbers > 0)] = corpus.bos_id
     inputs[numbers == 0] = corpus.pad_id
-    return Batch(*source, inputs, labels, positions, numbers)
+    corpora = np.zeros(height, np.int32)
+    corpora[: len(rows)] = packed.corpus_of(rows)
+    return Batch(*source, inputs, labels, positions, numbers, corpora)
 
 
 def _lay_out(

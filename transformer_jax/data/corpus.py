@@ -1,5 +1,6 @@
 """A tokenised corpus: token arrays, and the places where sentences begin."""
 
+import dataclasses
 import itertools
 import mmap
 import os
@@ -62,6 +63,8 @@ class Corpus:
     tokenizer_digest: str | None = None
     fingerprint: str | None = None
     """Identifies the text that the corpus was made from."""
+    corpus_sizes: tuple[int, ...] = ()
+    """Pairs of each of several corpora, which follow each other; () where it is one."""
 
     @property
     def num_pairs(self) -> int:
@@ -77,6 +80,19 @@ class Corpus:
     def target_lengths(self) -> np.ndarray:
         """Tokens of each target sentence, end-of-sentence included."""
         return self.target.lengths
+
+    def separate(self) -> "list[Corpus]":
+        """Returns each of several corpora, or the one."""
+        ends = list(itertools.accumulate(self.corpus_sizes or (self.num_pairs,)))
+        return [
+            dataclasses.replace(
+                self,
+                source=Sentences(self.source.tokens, self.source.offsets[a : b + 1]),
+                target=Sentences(self.target.tokens, self.target.offsets[a : b + 1]),
+                corpus_sizes=(),
+            )
+            for a, b in itertools.pairwise([0, *ends])
+        ]
 
 
 def make_corpus(

@@ -104,10 +104,11 @@ def check_usable(pairs: "SentencePairs") -> None:
     """Checks that some pair has text on both sides, before anything is made of them.
 
     Raises:
-        InputError: none has.
+        InputError: none has, or none of one of several corpora.
     """
-    if not any(source.strip() and target.strip() for source, target in pairs):
-        raise _nothing_usable(pairs, len(pairs))
+    for part in pairs.corpora or (pairs,):
+        if not any(source.strip() and target.strip() for source, target in part):
+            raise _nothing_usable(part, len(part))
 
 
 def _nothing_usable(pairs: Iterable[tuple[str, str]], number: int) -> InputError:
@@ -132,6 +133,9 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
                 f"the tokenised corpus in {str(folder)!r} has format "
                 f"{manifest['format_version']}, not {FORMAT_VERSION}",
             )
+        sizes = tuple(manifest.get("corpus_sizes", ()))
+        if sizes and sum(sizes) != manifest["num_pairs"]:
+            raise ValueError("the corpora have other sizes than the whole")
         return Corpus(
             _map_side(folder, "source", manifest),
             _map_side(folder, "target", manifest),
@@ -141,6 +145,7 @@ def load_corpus(directory: str | os.PathLike[str]) -> Corpus:
             num_same=manifest.get("num_same", 0),
             tokenizer_digest=manifest["tokenizer_digest"],
             fingerprint=manifest["fingerprint"],
+            corpus_sizes=sizes,
         )
     except FileNotFoundError as error:
         raise InputError(
@@ -194,27 +199,32 @@ def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
 
 def _write_arrays(
     pairs: Iterable[tuple[str, str]], tokenizer: "Tokenizer", folder: Path
-) -> tuple[dict[str, int], dict[str, int]]:
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Writes both sides; returns the counts, and the checksum of each file."""
-    num_read = num_pairs = num_same = 0
+    num_read = num_same = 0
+    sizes = []
     with (
         _SideWriter(folder, "source", tokenizer.source_vocab_size) as source,
         _SideWriter(folder, "target", tokenizer.target_vocab_size) as target,
     ):
-        for chunk in _chunks(pairs):
-            usable = [pair for pair in chunk if pair[0].strip() and pair[1].strip()]
-            source.append(tokenizer.encode_source([pair[0] for pair in usable]))
-            target.append(tokenizer.encode_target([pair[1] for pair in usable]))
-            num_read += len(chunk)
-            num_pairs += len(usable)
-            num_same += sum(source == target for source, target in usable)
-    counts = {
-        "num_pairs": num_pairs,
-        "num_empty": num_read - num_pairs,
+        for part in getattr(pairs, "corpora", ()) or (pairs,):
+            sizes.append(0)
+            for chunk in _chunks(part):
+                usable = [pair for pair in chunk if pair[0].strip() and pair[1].strip()]
+                source.append(tokenizer.encode_source([pair[0] for pair in usable]))
+                target.append(tokenizer.encode_target([pair[1] for pair in usable]))
+                num_read += len(chunk)
+                sizes[-1] += len(usable)
+                num_same += sum(source == target for source, target in usable)
+    counts: dict[str, Any] = {
+        "num_pairs": sum(sizes),
+        "num_empty": num_read - sum(sizes),
         "num_same": num_same,
         "num_source_tokens": source.num_tokens,
         "num_target_tokens": target.num_tokens,
     }
+    if len(sizes) > 1:
+        counts["corpus_sizes"] = sizes
     return counts, source.checksums | target.checksums
 
 

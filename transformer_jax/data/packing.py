@@ -10,6 +10,8 @@ Differs from the paper: pairs are packed, and every batch has sentences of all l
 The number of tokens of a batch is the same.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,11 +33,18 @@ class PackedRows:
     target_length: int
     too_long: np.ndarray
     """int64 indices, ascending, of the pairs that are longer than a row."""
+    corpus_rows: tuple[int, ...] = ()
+    """Rows of each of several corpora, which follow each other; () where it is one."""
 
     @property
     def num_rows(self) -> int:
         """Rows, none of them empty."""
         return len(self.offsets) - 1
+
+    def corpus_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the place of the corpus that each row is of, 0 where it is one."""
+        ends = np.cumsum(self.corpus_rows, dtype=np.int64)
+        return np.searchsorted(ends, rows, side="right")
 
 
 class Fill(NamedTuple):
@@ -98,6 +107,31 @@ def pack_pairs(
         source_length=source_length,
         target_length=target_length,
         too_long=np.flatnonzero(~fits),
+    )
+
+
+def join_packed(packed: Sequence[PackedRows], num_pairs: Sequence[int]) -> PackedRows:
+    """Returns the rows of several corpora, one corpus after the other.
+
+    A row has pairs of one corpus alone.
+
+    Args:
+        num_pairs: those of each corpus.
+    """
+    firsts = np.cumsum([0, *num_pairs[:-1]])
+    ends = np.cumsum([0, *(len(rows.pairs) for rows in packed)])
+    return dataclasses.replace(
+        packed[0],
+        pairs=np.concatenate(
+            [r.pairs + n for r, n in zip(packed, firsts, strict=True)]
+        ),
+        offsets=np.concatenate(
+            [[0], *(r.offsets[1:] + n for r, n in zip(packed, ends, strict=False))]
+        ),
+        too_long=np.concatenate(
+            [r.too_long + n for r, n in zip(packed, firsts, strict=True)]
+        ),
+        corpus_rows=tuple(rows.num_rows for rows in packed),
     )
 
 

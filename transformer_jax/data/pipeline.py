@@ -4,7 +4,8 @@ Global update k uses rows k * R to k * R + R - 1 of an endless sequence of epoch
 epoch is a permutation of all rows, drawn from (seed, epoch). A batch may span two
 epochs, so that no row is left over. So the rows of update k are a pure function of
 (corpus, seed, k), and a run can begin at any k. A run that continues with another
-number of rows R, or with other rows, counts from another first row.
+number of rows R, or with other rows, counts from another first row. The rows of several
+corpora alternate, each in its own epochs, see `mixture`.
 """
 
 import dataclasses
@@ -20,11 +21,13 @@ import numpy as np
 from transformer_jax.config.experiment import DataConfig
 from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus
+from transformer_jax.data.mixture import Mixture, make_mixture
 from transformer_jax.data.packing import (
     PackedRows,
     balanced_lengths,
     fill_of,
     highest_fill,
+    join_packed,
     pack_pairs,
 )
 from transformer_jax.errors import InputError
@@ -51,6 +54,8 @@ class RowOrder:
     first_row: int = 0
     """The place in the sequence at which update 0 begins, or would have begun: it may
     be negative for a run that has come to its later updates by larger steps."""
+    mixture: Mixture | None = None
+    """The shares of several corpora. None = it is one."""
 
     def place_of(self, step: int) -> int:
         """Returns the rows of the sequence before global update `step`."""
@@ -59,6 +64,8 @@ class RowOrder:
     def rows_of(self, step: int) -> np.ndarray:
         """Returns the packed rows of global update `step`, counted from 0, in order."""
         places = np.arange(self.place_of(step), self.place_of(step + 1))
+        if self.mixture is not None:
+            return self.mixture.rows_at(places, self.seed)
         epochs, within = np.divmod(places, self.num_rows)
         rows = np.empty_like(places)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
@@ -67,8 +74,18 @@ class RowOrder:
         return rows
 
     def epoch_of(self, step: int) -> float:
-        """Returns the epochs that are complete when global update `step` begins."""
+        """Returns the epochs that are complete when global update `step` begins.
+
+        Of several corpora: as many rows as all of them have.
+        """
         return self.place_of(step) / self.num_rows
+
+    def corpus_epochs(self, step: int) -> list[float]:
+        """Returns the complete epochs of each of several corpora."""
+        if self.mixture is None:
+            return []
+        rows = self.mixture.rows_before(self.place_of(step))
+        return [n / m for n, m in zip(rows, self.mixture.num_rows, strict=True)]
 
 
 @functools.lru_cache(maxsize=4)
@@ -79,8 +96,10 @@ def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
 def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
     """Returns the corpus packed into rows of the configured lengths.
 
+    Each of several corpora has rows of its own.
+
     Raises:
-        InputError: no pair fits into a row.
+        InputError: no pair fits into a row, or none of one of several corpora.
 
     Example:
         >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
@@ -88,20 +107,34 @@ def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
         >>> packed.num_rows < corpus.num_pairs  # several pairs share a row
         True
     """
+    parts = corpus.separate()
+    names = config.corpus_names if len(parts) > 1 else ("",)
+    packed = [
+        _pack_part(part, config, name, seed)
+        for part, name in zip(parts, names, strict=True)
+    ]
+    whole = packed[0]
+    if len(parts) > 1:
+        whole = join_packed(packed, [part.num_pairs for part in parts])
+    _report_fill(corpus, whole)
+    return whole
+
+
+def _pack_part(part: Corpus, config: DataConfig, name: str, seed: int) -> PackedRows:
     packed = pack_pairs(
-        corpus.source_lengths,
-        corpus.target_lengths,
+        part.source_lengths,
+        part.target_lengths,
         config.source_length,
         config.target_length,
         seed=seed,
     )
     if not packed.num_rows:
+        of_corpus = f" of the corpus {name!r}" if name else ""
         raise InputError(
-            f"none of the {corpus.num_pairs} pairs fits into rows of data.source_length"
-            f"={config.source_length} and data.target_length={config.target_length} "
-            "tokens: raise them."
+            f"none of the {part.num_pairs} pairs{of_corpus} fits into rows of "
+            f"data.source_length={config.source_length} and data.target_length="
+            f"{config.target_length} tokens: raise them."
         )
-    _report_fill(corpus, packed)
     return packed
 
 
@@ -139,7 +172,8 @@ def make_batches(
     Args:
         corpus: the text that `packed` refers to.
         packed: its rows, from `pack_corpus`.
-        config: `rows` is the number of rows of a global batch.
+        config: `rows` is the number of rows of a global batch; of several corpora, the
+            weights.
         seed: draws the order of the rows.
         start_step: the first global update.
         first_row: where in the order of the rows update 0 begins, see `RowOrder`.
@@ -153,7 +187,8 @@ def make_batches(
         >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
         True
     """
-    order = RowOrder(packed.num_rows, config.rows, seed, first_row)
+    mixture = make_mixture(packed, config)
+    order = RowOrder(packed.num_rows, config.rows, seed, first_row, mixture)
     places = rows_of_host(config.rows)
 
     def batch_of(step: int) -> Batch:

@@ -1,13 +1,14 @@
 """The data of a work directory: tokenizer and corpora, made once, then loaded."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from transformer_jax.config.data import Split
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.text_files import Split
+from transformer_jax.data.corpora import given_corpora, settings_of_corpus
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.data.corpus_copy import fetch_corpus, store_corpus
 from transformer_jax.data.corpus_files import (
@@ -19,7 +20,7 @@ from transformer_jax.data.corpus_files import (
     write_corpus,
 )
 from transformer_jax.data.languages import find_languages
-from transformer_jax.data.sentence_pairs import SentencePairs, from_list
+from transformer_jax.data.sentence_pairs import GivenPairs, SentencePairs, from_list
 from transformer_jax.data.source import load_split
 from transformer_jax.data.text_warnings import warn_of_text
 from transformer_jax.data.tokenizer_of_run import TrainedWith, find_or_learn_tokenizer
@@ -60,8 +61,8 @@ def prepare_data(
     config: ExperimentConfig,
     folder: StoredPath,
     *,
-    train_pairs: Sequence[tuple[str, str]] | None = None,
-    validation_pairs: Sequence[tuple[str, str]] | None = None,
+    train_pairs: GivenPairs | None = None,
+    validation_pairs: GivenPairs | None = None,
     trained: TrainedWith | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> PreparedData:
@@ -87,8 +88,12 @@ def prepare_data(
         else _choose_pairs(config, "validation", validation_pairs)
     )
     if not (from_python or config.treebank.is_used):
-        splits = [config.data.files(split) for split in get_args(Split)]
-        find_languages(config.data, *splits).warn()
+        data = config.data
+        for settings in [
+            settings_of_corpus(data, place) for place in range(len(data.corpora))
+        ] or [data]:
+            splits = [settings.files(split) for split in get_args(Split)]
+            find_languages(settings, *splits).warn()
     if validation is not None:
         validation = validation.in_memory()
         check_usable(validation)
@@ -121,11 +126,18 @@ def prepare_data(
 
 
 def _choose_pairs(
-    config: ExperimentConfig, split: Split, given: Sequence[tuple[str, str]] | None
+    config: ExperimentConfig, split: Split, given: GivenPairs | None
 ) -> SentencePairs | None:
-    if given is not None:
-        return from_list(given, name=f"{split} pairs")
-    return load_split(config, split)
+    if given is None:
+        return load_split(config, split)
+    if isinstance(given, Mapping):
+        return given_corpora(config.data, given, f"{split}_pairs")
+    if split == "train" and config.data.corpora:
+        raise InputError(
+            "train_pairs must be a dictionary, pairs by the names of data.corpora "
+            f"({', '.join(config.data.corpus_names)}): each has its weight and tag."
+        )
+    return from_list(given, name=f"{split} pairs")
 
 
 def _load_or_write_corpus(

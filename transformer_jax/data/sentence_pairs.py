@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from transformer_jax.errors import InputError
 from transformer_jax.storage.text_encoding import check_read_once
 from transformer_jax.storage.text_lines import TextLines
 
-Pair = tuple[str, str]
+Pair: TypeAlias = tuple[str, str]
+GivenPairs: TypeAlias = Sequence[Pair] | Mapping[str, Sequence[Pair]]
+"""(source, target) sentences passed from Python; of several corpora, by their names."""
 _PAIRS_PER_READ = 8_192
 
 
@@ -29,6 +32,9 @@ class SentencePairs(ABC):
     target_symbols: tuple[str, ...] = ()
     """Words of the targets that are one piece of the vocabulary each, as the brackets
     of trees."""
+    corpora: "tuple[SentencePairs, ...]" = ()
+    """Those that these are the pairs of, one after the other; none where it is one."""
+    corpus_names: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...

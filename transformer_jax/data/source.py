@@ -6,6 +6,7 @@ from typing import Literal, overload
 
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
+from transformer_jax.data.corpora import load_corpora
 from transformer_jax.data.sentence_pairs import SentencePairs, from_files
 from transformer_jax.data.tfds_pairs import from_tfds
 from transformer_jax.data.tree_pairs import load_tree_pairs
@@ -24,7 +25,8 @@ def load_pairs(
     """Returns the pairs that the settings name for a split.
 
     If files are named for the split, they are used, otherwise the data set. The result
-    is None if validation or test pairs are named by neither.
+    is None if validation or test pairs are named by neither. Several corpora follow
+    each other, each pair with the tag of its corpus.
 
     Raises:
         InputError: no training pairs are named, or files or data set cannot be used.
@@ -44,6 +46,8 @@ def load_pairs(
     if sources:
         with _prefix_messages(f"data.{split}_source_path, data.{split}_target_path: "):
             return from_files(sources, targets)
+    if config.corpora:
+        return load_corpora(config, split, load_pairs)
     if config.dataset is not None:
         with _prefix_messages("data."):
             return from_tfds(
@@ -56,7 +60,8 @@ def load_pairs(
     if split == "train":
         raise InputError(
             "data.dataset and data.train_source_path are both missing: name a TFDS "
-            "data set, as cldr_translate/en_de, or the files of the training pairs."
+            "data set, as cldr_translate/en_de, or the files of the training pairs, or "
+            "several of them in tables [[data.corpora]]."
         )
     return None
 

@@ -4,7 +4,9 @@ import logging
 
 import numpy as np
 
+from transformer_jax.config.data import DataConfig
 from transformer_jax.data.corpus import Corpus
+from transformer_jax.data.mixture import make_mixture
 from transformer_jax.data.packing import PackedRows
 from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -47,17 +49,36 @@ def warn_of_text(pairs: SentencePairs, corpus: Corpus, tokenizer: Tokenizer) -> 
             )  # fmt: skip
 
 
-def log_size(corpus: Corpus, packed: PackedRows, rows_per_update: int) -> None:
+def log_size(corpus: Corpus, packed: PackedRows, config: DataConfig) -> None:
     """Logs how many pairs and rows there are to train on, and what is left out."""
     logger.info(
         "%d training pairs in %d rows, %.1f updates an epoch; left out: %d too "
         "long for a row, %d with an empty side",
         len(packed.pairs),
         packed.num_rows,
-        packed.num_rows / rows_per_update,
+        packed.num_rows / config.rows,
         len(packed.too_long),
         corpus.num_empty,
     )
+    mixture = make_mixture(packed, config)
+    if mixture is None:
+        return
+    for name, num_pairs, rows, share in zip(
+        config.corpus_names,
+        corpus.corpus_sizes,
+        mixture.num_rows,
+        mixture.shares,
+        strict=True,
+    ):
+        logger.info(
+            "corpus %s: %d pairs in %d rows; its share of the training is %.1f%%, %.1f "
+            "updates to each of its epochs",
+            name,
+            num_pairs,
+            rows,
+            100 * share,
+            rows / (share * config.rows),
+        )
 
 
 def warn_of_rows(corpus: Corpus, packed: PackedRows) -> None:

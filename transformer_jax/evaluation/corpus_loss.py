@@ -71,13 +71,28 @@ def mean_loss(
     Args:
         on_done: called with the number of batches done, after each.
     """
+    return mean_metrics(sum_losses(evaluation_step, params, batches, mesh, on_done))
+
+
+def sum_losses(
+    evaluation_step: EvaluationStep,
+    params: Params,
+    batches: Iterable[Batch],
+    mesh: Mesh,
+    on_done: Callable[[int], None] | None = None,
+) -> dict[str, float]:
+    """Returns the sums of the losses and the counts of tokens over all batches.
+
+    The arguments are those of `mean_loss`.
+    """
     totals: dict[str, jax.Array] | None = None
     for number, batch in enumerate(batches, start=1):
         sums = evaluation_step(params, sharding.make_global(batch, mesh))
         totals = sums if totals is None else add_sums(totals, sums)
         if on_done is not None:
             on_done(number)
-    return mean_metrics(jax.device_get(totals))
+    fetched: dict[str, float] = jax.device_get(totals)
+    return fetched
 
 
 def split_batches(

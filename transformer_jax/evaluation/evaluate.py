@@ -18,12 +18,11 @@ from transformer_jax.config.decoding_keywords import (
     refuse_misspelt_keywords,
 )
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.data.sentence_pairs import SentencePairs, from_list
-from transformer_jax.data.source import load_split
 from transformer_jax.data.tree_pairs import TreePairs, tree_pairs
 from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.corpus_loss import corpus_loss
+from transformer_jax.evaluation.corpus_text import choose_text
 from transformer_jax.evaluation.text_scores import (
     Scoring,
     choose_scoring,
@@ -76,6 +75,7 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: Which = "latest",
     pairs: Iterable[tuple[str, str]] | None = None,
+    corpus: str | None = None,
     trees: TreeFiles | None = None,
     tokenizer: SacrebleuTokenizer | None = None,
     well_formed: bool | None = None,
@@ -105,6 +105,7 @@ def evaluate(
         split: the split of the run's data.
         checkpoint: "latest", "best", "average" or a step.
         pairs: (source, target) sentences in place of a split.
+        corpus: one of `data.corpora` by its name: its split, or `pairs` with its tag.
         trees: of a parser: files or patterns of gold trees in place of a split, read as
             `treebank.test_paths` are.
         tokenizer: of sacreBLEU. None = `training.bleu_tokenizer`; where that is None,
@@ -114,8 +115,8 @@ def evaluate(
         decoding: fields of `DecodingConfig` that replace the configured ones.
 
     Raises:
-        InputError: no such checkpoint, no such data, a decoding setting that is unknown
-            or refused, or a tokenizer that needs packages that are missing.
+        InputError: no such checkpoint, no such data or corpus, a decoding setting that
+            is unknown or refused, or a tokenizer that needs packages that are missing.
 
     Example:
         >>> result = tj.evaluate(workdir, pairs=[("A house.", "Ein Haus.")])
@@ -134,17 +135,12 @@ def evaluate(
     config = translator.config
     config = config.replace(decoding=config.decoding.replace(**decoding))
     _check_task(config, pairs, trees, well_formed)
-    data = _data_to_score(config, split, pairs, trees)
+    if trees is None or corpus is not None:
+        config, data = choose_text(config, split, pairs, corpus)
+    else:
+        data = tree_pairs(trees, config.treebank, "trees")
     if data is None:
-        raise InputError(
-            f"the run in {workdir} has no {split} data: set "
-            + (
-                f"treebank.{split}_paths, or name files of trees."
-                if config.treebank.is_used
-                else f"data.{split}_source_path and data.{split}_target_path, or name "
-                "two files."
-            )
-        )
+        raise _no_data(workdir, split, config)
     sources, references = map(list, zip(*data, strict=True))
     shown_references = references
     if isinstance(data, TreePairs):
@@ -170,6 +166,15 @@ def evaluate(
     return EvaluationResult(scores, sources, shown_references, translations)
 
 
+def _no_data(
+    workdir: str | os.PathLike[str], split: str, config: ExperimentConfig
+) -> InputError:
+    where = f"data.{split}_source_path and data.{split}_target_path, or name two files."
+    if config.treebank.is_used:
+        where = f"treebank.{split}_paths, or name files of trees."
+    return InputError(f"the run in {workdir} has no {split} data: set {where}")
+
+
 def _check_task(
     config: ExperimentConfig,
     pairs: Iterable[tuple[str, str]] | None,
@@ -181,7 +186,7 @@ def _check_task(
     Raises:
         InputError: it is not.
     """
-    if pairs is not None and trees is not None:
+    if trees is not None and pairs is not None:
         raise InputError("pairs= and trees= exclude each other: keep one.")
     if pairs is not None:
         require_translation(config)
@@ -193,20 +198,6 @@ def _check_task(
                 f"{name}={value!r:.60} is of use to a parser only: this model "
                 "translates."
             )
-
-
-def _data_to_score(
-    config: ExperimentConfig,
-    split: Literal["train", "validation", "test"],
-    pairs: Iterable[tuple[str, str]] | None,
-    trees: TreeFiles | None,
-) -> SentencePairs | None:
-    """Returns sentences with references, or trees; None where the run has none."""
-    if pairs is not None:
-        return pairs if isinstance(pairs, SentencePairs) else from_list(pairs)
-    if trees is None:
-        return load_split(config, split)
-    return tree_pairs(trees, config.treebank, "trees")
 
 
 def _translate(

@@ -44,4 +44,6 @@ def split_long_corpus_pairs(
             sources.append(source)
             targets.append(target)
     split = make_corpus(sources, targets, bos_id=corpus.bos_id, pad_id=corpus.pad_id)
-    return dataclasses.replace(corpus, source=split.source, target=split.target)
+    return dataclasses.replace(
+        corpus, source=split.source, target=split.target, corpus_sizes=()
+    )

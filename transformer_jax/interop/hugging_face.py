@@ -219,7 +219,7 @@ def _special_pieces(
     path: Path,
 ) -> SpecialPieces:
     """Returns the special pieces by the settings; all have a token id."""
-    named = []
+    named = {}
     for name in ("decoder_start", "eos", "pad"):
         number = settings.get(f"{name}_token_id")
         if isinstance(number, list) and len(number) == 1:
@@ -229,13 +229,14 @@ def _special_pieces(
                 f"{path.with_name('config.json')}: {name}_token_id={number!r} must be "
                 f"the token id of one piece, from 0 to {len(pieces) - 1}."
             )
-        named.append(pieces[number])
+        named[name] = pieces[number]
     unk = options.get("unk_token", "<unk>")
     unk = unk["content"] if isinstance(unk, dict) else unk
     if unk not in pieces:
         raise InputError(f"{path} has no piece for unknown characters, {unk!r}.")
-    bos, eos, pad = named
-    found = SpecialPieces(bos=bos, eos=eos, pad=pad, unk=unk)
+    found = SpecialPieces(
+        bos=named["decoder_start"], eos=named["eos"], pad=named["pad"], unk=unk
+    )
     if found.eos in (found.bos, found.pad) or found.unk in (found.bos, found.pad):
         raise InputError(
             f"{path}: begin {found.bos!r}, end {found.eos!r}, padding {found.pad!r}, "

@@ -12,16 +12,19 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices.defaults import loss_slice_tokens
 from transformer_jax.devices.mesh import num_row_groups
+from transformer_jax.loss.corpus_sums import rows_by_corpus
 from transformer_jax.loss.cross_entropy import (
     SLICE_TOKENS,
+    CorpusLossSums,
     LossSums,
+    cross_entropy_by_corpus,
     label_smoothed_cross_entropy,
 )
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 
 LossFunction: TypeAlias = Callable[
-    [ExperimentConfig, Params, Batch, Array | None], LossSums
+    [ExperimentConfig, Params, Batch, Array | None], LossSums | CorpusLossSums
 ]
 """`(config, params, batch, dropout_rng) -> sums`; `dropout_rng` None = no dropout."""
 
@@ -39,8 +42,8 @@ def batch_loss(
     dropout_rng: Array | None,
     *,
     slice_tokens: int = SLICE_TOKENS,
-) -> LossSums:
-    """Returns the sums of the paper's loss over a batch.
+) -> LossSums | CorpusLossSums:
+    """Returns the sums of the paper's loss over a batch, and of each of its corpora.
 
     A loss of your own for `make_train_step` has the same first four arguments.
 
@@ -79,12 +82,14 @@ def batch_loss(
     # Flax types the result of `apply` as variables too.
     outputs: Any = model.apply({"params": params}, rngs=rngs, method=run)
     hidden, matrix, bias = outputs
-    return label_smoothed_cross_entropy(
-        hidden,
-        matrix,
-        batch.target_labels,
-        (batch.target_segments != 0).astype(jnp.float32),
-        bias=bias,
-        label_smoothing=config.training.label_smoothing,
-        slice_tokens=slice_tokens,
-    )
+    weights = (batch.target_segments != 0).astype(jnp.float32)
+    decoded = hidden, matrix, batch.target_labels, weights
+    how: Any = {
+        "bias": bias,
+        "label_smoothing": config.training.label_smoothing,
+        "slice_tokens": slice_tokens,
+    }
+    corpora = rows_by_corpus(config, batch)
+    if corpora is not None:
+        return cross_entropy_by_corpus(*decoded, corpora, **how)
+    return label_smoothed_cross_entropy(*decoded, **how)

@@ -1,11 +1,12 @@
 """Label-smoothed cross entropy, fused with the projection to logits."""
 
 import functools
+import operator
 from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax.loss.position_slices import split_positions
 from transformer_jax.model.matrix_product import add_bias
@@ -28,6 +29,22 @@ class LossSums(NamedTuple):
 
     loss: Array  # float32 []: with label smoothing, the objective of training
     nll: Array  # float32 []: -log p(label), the exponent of perplexity
+
+
+class CorpusLossSums(NamedTuple):
+    """As `LossSums`, with the sums over the rows of each of several corpora."""
+
+    loss: Array
+    nll: Array
+    by_corpus: Array  # float32 [2, corpora]: loss and nll
+
+
+class _Sums(NamedTuple):
+    """As `LossSums`, and where they are asked for, the sums of each row."""
+
+    loss: Array
+    nll: Array
+    by_row: Array | None = None  # float32 [2, rows]
 
 
 def label_smoothed_cross_entropy(
@@ -68,16 +85,57 @@ def label_smoothed_cross_entropy(
     reference for it (Szegedy et al., 2016).
     """
 
-    def split(x: Array) -> Array:
-        return split_positions(x, slice_tokens)
-
-    sums: LossSums = _sliced_loss(
-        split(hidden), matrix, bias, split(labels), split(weights), label_smoothing
+    split = functools.partial(split_positions, slice_tokens=slice_tokens)
+    sums: _Sums = _sliced_loss(
+        split(hidden),
+        matrix,
+        bias,
+        split(labels),
+        split(weights),
+        label_smoothing,
+        False,
     )
-    return sums
+    return LossSums(sums.loss, sums.nll)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def cross_entropy_by_corpus(
+    hidden: Float[Array, "rows length d_model"],
+    matrix: Float[Array, "vocab d_model"],
+    labels: Int[Array, "rows length"],
+    weights: Float[Array, "rows length"],
+    corpora: Bool[Array, "rows corpora"],
+    *,
+    bias: Float[Array, " vocab"] | None = None,
+    label_smoothing: float = 0.1,
+    slice_tokens: int = SLICE_TOKENS,
+) -> CorpusLossSums:
+    """Returns what `label_smoothed_cross_entropy` does, and its sums by corpus.
+
+    Args:
+        corpora: True in the column of the corpus of a row.
+    """
+    split = functools.partial(split_positions, slice_tokens=slice_tokens)
+    sums: _Sums = _sliced_loss(
+        split(hidden),
+        matrix,
+        bias,
+        split(labels),
+        split(weights),
+        label_smoothing,
+        True,
+    )
+    assert sums.by_row is not None
+    return CorpusLossSums(sums.loss, sums.nll, sum_by_corpus(sums.by_row, corpora))
+
+
+def sum_by_corpus(
+    values: Float[Array, "*lists rows"], corpora: Bool[Array, "rows corpora"]
+) -> Float[Array, "*lists corpora"]:
+    """Returns the sums of the values of the rows of each corpus."""
+    return jnp.sum(values[..., None], axis=-2, where=corpora)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def _sliced_loss(
     hidden: Float[Array, "slices rows length d_model"],
     matrix: Float[Array, "vocab d_model"],
@@ -85,17 +143,20 @@ def _sliced_loss(
     labels: Int[Array, "slices rows length"],
     weights: Float[Array, "slices rows length"],
     smoothing: float,
-) -> LossSums:
+    by_row: bool,
+) -> _Sums:
+    """Returns the sums, with `by_row` also those of each row."""
     matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(matrix)
 
     def add_slice(
-        sums: LossSums, inputs: tuple[Array, Array, Array]
-    ) -> tuple[LossSums, None]:
-        slice_sums, _ = _slice_loss(*inputs, matrix, bias, mean_row, smoothing)
+        sums: _Sums, inputs: tuple[Array, Array, Array]
+    ) -> tuple[_Sums, None]:
+        slice_sums, _ = _slice_loss(*inputs, matrix, bias, mean_row, smoothing, by_row)
         return _add(sums, slice_sums), None
 
-    sums, _ = jax.lax.scan(add_slice, _zero_sums(), (hidden, labels, weights))
+    zero = _zero_sums(labels.shape[1] if by_row else None)
+    sums, _ = jax.lax.scan(add_slice, zero, (hidden, labels, weights))
     return sums
 
 
@@ -106,18 +167,19 @@ def _sliced_loss_forward(
     labels: Array,
     weights: Array,
     smoothing: float,
-) -> tuple[LossSums, _Gradients]:
+    by_row: bool,
+) -> tuple[_Sums, _Gradients]:
     """Returns the sums, and the gradients of the loss by hidden, matrix and bias."""
     compute_matrix = matrix.astype(hidden.dtype)
     mean_row = _mean_row(compute_matrix)
 
     def add_slice(
-        carry: tuple[LossSums, Array, Array | None],
+        carry: tuple[_Sums, Array, Array | None],
         inputs: tuple[Array, Array, Array],
-    ) -> tuple[tuple[LossSums, Array, Array | None], Array]:
+    ) -> tuple[tuple[_Sums, Array, Array | None], Array]:
         sums, matrix_gradient, bias_gradient = carry
         slice_sums, logits_gradient = _slice_loss(
-            *inputs, compute_matrix, bias, mean_row, smoothing
+            *inputs, compute_matrix, bias, mean_row, smoothing, by_row
         )
         if bias_gradient is not None:
             bias_gradient += jnp.sum(logits_gradient, axis=(0, 1))
@@ -134,8 +196,9 @@ def _sliced_loss_forward(
         sums = _add(sums, slice_sums)
         return (sums, matrix_gradient, bias_gradient), hidden_gradient
 
+    zero = _zero_sums(labels.shape[1] if by_row else None)
     zeros = None if bias is None else jnp.zeros(bias.shape, jnp.float32)
-    carry = (_zero_sums(), jnp.zeros(matrix.shape[::-1], jnp.float32), zeros)
+    carry = (zero, jnp.zeros(matrix.shape[::-1], jnp.float32), zeros)
     (sums, matrix_gradient, bias_gradient), hidden_gradient = jax.lax.scan(
         add_slice, carry, (hidden, labels, weights)
     )
@@ -144,7 +207,7 @@ def _sliced_loss_forward(
 
 
 def _sliced_loss_backward(
-    smoothing: float, gradients: _Gradients, cotangents: LossSums
+    smoothing: float, by_row: bool, gradients: _Gradients, cotangents: _Sums
 ) -> tuple[Array, Array, Array | None, None, None]:
     hidden_gradient, matrix_gradient, bias_gradient = gradients
     scale = cotangents.loss.astype(hidden_gradient.dtype)
@@ -157,12 +220,14 @@ def _sliced_loss_backward(
 _sliced_loss.defvjp(_sliced_loss_forward, _sliced_loss_backward)
 
 
-def _zero_sums() -> LossSums:
-    return LossSums(loss=jnp.float32(0), nll=jnp.float32(0))
+def _zero_sums(num_rows: int | None) -> _Sums:
+    rows = None if num_rows is None else jnp.zeros((2, num_rows), jnp.float32)
+    return _Sums(jnp.float32(0), jnp.float32(0), rows)
 
 
-def _add(first: LossSums, second: LossSums) -> LossSums:
-    return LossSums(loss=first.loss + second.loss, nll=first.nll + second.nll)
+def _add(first: _Sums, second: _Sums) -> _Sums:
+    total: _Sums = jax.tree.map(operator.add, first, second)
+    return total
 
 
 def _mean_row(matrix: Float[Array, "vocab d_model"]) -> Float[Array, " d_model"]:
@@ -177,7 +242,8 @@ def _slice_loss(
     bias: Float[Array, " vocab"] | None,
     mean_row: Float[Array, " d_model"],
     smoothing: float,
-) -> tuple[LossSums, Float[Array, "rows length vocab"]]:
+    by_row: bool,
+) -> tuple[_Sums, Float[Array, "rows length vocab"]]:
     """Returns the sums of one slice and the gradient of its loss by its logits.
 
     The logits are the largest array, so they are read as few times as possible: the
@@ -207,5 +273,8 @@ def _slice_loss(
     target = jnp.where(is_label, 1.0 - smoothing, 0.0) + smoothing / vocab
     probabilities = exponentials / normaliser[..., None]
     gradient = (probabilities - target) * weights[..., None]
-    sums = LossSums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
+    sums = _Sums(loss=jnp.sum(loss * weights), nll=jnp.sum(nll * weights))
+    if by_row:
+        rows = jnp.stack([jnp.sum(x * weights, axis=1) for x in (loss, nll)])
+        sums = sums._replace(by_row=rows)
     return sums, gradient

@@ -50,6 +50,6 @@ def make_evaluation_step(
         with sharding.activation_layout(mesh):
             sums = loss_of(config, params, batch, None)
         counts = count_tokens(batch.source_segments, batch.target_segments)
-        return {**counts, **sums._asdict()}
+        return {**counts, "loss": sums.loss, "nll": sums.nll}
 
     return jax.jit(evaluation_step, out_shardings=sharding.replicated_sharding(mesh))

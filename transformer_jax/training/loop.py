@@ -22,6 +22,7 @@ from transformer_jax.devices.joining import is_primary
 from transformer_jax.devices.stopping import StopRequested, StopVote
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.training.accounting import Accounting, TooManySkipped
+from transformer_jax.training.corpus_metrics import epochs_by_name, name_corpora
 from transformer_jax.training.ending import (
     failing_as_set,
     interruption_at,
@@ -75,7 +76,8 @@ class TrainingLoop:
         self._record, self._check_lock = record, check_lock
         self._packed = pack_corpus(data.train, config.data, seed=config.training.seed)
         self._position = position_at_start(config, self._packed, data.training_text)
-        self._order = order_of_rows(config, self._position, record, batches)
+        place = self._position
+        self._order = order_of_rows(config, self._packed, place, record, batches)
         self._accounting = Accounting(config, data, self._packed, self._order, workdir)
         self._resume_window(record)
         self._accounting.skipped_in_a_row = record.skipped_in_a_row
@@ -87,7 +89,7 @@ class TrainingLoop:
         )
         self._vote = StopVote(mesh)
         self._watchdog = Watchdog(config.training.stall_minutes)
-        log_size(data.train, self._packed, config.data.rows)
+        log_size(data.train, self._packed, config.data)
         warn_of_rows(data.train, self._packed)
 
     def train(self, state: TrainState) -> TrainState:
@@ -168,7 +170,7 @@ class TrainingLoop:
 
     def _account(self, report: dict[str, Any], batch: int) -> bool:
         """Adds an update to the window; returns whether it was applied."""
-        values = {name: float(value) for name, value in jax.device_get(report).items()}
+        values = name_corpora(jax.device_get(report), self._config.data.corpus_names)
         is_applied = self._accounting.add(values, self._applied + 1, batch)
         self._applied += is_applied
         return is_applied
@@ -177,8 +179,8 @@ class TrainingLoop:
         """Reports, saves and evaluates if it is time to."""
         step, intervals = self._applied, self._intervals
         if intervals.is_logged(step):
-            epoch = self._order.epoch_of(self._taken)
-            line = {**self._accounting.window.summary(), "epoch": epoch}
+            line = self._accounting.window.summary()
+            line |= epochs_by_name(self._order, self._taken, self._config.data)
             self._reporter.report("train", step, line)
             self._accounting.window = Window()
         paused = time.perf_counter()
@@ -294,5 +296,4 @@ class TrainingLoop:
         return with_batches(state, self._taken)
 
     def _resume_window(self, record: RunRecord) -> None:
-        window = record.window
-        self._accounting.window = Window.from_dict(window) if window else Window()
+        self._accounting.window = Window.from_dict(record.window or {})

@@ -1,11 +1,11 @@
 """Preparing the data of a work directory, without training."""
 
 import os
-from collections.abc import Sequence
 
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.prepare import PreparedData
+from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.interruption import handle_signals
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -18,8 +18,8 @@ def prepare(
     config: ExperimentConfig,
     workdir: str | os.PathLike[str],
     *,
-    train_pairs: Sequence[tuple[str, str]] | None = None,
-    validation_pairs: Sequence[tuple[str, str]] | None = None,
+    train_pairs: GivenPairs | None = None,
+    validation_pairs: GivenPairs | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> PreparedData:
     """Returns tokenizer and corpora of a work directory; makes those that are missing.
@@ -29,7 +29,8 @@ def prepare(
     stays, and another text is refused. In a run of several processes all must call it.
 
     Args:
-        train_pairs: (source, target) sentences in place of those `config.data` names.
+        train_pairs: (source, target) sentences in place of those `config.data` names;
+            of several corpora, by their names.
         validation_pairs: likewise.
         tokenizer: the one to use, as that of another run. None = that of
             `tokenizer.path` or `training.initial_checkpoint`, the one that is in the

@@ -11,6 +11,7 @@ from transformer_jax.checkpoints.errors import DamagedCheckpoint, first_line
 from transformer_jax.checkpoints.reader import StoredCheckpoints
 from transformer_jax.checkpoints.validation_file import YARDSTICK
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.data.mixture import make_mixture
 from transformer_jax.data.packing import PackedRows
 from transformer_jax.data.pipeline import RowOrder
 from transformer_jax.training.patience import Plateau
@@ -171,12 +172,17 @@ def position_at_start(
 
 
 def order_of_rows(
-    config: ExperimentConfig, start: DataPosition, record: RunRecord, batches: int
+    config: ExperimentConfig,
+    packed: PackedRows,
+    start: DataPosition,
+    record: RunRecord,
+    batches: int,
 ) -> RowOrder:
     """Returns the rows of each update of a run that continues from a checkpoint.
 
     A checkpoint of a version that noted no position has taken `batches` times as many
-    rows as a batch has now.
+    rows as a batch has now. With other weights of several corpora, rows are from now on
+    those that a run with these weights would have had from its start.
     """
     rows = config.data.rows
     first_row = (
@@ -184,4 +190,5 @@ def order_of_rows(
         if record.position is None
         else record.position.first_row(batches, start, rows)
     )
-    return RowOrder(start.num_rows, rows, config.training.seed, first_row)
+    mixture = make_mixture(packed, config.data)
+    return RowOrder(start.num_rows, rows, config.training.seed, first_row, mixture)

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.sharding import Mesh
@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_dict, config_to_store
 from transformer_jax.data.prepare import PreparedData, prepare_data
+from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.data.tokenizer_of_run import TrainedWith
 from transformer_jax.devices.agreement import (
     all_together,
@@ -106,8 +107,8 @@ def prepare_together(
     workdir: StoredPath,
     *,
     trained: TrainedWith | None,
-    train_pairs: Sequence[tuple[str, str]] | None,
-    validation_pairs: Sequence[tuple[str, str]] | None,
+    train_pairs: GivenPairs | None,
+    validation_pairs: GivenPairs | None,
     tokenizer: Tokenizer | None = None,
 ) -> PreparedData:
     """Returns the data of a run, the same on all its processes.

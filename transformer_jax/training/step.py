@@ -16,7 +16,8 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decide_model
 from transformer_jax.errors import InputError
 from transformer_jax.loss.batch_loss import LossFunction, make_loss
-from transformer_jax.loss.cross_entropy import LossSums
+from transformer_jax.loss.corpus_sums import corpus_means
+from transformer_jax.loss.cross_entropy import CorpusLossSums, LossSums
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import merge_params, split_params
@@ -27,7 +28,8 @@ from transformer_jax.training.soundness import is_sound, update_mean_norm
 from transformer_jax.training.state import TrainState, abstract_state, make_rng
 
 _Tree = TypeVar("_Tree")
-_Result: TypeAlias = tuple[Params, LossSums]  # gradients, sums
+_Sums: TypeAlias = LossSums | CorpusLossSums
+_Result: TypeAlias = tuple[Params, _Sums]  # gradients, sums
 
 
 def make_train_step(
@@ -52,7 +54,9 @@ def make_train_step(
     Metrics are float32 scalars: `loss` and `nll`, the means over the target tokens of
     the batch in nats; `gradient_norm` (of what is trained, before clipping),
     `learning_rate`, `skipped`; and counts: `source_tokens`, `target_tokens`,
-    `source_slots`, `target_slots`.
+    `source_slots`, `target_slots`. Of several corpora also `loss_by_corpus`,
+    `nll_by_corpus` and `target_tokens_by_corpus`, float32 [corpora], in the order of
+    `data.corpora`.
 
     It is compiled for one shape of state and batch: a run whose shapes change would
     spend its time compiling.
@@ -146,7 +150,7 @@ def _make_update(
                 config, loss_of, trained, fixed, batch, num_tokens, dropout_rng
             )
         gradient_norm = optax.tree.norm(gradients)
-        means = jax.tree.map(lambda x: x / num_tokens, sums)
+        means = LossSums(sums.loss / num_tokens, sums.nll / num_tokens)
         sound = is_sound(config, means.loss, gradient_norm, state)
         updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
         params = merge_params(optax.apply_updates(trained, updates), fixed)
@@ -162,7 +166,9 @@ def _make_update(
 
         report = {
             **counts,
-            **means._asdict(),
+            "loss": means.loss,
+            "nll": means.nll,
+            **corpus_means(config, batch, sums),
             "gradient_norm": gradient_norm,
             "skipped": 1.0 - sound.astype(jnp.float32),
         }
@@ -198,9 +204,9 @@ def _gradients(
     i has the rows i, i + parts, ..., so that every device has its share of each.
     """
 
-    def mean_loss(trained: Params, part: Batch, rng: Array) -> tuple[Array, LossSums]:
+    def mean_loss(trained: Params, part: Batch, rng: Array) -> tuple[Array, _Sums]:
         sums = loss_of(config, merge_params(trained, fixed), part, rng)
-        if not isinstance(sums, LossSums) or {*map(jnp.shape, sums)} != {()}:
+        if not isinstance(sums, _Sums) or {*map(jnp.shape, sums[:2])} != {()}:
             raise InputError(
                 f"the loss returned {sums!r:.60}: expected LossSums(loss=..., nll=...) "
                 "of scalars, summed over the target tokens."
@@ -221,8 +227,12 @@ def _gradients(
         added: _Result = jax.tree.map(jnp.add, total, gradients_of(trained, part, rng))
         return added, None
 
-    zero = LossSums(jnp.zeros(()), jnp.zeros(()))
-    start = jax.tree.map(jnp.zeros_like, trained), zero
     inputs = jax.tree.map(split, batch), jnp.arange(parts)
+    zero: _Sums = LossSums(jnp.zeros(()), jnp.zeros(()))
+    if len(config.data.corpora) > 1:  # A loss of the user's may have no sums by corpus.
+        first = jax.tree.map(lambda x: x[0], inputs[0])
+        shapes = jax.eval_shape(gradients_of, trained, first, dropout_rng)[1]
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    start = jax.tree.map(jnp.zeros_like, trained), zero
     total: _Result = jax.lax.scan(add_part, start, inputs)[0]
     return total

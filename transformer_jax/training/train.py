@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ from jax.sharding import Mesh
 
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.checks import require_config, require_type
-from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.data.prepare import PreparedData
+from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.devices.agreement import all_together
 from transformer_jax.evaluation.long_corpus_pairs import split_long_corpus_pairs
 from transformer_jax.interruption import handle_signals
@@ -69,8 +71,8 @@ def train(
     config: ExperimentConfig,
     workdir: str | os.PathLike[str],
     *,
-    train_pairs: Sequence[tuple[str, str]] | None = None,
-    validation_pairs: Sequence[tuple[str, str]] | None = None,
+    train_pairs: GivenPairs | None = None,
+    validation_pairs: GivenPairs | None = None,
     progress: bool = True,
     alone: bool = False,
     from_step: int | None = None,
@@ -95,8 +97,10 @@ def train(
     Args:
         workdir: gets `config.json`, tokenizer, corpus, checkpoints and metrics; a
             directory that all processes share, or `gs://bucket/run`.
-        train_pairs: (source, target) sentences in place of those of `config.data`.
-        validation_pairs: likewise, for validation.
+        train_pairs: (source, target) sentences in place of those of `config.data`; of
+            `data.corpora`, a dictionary by their names.
+        validation_pairs: likewise, for validation. A list is taken as it is, without
+            tags.
         progress: show progress on standard error: a bar on a terminal or in a notebook,
             otherwise a line every `training.log_every_steps`.
         alone: train separately, although this is one of several processes.
@@ -157,8 +161,8 @@ def train(
 
 def _has_validation(
     config: ExperimentConfig,
-    train_pairs: Sequence[tuple[str, str]] | None,
-    validation_pairs: Sequence[tuple[str, str]] | None,
+    train_pairs: GivenPairs | None,
+    validation_pairs: GivenPairs | None,
 ) -> bool:
     """Returns whether a run has a validation text, before that is read."""
     if train_pairs is not None or validation_pairs is not None:
@@ -166,7 +170,11 @@ def _has_validation(
     if config.treebank.is_used:
         return bool(config.treebank.validation_paths)
     data = config.data
-    return data.validation_source_path is not None or data.dataset is not None
+    texts: list[DataConfig | CorpusConfig] = [data, *data.corpora]
+    return any(
+        text.validation_source_path is not None or text.dataset is not None
+        for text in texts
+    )
 
 
 def _run(
