@@ -91,7 +91,7 @@ def import_model(
     if compare:
         own = Translator(config, params, tokenizer)
         report = require_parity(own, program, sentences)
-        report = dataclasses.replace(report, notes=notes)
+        report = dataclasses.replace(report, notes=(*report.notes, *notes))
     with new_directory(output) as partial:
         save_parameters(partial / CHECKPOINTS / str(_STEP), config, params, tokenizer)
         tokenizer.save(partial)
