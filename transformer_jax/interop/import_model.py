@@ -117,7 +117,7 @@ def _from_hugging_face(theirs: Path, sample: tuple[str, ...] | None) -> _Read:
     if sample is not None:
         own = Translator(config, params, tokenizer)
         report = require_parity(own, program, sample)
-        report = dataclasses.replace(report, notes=notes)
+        report = dataclasses.replace(report, notes=(*report.notes, *notes))
     _warn(notes)
     return config, params, tokenizer, report
 

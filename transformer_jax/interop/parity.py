@@ -35,6 +35,7 @@ from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
 
 _EXTRA_LENGTH = 20
+_NOTHING_ENDED = "no output of beam search ended by itself: none was compared"
 
 
 class OtherProgram(Protocol):
@@ -103,20 +104,21 @@ def compare_programs(
             for pairs in ((sources, outputs), random_pairs(tokenizer))
         )
     others = other.search(sources, greedy, limit)
+    other_beams = other.search(sources, beam, limit)
+    ended = _compare_ended(beams, other_beams, tokenizer.eos_id)
     return ParityReport(
         program=other.name,
         sentences=len(sentences),
         segmentation=_compare_segmentation(own, other, sentences),
         logits_difference=largest,
         greedy=_compare(outputs, others),
-        beam=_compare_ended(
-            beams, other.search(sources, beam, limit), tokenizer.eos_id
-        ),
+        beam=ended,
         texts=_compare_texts(own, other, outputs),
         beam_size=beam.beam_size,
         length_penalty_alpha=(
             beam.length_penalty_alpha if beam.length_penalty == "length" else 0.0
         ),
+        notes=() if ended.compared else (_NOTHING_ENDED,),
     )
 
 
