@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from tqdm.auto import tqdm
-from tqdm.notebook import tqdm_notebook
 
 from transformer_jax.devices.joining import is_primary
 
@@ -135,5 +134,6 @@ class Progress:
 
 def has_bar() -> bool:
     """Returns whether standard error is a terminal or a notebook, which draw bars."""
-    is_notebook = issubclass(tqdm, tqdm_notebook)
+    # By its name: the class itself would have to be imported, with all of IPython.
+    is_notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
     return is_notebook or (sys.stderr is not None and sys.stderr.isatty())

@@ -101,3 +101,16 @@ def test_devices_that_are_not_there_are_told(platforms, reason):
     last = ended.stderr.splitlines()[-1]
     assert f"JAX cannot use the devices of JAX_PLATFORMS={platforms}" in last
     assert reason in last
+
+
+def test_training_imports_nothing_it_does_not_use():
+    program = (
+        "import sys, transformer_jax\n"
+        "transformer_jax.train\n"
+        "names = 'torch', 'IPython', 'matplotlib', 'jax.experimental.pallas.tpu'\n"
+        "print([name for name in names if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -8,7 +8,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.kernels.attention import attend_rows
 from transformer_jax.model.band import find_band
 from transformer_jax.model.cache import KeyValue
 from transformer_jax.model.dropout import dropout
@@ -184,6 +183,9 @@ class MultiHeadAttention(nn.Module):
             )
             self.sow("intermediates", "attention_weights", weights)
         if config.attention_kernel == "pallas" and not self.is_initializing():
+            # Pallas's parts for TPUs are slow to import, and only this needs them.
+            from transformer_jax.kernels.attention import attend_rows
+
             attended = attend_rows(
                 query,
                 key,

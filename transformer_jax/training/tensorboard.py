@@ -1,17 +1,34 @@
 """TensorBoard events of a run."""
 
+import contextlib
 import logging
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
-from tensorboardX.summary import scalar
-
 from transformer_jax.storage.work_directory import StoredPath, is_remote, write_whole
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """Hides PyTorch, which tensorboardX imports where it finds it: two seconds."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]  # its import then fails
+    try:
+        yield
+    finally:
+        sys.modules.pop("torch", None)
+
+
+with _without_torch():
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.summary import scalar
 
 logger = logging.getLogger(__name__)
 
