@@ -69,7 +69,7 @@ def test_results_by_another_tokenizer_are_not_compared():
 
     def yardstick(**changes):
         config = tiny_config(**changes)
-        data = SimpleNamespace(validation_text="a digest")
+        data = SimpleNamespace(validation_text="a digest", validation_pairs=None)
         return Validation(config, make_mesh(config.mesh), data).yardstick()
 
     config = tiny_config()
