@@ -157,7 +157,7 @@ def test_a_given_tokenizer_is_used_and_kept(tmp_path, caplog):
     assert learnt != given
     data = tj.prepare(config, folder, train_pairs=PAIRS, tokenizer=given)
     assert data.tokenizer == given
-    assert "is replaced by the given one" in caplog.text
+    assert "gives way to tokenizer=" in caplog.text
     assert data.train.source[0].tolist() == given.encode_source([PAIRS[0][0]])[0]
     # Later calls find it there, whatever the settings say of learning one.
     other = tiny_config(tokenizer__kind="unigram")

@@ -79,7 +79,7 @@ def test_nowhere_else_is_a_default_filled_in():
     """`settings.batch_tokens or 2_048` outside of this file would be a second rule."""
     names = {setting.split(".")[1] for setting in DECIDED}
     for module, tree in TREES.items():
-        if module in ("devices.defaults", "model.transformer"):
+        if module in ("devices.defaults", "model.stack"):
             continue  # Without a mesh, a model is not unrolled.
         for node in ast.walk(tree):
             if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):

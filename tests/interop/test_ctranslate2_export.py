@@ -86,6 +86,7 @@ def test_tokens_are_as_probable_there(variant, tmp_path, random_params):
         np.testing.assert_allclose(theirs, ours.token_log_probs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_both_programs_translate_alike_and_readme_says_how(checkpoint, tmp_path):
     sample = tmp_path / "sample"
     sample.write_text("".join(f"{source}\n" for source, _ in PAIRS[:12]))
@@ -116,6 +117,7 @@ def test_both_programs_translate_alike_and_readme_says_how(checkpoint, tmp_path)
     assert printed.split("\n")[:-1] == own.translate(sentences)
 
 
+@pytest.mark.slow
 def test_fewer_bits_are_reported_and_no_error(checkpoint, tmp_path, capsys):
     arguments = ["--format", "ctranslate2", "--quantization", "int8"]
     output = tmp_path / "out"

@@ -40,6 +40,7 @@ def imported(marian, sample, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_an_imported_model_does_what_transformers_does(imported):
     report = imported.parity
     assert report.difference is None
@@ -50,6 +51,7 @@ def test_an_imported_model_does_what_transformers_does(imported):
     assert json.loads((imported.directory / "parity.json").read_text())["equal"]
 
 
+@pytest.mark.slow
 def test_an_imported_run_translates_and_scores_as_any_other(imported, marian):
     program = MarianProgram(marian)
     translator = tj.Translator.from_checkpoint(imported.directory)
@@ -69,6 +71,7 @@ def test_an_imported_run_translates_and_scores_as_any_other(imported, marian):
     np.testing.assert_allclose(found.token_log_probs, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_imported_model_is_exported_as_it_was(imported, marian, tmp_path):
     out = tj.export_model(imported.directory, tmp_path / "out", compare=False)
     assert out.parity is None
@@ -93,6 +96,7 @@ def test_an_imported_model_is_exported_as_it_was(imported, marian, tmp_path):
     assert search["num_beams"] == 3
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_comes_back_to_the_bit(sample, tmp_path):
     run = trained_run()
     out = tj.export_model(
@@ -118,6 +122,7 @@ def test_a_run_is_exported_and_comes_back_to_the_bit(sample, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, translator.params, own.params)
 
 
+@pytest.mark.slow
 def test_a_model_that_does_something_else_is_not_exported(
     sample, tmp_path, monkeypatch
 ):

@@ -79,6 +79,7 @@ def test_results_by_another_tokenizer_are_not_compared():
         "decoding": dataclasses.asdict(config.decoding),
         "label_smoothing": 0.1,
     }
+    del before["decoding"]["forbidden_tokens"]  # Which there was not yet.
     text = json.dumps(before, sort_keys=True).encode()
     assert yardstick() == hashlib.sha256(text).hexdigest()[:16]
     digests = {

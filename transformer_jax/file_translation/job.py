@@ -84,6 +84,10 @@ class Job:
         """Everything that the output depends on, except the lines of the input."""
         decoding = dataclasses.asdict(self._decoding_config())
         del decoding["batch_tokens"]
+        # A list, as in the journal; none at all is as before there was this setting.
+        forbidden = list(decoding.pop("forbidden_tokens"))
+        if forbidden:
+            decoding["forbidden_tokens"] = forbidden
         treebank = self.translator.config.treebank
         trees = {"well_formed": treebank.well_formed} if treebank.is_used else {}
         return {
