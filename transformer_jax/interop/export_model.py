@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from transformer_jax.checkpoints.choosing import Which, checkpoint_dir, load_chosen
 from transformer_jax.checkpoints.contents import averaged_steps
+from transformer_jax.checkpoints.named_arrays import arrays_by_name
 from transformer_jax.checkpoints.validation_file import read_validation
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.errors import InputError
@@ -158,6 +161,9 @@ def export_model(
     chosen = checkpoint_dir(workdir, checkpoint)
     params, config, tokenizer = load_chosen(chosen)
     require_translation(config)
+    for parameter, array in arrays_by_name(params):
+        if not np.isfinite(array).all():
+            raise InputError(f"{chosen}: {parameter} has numbers that are not finite.")
     exporter.check(config, compare, quantization)
     name = Path(str(workdir)).expanduser().absolute().name
     source = Source(config, params, tokenizer, name, chosen, license, quantization)

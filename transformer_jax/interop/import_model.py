@@ -13,7 +13,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_store
 from transformer_jax.errors import InputError
 from transformer_jax.interop.export_model import Report, absolute_path, write_report
-from transformer_jax.interop.hugging_face import read_marian, read_settings
+from transformer_jax.interop.hugging_face import read_description, read_marian
 from transformer_jax.interop.marian_directory import (
     DECODER_FILE,
     compare_with_converted,
@@ -109,10 +109,11 @@ def import_model(
 
 
 def _from_hugging_face(theirs: Path, sample: tuple[str, ...] | None) -> _Read:
-    read_settings(theirs)
+    described = read_description(theirs)  # All that can be said before it is loaded.
     require_transformers()
     program = MarianProgram(theirs)
-    config, params, tokenizer, notes = read_marian(theirs, program)
+    config, params = read_marian(theirs, described, program)
+    tokenizer, notes = described.tokenizer, described.notes
     report = None
     if sample is not None:
         own = Translator(config, params, tokenizer)

@@ -101,6 +101,8 @@ class _Reader:
             raise InputError(
                 f"{name} has the shape {array.shape}, its settings say {shape}."
             )
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(f"{name} has numbers that are not finite floats.")
         return array.reshape(shape)
 
     def embeddings(self) -> Iterator[tuple[str, np.ndarray]]:

@@ -75,7 +75,7 @@ def to_marian(params: Params, config: ModelConfig) -> dict[str, np.ndarray]:
         bias = np.asarray(tree["output_bias"]["bias"])
     arrays[OUTPUT_BIAS] = bias[None]
     for prefix, side, number in _layers(config):
-        for theirs, (ours, layout) in _layer_names(side).items():
+        for theirs, (ours, layout) in layer_names(side).items():
             stacked = _get(tree[side], ours)
             if stacked is None:  # A bias of attention.
                 array = np.zeros(config.d_model, np.float32)
@@ -106,7 +106,7 @@ def from_marian(arrays: Mapping[str, np.ndarray], config: ModelConfig) -> Params
     for side in ("encoder", "decoder"):
         prefixes = [prefix for prefix, of, _ in _layers(config) if of == side]
         params[side] = {}
-        for theirs, (ours, layout) in _layer_names(side).items():
+        for theirs, (ours, layout) in layer_names(side).items():
             expected = _get(shapes[side], ours)
             if expected is None:
                 continue
@@ -126,6 +126,11 @@ def has_attention_bias(arrays: Mapping[str, np.ndarray]) -> bool:
     )
 
 
+def layer_prefixes(config: ModelConfig) -> list[tuple[str, str]]:
+    """Returns the beginning of the names of every layer, and its side."""
+    return [(prefix, side) for prefix, side, _ in _layers(config)]
+
+
 def _layers(config: ModelConfig) -> list[tuple[str, str, int]]:
     """Returns Marian's prefix, side and number of every layer."""
     numbers = {
@@ -139,7 +144,7 @@ def _layers(config: ModelConfig) -> list[tuple[str, str, int]]:
     ]
 
 
-def _layer_names(side: str) -> dict[str, tuple[str, _Layout]]:
+def layer_names(side: str) -> dict[str, tuple[str, _Layout]]:
     """Returns our name and the layout of every array of a layer, by Marian's name."""
     blocks = {"self_attn": "self_attention"}
     if side == "decoder":

@@ -69,6 +69,8 @@ class MarianProgram:
                 f"{len(missing) - 1} others."
             )
         self.model.eval()
+        self.position_limit = int(self.model.config.max_position_embeddings)
+        """Most tokens of a source or an output."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns all parameters by their names."""
@@ -81,6 +83,11 @@ class MarianProgram:
         """Returns token ids, end of sentence last."""
         ids: list[list[int]] = self.tokenizer(list(sentences)).input_ids
         return ids
+
+    def encode_batch(self, sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns source token ids, padded to one length, and which are real."""
+        found = self.tokenizer(list(sentences), padding=True, return_tensors="np")
+        return np.asarray(found.input_ids), np.asarray(found.attention_mask, bool)
 
     def encode_target(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns token ids, end of sentence last."""

@@ -6,7 +6,6 @@ What the format cannot hold, or what this package cannot compute, is refused by 
 from collections.abc import Mapping
 from typing import Any
 
-from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.errors import InputError
@@ -187,7 +186,9 @@ def from_marian_settings(
             f"{', '.join(_FROM_ACTIVATIONS)}."
         )
     vocab_size = _size(settings, "vocab_size")
-    target_size = settings.get("decoder_vocab_size") or vocab_size
+    target_size = vocab_size
+    if settings.get("decoder_vocab_size"):
+        target_size = _size(settings, "decoder_vocab_size")
     shared = settings.get("share_encoder_decoder_embeddings", True)
     tied = settings.get("tie_word_embeddings", True)
     if shared and not tied:
@@ -210,35 +211,24 @@ def from_marian_settings(
         output_bias=output_bias,
         activation=_FROM_ACTIVATIONS[activation],  # type: ignore[arg-type]
         share_embeddings="all" if shared else ("target" if tied else "none"),
-        dropout_rate=float(settings.get("dropout", 0.1)),
-        attention_dropout_rate=float(settings.get("attention_dropout", 0.0)),
-        activation_dropout_rate=float(settings.get("activation_dropout", 0.0)),
+        dropout_rate=_number(settings, "dropout", 0.1),
+        attention_dropout_rate=_number(settings, "attention_dropout", 0.0),
+        activation_dropout_rate=_number(settings, "activation_dropout", 0.0),
     )
 
 
-def from_generation_settings(settings: Mapping[str, Any]) -> DecodingConfig:
-    """Returns settings of search from `generation_config.json`, or `config.json`.
+def position_limit(settings: Mapping[str, Any]) -> int:
+    """Returns how many positions a model has, by the contents of `config.json`.
 
     Raises:
-        InputError: several tokens are forbidden as a sequence.
+        InputError: it is no number, or less than 2.
     """
-    penalty = settings.get("length_penalty")
-    alpha = 1.0 if penalty is None else float(penalty)
-    forbidden = settings.get("bad_words_ids") or []
-    if any(len(sequence) != 1 for sequence in forbidden):
-        raise InputError(
-            f"bad_words_ids={forbidden!r:.80} forbids sequences of tokens: only single "
-            "ones can be forbidden here."
-        )
-    return DecodingConfig(
-        beam_size=settings.get("num_beams") or 1,
-        length_penalty="length" if alpha else "none",
-        length_penalty_alpha=alpha or 0.6,
-        early_stopping="first" if settings.get("early_stopping") is True else "exact",
-        forbidden_tokens=tuple(token for (token,) in forbidden),
-        no_repeat_ngram_size=settings.get("no_repeat_ngram_size") or None,
-        min_length=settings.get("min_new_tokens") or 0,
-    )
+    if settings.get("max_position_embeddings") is None:
+        return _MAX_POSITIONS
+    limit = _size(settings, "max_position_embeddings")
+    if limit < 2:
+        raise InputError(f"max_position_embeddings={limit} must be at least 2.")
+    return limit
 
 
 def _one_of_both(settings: Mapping[str, Any], name: str) -> int:
@@ -260,3 +250,10 @@ def _size(settings: Mapping[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError(f"{name}={value!r} must be an integer.")
     return value
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    value = settings.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"{name}={value!r:.60} must be a number.")
+    return float(value)

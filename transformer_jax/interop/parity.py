@@ -22,13 +22,14 @@ from jax.sharding import Mesh
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices.mesh import make_mesh
+from transformer_jax.errors import InputError
 from transformer_jax.interop.parity_report import (
     COMPARED_BEAM,
     Comparison,
     ParityError,
     ParityReport,
 )
-from transformer_jax.interop.parity_sample import pad_rows, random_pairs
+from transformer_jax.interop.parity_sample import LONGEST_RANDOM, pad_rows, random_pairs
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.search_requests import Request
@@ -52,6 +53,13 @@ class OtherProgram(Protocol):
 
     def decode_target(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of outputs."""
+
+    position_limit: int
+    """Most tokens of a source or an output."""
+
+    def encode_batch(self, sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns source token ids of sentences, padded to one length, and which are
+        real; `[rows, length]`."""
 
     def logits(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
@@ -92,6 +100,7 @@ def compare_programs(
     """Returns what both programs do with the same sentences and random token ids."""
     own = on_cpu(translator)
     tokenizer = own.tokenizer
+    sentences, notes = _short_enough(own, other, sentences)
     with jax.default_matmul_precision("highest"):
         sources = tokenizer.encode_source(sentences)
         limit = max(map(len, sources)) + _EXTRA_LENGTH
@@ -118,7 +127,33 @@ def compare_programs(
         length_penalty_alpha=(
             beam.length_penalty_alpha if beam.length_penalty == "length" else 0.0
         ),
-        notes=() if ended.compared else (_NOTHING_ENDED,),
+        notes=notes if ended.compared else (*notes, _NOTHING_ENDED),
+        padding=compare_padding(own, other, sentences),
+    )
+
+
+def _short_enough(
+    own: Translator, other: OtherProgram, sentences: Sequence[str]
+) -> tuple[Sequence[str], tuple[str, ...]]:
+    """Returns the sentences that the other program has positions for, and a note.
+
+    Raises:
+        InputError: there is none, or random token ids have more.
+    """
+    most = other.position_limit - _EXTRA_LENGTH
+    lengths = map(len, own.tokenizer.encode_source(sentences))
+    short = [text for text, n in zip(sentences, lengths, strict=True) if n <= most]
+    if not short or other.position_limit < LONGEST_RANDOM:
+        raise InputError(
+            f"{other.position_limit} positions are too few to compare the programs on "
+            "the sample: give one of shorter sentences, or do not compare."
+        )
+    if len(short) == len(sentences):
+        return sentences, ()
+    number = len(sentences) - len(short)
+    return short, (
+        f"{number} of {len(sentences)} sentences of the sample have more than {most} "
+        f"tokens, too many for {other.position_limit} positions: they were left out",
     )
 
 
@@ -237,6 +272,30 @@ def _compare_segmentation(
         (mine, yours)
         for mine, yours in zip(ours, theirs, strict=True)
         if mine == yours or unknown not in yours
+    ]
+    return _compare([mine for mine, _ in known], [yours for _, yours in known])
+
+
+def compare_padding(
+    own: Translator, other: OtherProgram, sentences: Sequence[str]
+) -> Comparison:
+    """Returns how many rows of a padded batch are the texts alone, and padding.
+
+    Padding has to be a token id that the model has an embedding of.
+    """
+    tokenizer = own.tokenizer
+    encoded = tokenizer.encode_source(sentences)
+    by_length = sorted(range(len(sentences)), key=lambda i: len(encoded[i]))
+    chosen = [by_length[0], by_length[-1]]
+    ids, real = other.encode_batch([sentences[i] for i in chosen])
+    rows = [
+        [] if row.max() >= tokenizer.source_vocab_size else row[is_real].tolist()
+        for row, is_real in zip(ids, real, strict=True)
+    ]
+    known = [
+        (encoded[i], row)
+        for i, row in zip(chosen, rows, strict=True)
+        if row == encoded[i] or tokenizer.unk_id not in row
     ]
     return _compare([mine for mine, _ in known], [yours for _, yours in known])
 

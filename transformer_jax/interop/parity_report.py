@@ -61,6 +61,9 @@ class ParityReport:
     length_penalty_alpha: float = 1.0
     """Of beam search: scores are divided by length ** alpha."""
     notes: tuple[str, ...] = ()
+    padding: Comparison = Comparison(0, 0)
+    """Rows of a batch of the shortest and the longest text, padded there: the token ids
+    of each text, and padding that the model has an embedding of."""
 
     @property
     def difference(self) -> str | None:
@@ -72,6 +75,7 @@ class ParityReport:
             )
         for name, what in (
             ("segmentation", "texts are segmented otherwise"),
+            ("padding", "texts of a padded batch are other token ids"),
             ("greedy", "outputs of greedy search are not the same"),
             ("beam", f"outputs of beam {self.beam_size} are not the same"),
             ("texts", "outputs are other texts"),

@@ -10,7 +10,7 @@ from transformer_jax.storage.text_streams import open_lines
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 _MOST_LINES = 64
-_NUM_RANDOM, _LONGEST_RANDOM = 8, 24
+_NUM_RANDOM, LONGEST_RANDOM = 8, 24
 
 SENTENCES = (
     "A man in a blue shirt is standing on a ladder cleaning a window.",
@@ -54,7 +54,7 @@ def random_pairs(tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]
     special = {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id}
 
     def draw(size: int) -> list[int]:
-        number = int(rng.integers(1, _LONGEST_RANDOM))
+        number = int(rng.integers(1, LONGEST_RANDOM))
         drawn = rng.integers(0, size, number).tolist()
         return [token for token in drawn if token not in special] + [tokenizer.eos_id]
 

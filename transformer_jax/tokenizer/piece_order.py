@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sentencepiece
+
 from transformer_jax.errors import InputError
+from transformer_jax.tokenizer.special_ids import special_ids
 from transformer_jax.tokenizer.vocabulary import SPACE
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
@@ -58,13 +61,16 @@ def pieces_of(model: bytes) -> list[str]:
 
 
 def special_pieces(model: bytes) -> SpecialPieces:
-    """Returns the special pieces of a serialised model."""
-    settings = _parse(model).trainer_spec
+    """Returns the special pieces that a `Tokenizer` of a serialised model uses.
+
+    A model may name others, which it does not have: of the default training the
+    padding, in whose place there is the end of sentence.
+    """
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    ids = special_ids(processor, "target")
+    numbers = {"bos": ids.bos, "eos": ids.eos, "pad": ids.pad, "unk": ids.unk}
     return SpecialPieces(
-        bos=settings.bos_piece,
-        eos=settings.eos_piece,
-        pad=settings.pad_piece,
-        unk=settings.unk_piece,
+        **{name: processor.id_to_piece(number) for name, number in numbers.items()}
     )
 
 
