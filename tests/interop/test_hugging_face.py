@@ -107,7 +107,7 @@ def test_a_run_is_exported_and_comes_back_to_the_bit(sample, tmp_path):
     assert report.greedy == tj.Comparison(compared=6, equal=6)
     assert report.segmentation.equal == 12
     card = (out.directory / "README.md").read_text()
-    assert "license: apache-2.0\n" in card
+    assert 'license: "apache-2.0"\n' in card
     assert "| loss | " in card
     again = tj.import_model(out.directory, tmp_path / "again", compare=False)
     translator = tj.Translator.from_checkpoint(again.directory)

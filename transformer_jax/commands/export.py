@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FLAGS = {
     "output=": "--output ",
     "sample=": "--sample ",
+    "license=": "--license ",
     "quantization=": "--quantization ",
 }
 

@@ -70,6 +70,7 @@ def write_ctranslate2(
     *,
     quantization: Quantization = "float32",
     origin: str = "a model",
+    license: str | None = None,
     sample: tuple[str, ...] | None = None,
 ) -> CTranslate2Parity | None:
     """Writes a model, its vocabularies, its SentencePiece models and a README.
@@ -80,6 +81,7 @@ def write_ctranslate2(
     Args:
         directory: an empty one.
         origin: which checkpoint it is, for people.
+        license: for the README.
         sample: sentences to compare on; None = no comparison.
 
     Returns:
@@ -100,7 +102,7 @@ def write_ctranslate2(
         ours = OurOutputs(translator, sample)
         parity = export.write_and_compare(directory, quantization, ours)
     tokenizer.save(directory)
-    page = readme(config, tokenizer, quantization, origin, parity)
+    page = readme(config, tokenizer, quantization, origin, license, parity)
     (directory / "README.md").write_text(page, encoding="utf-8")
     return parity
 

@@ -17,7 +17,7 @@ _PAGE = """\
 # A model for CTranslate2
 
 Made by transformer_jax {version} of {origin}; weights in
-{quantization}.
+{quantization}.{license}
 
 ```python
 {example}```
@@ -64,12 +64,14 @@ def readme(
     tokenizer: Tokenizer,
     quantization: str,
     origin: str,
+    license: str | None,
     parity: CTranslate2Parity | None,
 ) -> str:
     """Returns the contents of `README.md`.
 
     Args:
         origin: the checkpoint it was made from.
+        license: its name, in one line.
         parity: what was compared; None = nothing.
     """
     decoding = config.decoding
@@ -84,6 +86,7 @@ def readme(
         version=VERSION,
         origin=origin,
         quantization=quantization,
+        license="" if license is None else f" License: {license}.",
         example=_example(decoding, tokenizer, rows),
         source_file=source_file,
         target_file=target_file,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ from transformer_jax.interop.parity_sample import read_sample
 from transformer_jax.model.params import Params
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.new_directory import check_new_directory, new_directory
-from transformer_jax.storage.work_directory import PathLike, StoredPath
+from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.arguments import require_translation
 from transformer_jax.translation.translator import Translator
@@ -127,7 +128,7 @@ def export_model(
         quantization: type of the weights, of `ctranslate2` only. Of any but float32 it
             is told how many outputs differ; the same in float32 must agree.
         checkpoint: "latest", "best", "average" or a step.
-        license: for the README, as "apache-2.0".
+        license: for the README, as "apache-2.0"; one line.
         sample: text file whose first 64 lines are compared. None = sentences of several
             languages.
         compare: False: without comparison, which the README then says; torch and
@@ -157,7 +158,8 @@ def export_model(
         )
     exporter = _EXPORTERS[format]
     sentences = read_sample(None if sample is None else Path(sample))
-    check_new_directory(output)
+    local = check_new_directory(output)
+    _check_license(license)
     chosen = checkpoint_dir(workdir, checkpoint)
     params, config, tokenizer = load_chosen(chosen)
     require_translation(config)
@@ -165,13 +167,13 @@ def export_model(
         if not np.isfinite(array).all():
             raise InputError(f"{chosen}: {parameter} has numbers that are not finite.")
     exporter.check(config, compare, quantization)
-    name = Path(str(workdir)).expanduser().absolute().name
+    name = _readable(work_directory(workdir).name)
     source = Source(config, params, tokenizer, name, chosen, license, quantization)
-    with new_directory(output) as partial:
+    with new_directory(local) as partial:
         report = exporter.write(partial, source, sentences if compare else None)
         if report is not None:
             write_report(report, partial)
-    return Exported(absolute_path(output), format, report)
+    return Exported(local, format, report)
 
 
 def _check_hugging_face(
@@ -226,6 +228,7 @@ def _write_ctranslate2(
         source.tokenizer,
         quantization=source.quantization,
         origin=f"{source.described} of `{source.name}`",
+        license=source.license,
         sample=sample,
     )
 
@@ -244,12 +247,21 @@ def write_report(report: Report, directory: Path, **others: Any) -> None:
     """
     values = finite_or_none({**report.to_dict(), **others})
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    (directory / PARITY_FILE).write_text(text, encoding="utf-8")
+    # Paths may be any bytes; JSON has the same escapes.
+    (directory / PARITY_FILE).write_bytes(text.encode(errors="backslashreplace"))
 
 
-def absolute_path(path: PathLike) -> Path:
-    """Returns an absolute path."""
-    return Path(str(path)).expanduser().absolute()
+def _check_license(license: str | None) -> None:
+    if license is not None and not (license.strip() and license.isprintable()):
+        raise InputError(
+            f"license={license!a:.60} is no name of a license: give one line, as "
+            "apache-2.0, or leave it out."
+        )
+
+
+def _readable(name: str) -> str:
+    """Returns the name of a directory, which may be any bytes, as a line of text."""
+    return " ".join(os.fsencode(name).decode(errors="replace").split())
 
 
 def _listed(steps: list[int]) -> str:

@@ -12,7 +12,7 @@ from transformer_jax.checkpoints.saving_parameters import save_parameters
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_store
 from transformer_jax.errors import InputError
-from transformer_jax.interop.export_model import Report, absolute_path, write_report
+from transformer_jax.interop.export_model import Report, write_report
 from transformer_jax.interop.hugging_face import read_description, read_marian
 from transformer_jax.interop.marian_directory import (
     DECODER_FILE,
@@ -91,21 +91,21 @@ def import_model(
         transformer_jax.errors.InputError: ...config.json: model_type=None must be ...
     """
     sentences = read_sample(None if sample is None else Path(sample))
-    check_new_directory(output)
+    local = check_new_directory(output)
     theirs = Path(str(work_directory(directory)))
     if not theirs.is_dir():
         raise InputError(f"{theirs} is no directory: name one with a Marian model.")
     is_own = (theirs / DECODER_FILE).is_file()
     read = _from_marian if is_own else _from_hugging_face
     config, params, tokenizer, report = read(theirs, sentences if compare else None)
-    with new_directory(output) as partial:
+    with new_directory(local) as partial:
         save_parameters(partial / CHECKPOINTS / str(_STEP), config, params, tokenizer)
         tokenizer.save(partial)
         text = json.dumps(config_to_store(config), indent=2) + "\n"
         (partial / CONFIG_FILE).write_text(text, encoding="utf-8")
         if report is not None:
             write_report(report, partial, imported_from=str(theirs))
-    return Imported(absolute_path(output), report)
+    return Imported(local, report)
 
 
 def _from_hugging_face(theirs: Path, sample: tuple[str, ...] | None) -> _Read:
@@ -128,7 +128,7 @@ def _from_marian(theirs: Path, sample: tuple[str, ...] | None) -> _Read:
     report = None
     if sample is not None:
         report = compare_with_converted(theirs, config, params, tokenizer, sample)
-        report = dataclasses.replace(report, notes=notes)
+        report = dataclasses.replace(report, notes=(*report.notes, *notes))
     _warn(notes)
     return config, params, tokenizer, report
 

@@ -1,5 +1,6 @@
 """The README of an exported model: what it is, how it is used, how good it is."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,18 +50,19 @@ class ModelCard:
 
     def _head(self) -> str:
         data = self.config.data
-        lines = ["---", "language:", f"- {data.source_language}"]
+        lines = ["---", "language:", f"- {_quoted(data.source_language)}"]
         if data.target_language != data.source_language:
-            lines.append(f"- {data.target_language}")
+            lines.append(f"- {_quoted(data.target_language)}")
         if self.license is not None:
-            lines.append(f"license: {self.license}")
+            lines.append(f"license: {_quoted(self.license)}")
         lines += ["library_name: transformers", "pipeline_tag: translation"]
         return "\n".join([*lines, "tags:", "- translation", "- marian", "---", ""])
 
     def _description(self) -> str:
         data, model = self.config.data, self.config.model
         return (
-            f"Translates from {data.source_language} to {data.target_language}. A "
+            f"Translates from {_line(data.source_language)} to "
+            f"{_line(data.target_language)}. A "
             'Transformer of "Attention Is All You Need" with '
             f"{model.num_encoder_layers} encoder and {model.num_decoder_layers} "
             f"decoder layers, d_model {model.d_model}, d_ff {model.d_ff}, "
@@ -114,6 +116,15 @@ class ModelCard:
             f"search and {report.beam.equal} of {report.beam.compared} of beam "
             f"{report.beam_size} are the same.\n"
         )
+
+
+def _quoted(text: str) -> str:
+    """Returns text as YAML has it: `no` would be false, a colon begins a value."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _line(text: str) -> str:
+    return " ".join(text.encode(errors="replace").decode().split())
 
 
 _USE = """```python

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.path_names import expand_home
 from transformer_jax.storage.text_streams import open_lines
 
 Pairs = tuple[tuple[str, str], ...]
@@ -90,7 +91,7 @@ def load_evalb_parameters(path: str | os.PathLike[str]) -> EvalbParameters:
         InputError: it cannot be read, or has a keyword or value that EVALB has not.
     """
     found: dict[str, Any] = vars(_EMPTY).copy()
-    with open_lines(Path(path).expanduser()) as lines:
+    with open_lines(Path(expand_home(path))) as lines:
         for number, line in enumerate(lines, start=1):
             keyword, *values = line.split() or [""]
             if not keyword or keyword.startswith("#") or keyword == _IGNORED:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.clean_trees import TreeCleaning, clean_tree
 from transformer_jax.parsing.trees import Tree, read_brackets
+from transformer_jax.storage.path_names import expand_home
 from transformer_jax.storage.text_streams import open_lines
 
 TreeFiles: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -84,7 +85,7 @@ def _find(pattern: str | os.PathLike[str]) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    name = os.path.expanduser(pattern)
+    name = expand_home(pattern)
     if os.path.exists(name):  # A file may have a [ in its name.
         return [Path(name)]
     found = [Path(path) for path in sorted(glob.glob(name, recursive=True))]

@@ -1,8 +1,10 @@
 """Who holds the lock of a work directory: a process, as its record in the file says."""
 
+import hashlib
 import json
 import os
 import pathlib
+import re
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -84,3 +86,25 @@ def _process_start(pid: int) -> str:
     # The name of the program, in parentheses, may hold anything.
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
+
+
+def process_mark() -> str:
+    """Returns what tells this process from all others, for the name of a file."""
+    pid = os.getpid()
+    return f"{pid}-{_process_start(pid)}-{_space_mark()}"
+
+
+def process_lives(mark: str) -> bool | None:
+    """Returns whether the process of a mark has not ended.
+
+    None where that cannot be known: it is of another machine, or no mark.
+    """
+    found = re.fullmatch(r"(\d+)-(\d+)-([0-9a-f]+)", mark)
+    if found is None or found[3] != _space_mark():
+        return None
+    return _process_start(int(found[1])) == found[2]
+
+
+def _space_mark() -> str:
+    space = _space()
+    return hashlib.sha256(space.encode()).hexdigest()[:12] if space else ""

@@ -1,18 +1,23 @@
 """A directory that appears under its name when everything in it has been written."""
 
 import contextlib
+import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.lock_holder import process_lives, process_mark
 from transformer_jax.storage.outputs import explain_write_errors
 from transformer_jax.storage.work_directory import (
     PathLike,
     is_remote,
     work_directory,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def check_new_directory(path: PathLike, name: str = "output") -> Path:
@@ -32,7 +37,11 @@ def check_new_directory(path: PathLike, name: str = "output") -> Path:
             "copy it."
         )
     local = Path(os.fspath(folder))
-    if local.exists() and not (local.is_dir() and not any(local.iterdir())):
+    with explain_write_errors(local):
+        is_taken = os.path.lexists(local) and not (
+            local.is_dir() and not any(local.iterdir())
+        )
+    if is_taken:
         raise InputError(
             f"{name}={local} is there already, and is never replaced: name another, or "
             "remove it."
@@ -44,20 +53,53 @@ def check_new_directory(path: PathLike, name: str = "output") -> Path:
 def new_directory(path: PathLike, name: str = "output") -> Iterator[Path]:
     """Yields an empty directory, which gets its name after the block.
 
-    After an error nothing is left of it.
+    After an error nothing is left of it. What a process that was ended at once has left
+    half written for the same path is removed by the next one.
 
     Raises:
         InputError: as `check_new_directory`; or it cannot be written.
     """
     local = check_new_directory(path, name)
-    partial = local.with_name(f"{local.name}.partial-{os.getpid()}")
+    _remove_abandoned(local)
+    partial = local.with_name(f"{local.name}{_PARTIAL}{process_mark()}")
     try:
         with explain_write_errors(local, beside_work=True):
             partial.mkdir(parents=True)
             yield partial
         with explain_write_errors(local):
-            if local.is_dir():
-                local.rmdir()  # Empty; not every system renames onto a directory.
-            partial.rename(local)
+            _give_name(partial, local, name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+_PARTIAL = ".partial-"
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
+
+def _give_name(partial: Path, local: Path, name: str) -> None:
+    try:
+        if local.is_dir():
+            local.rmdir()  # Empty; not every system renames onto a directory.
+        partial.rename(local)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        raise InputError(
+            f"{name}={local} is there by now: another program has written it "
+            "meanwhile. It is left as it is; name another and run this again."
+        ) from None
+
+
+def _remove_abandoned(local: Path) -> None:
+    """Removes what processes of this machine that have ended have left half written."""
+    if not local.parent.is_dir():
+        return
+    start = f"{local.name}{_PARTIAL}"
+    for path in local.parent.iterdir():
+        if not path.name.startswith(start) or not path.is_dir() or path.is_symlink():
+            continue
+        if process_lives(path.name.removeprefix(start)) is False:
+            shutil.rmtree(path, ignore_errors=True)
+            logger.warning(
+                "removed %s, which a process that has ended left half written", path
+            )

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from transformer_jax.errors import InputError
 from transformer_jax.storage.locked_files import lock_file
+from transformer_jax.storage.path_names import expand_home
 from transformer_jax.storage.text_encoding import STANDARD_STREAM
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def find_output(path: Path | None, *inputs: Path | None) -> Output:
     """
     if path is None or path == STANDARD_STREAM:
         return Output("standard output", None, is_standard=True)
-    name = os.path.expanduser(path)
+    name = expand_home(path)
     if bucket := re.match(r"(gs|s3):/+", name):  # A path has lost a slash.
         raise InputError(
             f"{bucket[1]}://{name[bucket.end() :]}: text is written to files: name one "

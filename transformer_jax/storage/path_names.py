@@ -24,3 +24,19 @@ def path_name(what: str, path: Any) -> str:
     if not is_possible:
         raise InputError(f"{what} is {name!a:.60}, which no file can be called.")
     return name
+
+
+def expand_home(name: str | os.PathLike[str]) -> str:
+    """Returns a path with the directory of a user in place of `~` or `~user`.
+
+    Raises:
+        InputError: there is no such user, or the user has none.
+    """
+    expanded = os.path.expanduser(os.fspath(name))
+    if expanded.startswith("~"):
+        raise InputError(
+            f"{expanded}: there is no home directory "
+            f"{expanded.split('/', 1)[0]}; a name that begins so is written "
+            f"./{expanded}."
+        )
+    return expanded

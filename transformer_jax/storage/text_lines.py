@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transformer_jax.errors import InputError
-from transformer_jax.storage.path_names import path_name
+from transformer_jax.storage.path_names import expand_home, path_name
 from transformer_jax.storage.text_encoding import (
     BYTE_ORDER_MARK,
     READ_ERRORS,
@@ -35,7 +35,7 @@ class TextLines:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path_name("the text", path)).expanduser()
+        self.path = Path(expand_home(path_name("the text", path)))
         self._contents = _open_contents(self.path)
         self._starts = self._find_starts()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from transformer_jax.errors import InputError
 from transformer_jax.storage.outputs import keep_mode
-from transformer_jax.storage.path_names import path_name
+from transformer_jax.storage.path_names import expand_home, path_name
 
 if TYPE_CHECKING:
     from etils import epath
@@ -34,11 +34,11 @@ def work_directory(path: PathLike) -> StoredPath:
 
     Raises:
         InputError: this kind of store is not supported, or its client is not
-            installed.
+            installed; or the name begins with a user that there is not.
     """
     from etils import epath  # Not needed for --help.
 
-    name = os.path.expanduser(path_name("the directory", path))
+    name = expand_home(path_name("the directory", path))
     if not name:
         raise InputError("the name of the directory is empty: give one.")
     if "://" not in name:
