@@ -102,9 +102,10 @@ def test_a_vocabulary_is_read_as_the_converter_reads_it(tmp_path):
         ({"transformer_postprocess": "da"}, "-postprocess and -postprocess-top are"),
         ({"type": "s2s"}, "the option type='s2s' has no counterpart"),
         ({"transformer_train_positions": True}, "transformer-train-positions=True"),
+        ({"transformer_heads": "x"}, "transformer-heads='x' is no number"),
         ({"dec_depth": 2, "dim_emb": 16}, r"Wemb has the shape \(\d+, 32\), its"),
     ],
-    ids=["gelu", "rnn", "norm", "s2s", "positions", "sizes"],
+    ids=["gelu", "rnn", "norm", "s2s", "positions", "heads", "sizes"],
 )
 def test_another_architecture_is_refused_by_its_option(changes, expected, tmp_path):
     write_npz_directory(tmp_path / "m", **changes)
@@ -123,3 +124,29 @@ def test_files_that_are_not_there_are_named(tmp_path):
     (tmp_path / "m" / "decoder.yml").write_text("models: [a, b]")
     with pytest.raises(tj.InputError, match=r"decoder.yml: models=.* must list 1 file"):
         read_marian_directory(tmp_path / "m")
+    (tmp_path / "m" / "decoder.yml").write_text("models: [{a: b}]")
+    with pytest.raises(tj.InputError, match=r"decoder.yml: models=.* must list 1 file"):
+        read_marian_directory(tmp_path / "m")
+
+
+@pytest.mark.parametrize("damage", [np.nan, np.inf, "integers"])
+def test_numbers_that_are_no_finite_floats_are_named(damage, tmp_path):
+    write_npz_directory(tmp_path / "m")
+    path = tmp_path / "m" / "model.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    if damage == "integers":
+        arrays["encoder_l1_ffn_W1"] = arrays["encoder_l1_ffn_W1"].astype(np.int8)
+    else:
+        arrays["encoder_l1_ffn_W1"][0, 0] = damage
+    np.savez(path, **arrays)
+    expected = r"model\.npz: encoder_l1_ffn_W1 has numbers that are not finite floats"
+    with pytest.raises(tj.InputError, match=expected):
+        read_marian_directory(tmp_path / "m")
+
+
+@pytest.mark.parametrize("line", ['"": 0', '"\\ud800": 0'])
+def test_a_piece_that_is_no_text_is_named(line, tmp_path):
+    (tmp_path / "vocab.yml").write_text(f"{line}\n")
+    with pytest.raises(tj.InputError, match=r"vocab\.yml: the piece .* is no text"):
+        read_vocabulary(tmp_path / "vocab.yml")

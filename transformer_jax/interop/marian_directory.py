@@ -21,6 +21,7 @@ from transformer_jax.interop.ctranslate2_parity import (
     compare_with_ctranslate2,
 )
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
+from transformer_jax.interop.json_files import is_text
 from transformer_jax.interop.marian_npz import embedding_rows, npz_parameters
 from transformer_jax.interop.marian_options import config_of_npz, decoding_of_options
 from transformer_jax.interop.optional_packages import explain_missing
@@ -182,8 +183,13 @@ def read_vocabulary(path: Path) -> list[str]:
         # All as text: a piece may be "no", "1" or "=".
         ids = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
         numbers = {int(number): piece for piece, number in ids.items()}
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (
+        OSError, ValueError, TypeError, AttributeError, yaml.YAMLError
+    ) as error:  # fmt: skip
         raise _unreadable(path, error) from None
+    for piece in ids:
+        if not piece or not is_text(piece):
+            raise InputError(f"{path}: the piece {piece!a:.60} is no text.")
     if sorted(numbers) != list(range(len(ids))):
         raise InputError(f"{path}: its token ids are not 0 to {len(ids) - 1}.")
     return [numbers[number] for number in range(len(ids))]
@@ -199,7 +205,8 @@ def _read_search(directory: Path) -> dict[str, Any]:
         raise _unreadable(path, error) from None
     for name, number in (("models", 1), ("vocabs", 2)):
         value = options.get(name) if isinstance(options, Mapping) else None
-        if not isinstance(value, list) or len(value) != number:
+        is_list = isinstance(value, list) and all(isinstance(x, str) for x in value)
+        if not is_list or len(value) != number:
             raise InputError(
                 f"{path}: {name}={value!r:.80} must list {number} file"
                 f"{'s' if number > 1 else ''}."

@@ -38,11 +38,11 @@ def config_of_npz(
         d_model=options["dim-emb"],
         d_ff=options["transformer-dim-ffn"],
         num_heads=options["transformer-heads"],
-        norm="pre" if options["transformer-preprocess"] == "n" else "post",
+        norm="pre" if options.get("transformer-preprocess") == "n" else "post",
         norm_epsilon=1e-6,  # In its source, not in its options.
         attention_bias=True,
         output_bias=True,
-        activation=options["transformer-ffn-activation"],
+        activation=options.get("transformer-ffn-activation", "relu"),
         positions="learned" if own_positions else "sinusoidal",
         share_embeddings=sharing,  # type: ignore[arg-type]
     )
@@ -85,8 +85,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
             "the options transformer-preprocess, -postprocess and -postprocess-top "
             f"are {processes!r}: expected ('', 'dan', '') or ('n', 'da', 'n')."
         )
-    for name in ("enc-depth", "dec-depth", "dim-emb", "transformer-dim-ffn"):
-        if not isinstance(options.get(name), int):
+    sizes = "enc-depth", "dec-depth", "dim-emb", "transformer-dim-ffn"
+    for name in (*sizes, "transformer-heads"):
+        if type(options.get(name)) is not int:
             raise InputError(f"the option {name}={options.get(name)!r} is no number.")
     decoder = options.get("transformer-decoder-dim-ffn", 0)
     if decoder not in (0, options["transformer-dim-ffn"]):
