@@ -205,8 +205,8 @@ def _read_search(directory: Path) -> dict[str, Any]:
         raise _unreadable(path, error) from None
     for name, number in (("models", 1), ("vocabs", 2)):
         value = options.get(name) if isinstance(options, Mapping) else None
-        is_list = isinstance(value, list) and all(isinstance(x, str) for x in value)
-        if not is_list or len(value) != number:
+        names = value if isinstance(value, list) else []
+        if len(names) != number or not all(isinstance(each, str) for each in names):
             raise InputError(
                 f"{path}: {name}={value!r:.80} must list {number} file"
                 f"{'s' if number > 1 else ''}."
