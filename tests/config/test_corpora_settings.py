@@ -78,6 +78,7 @@ REFUSED = {
              "[0].train_source_path='a' exclude each other"),
     "tag of two words": ([{"tag": "to de"}], "data.corpora[0].tag='to de' must be one"),
     "tag with a line end": ([{"tag": "a\n"}], "data.corpora[0].tag"),
+    "tag of a space": ([{"tag": "\u2581"}], "data.corpora[0].tag='\u2581' must be one"),
     "empty tag": ([{"tag": ""}], "data.corpora[0].tag=''"),
     "name": ([{"name": "a/b"}], "data.corpora[0].name='a/b' must be of letters"),
     "same name": ([{"name": "a"}, {"name": "a"}], "has the name 'a' twice"),

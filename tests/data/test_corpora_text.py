@@ -96,6 +96,8 @@ def test_what_is_scored_is_one_corpus(files):
         choose_text(config, "test", None, "it")
     with pytest.raises(InputError, match=r"say which to score, corpus=de or corpus=fr"):
         choose_text(config, "test", None, None)
+    with pytest.raises(InputError, match=r"'de' has no val.*corpora\[0\].validation_s"):
+        choose_text(config, "validation", None, "de")
     with pytest.raises(InputError, match=r"no data\.corpora"):
         choose_text(one_layer_config(), "test", None, "de")
 

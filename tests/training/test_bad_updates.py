@@ -63,7 +63,7 @@ def test_a_validation_loss_that_is_no_number_is_no_success(copied, monkeypatch):
     from transformer_jax.training import validation
 
     monkeypatch.setattr(
-        validation, "mean_loss", lambda *_, **__: {"loss": float("nan")}
+        validation, "mean_metrics", lambda *_, **__: {"loss": float("nan")}
     )
     with pytest.raises(NonFiniteError, match="validation loss is nan at step 9"):
         run(copied, validation=VALIDATION, num_steps=9)

@@ -71,7 +71,10 @@ class CorpusConfig:
                 "'.', as en-de."
             )
         tag = self.tag
-        if tag is not None and (tag.split() != [tag] or not tag.isprintable()):
+        # The last is what SentencePiece writes for a space.
+        if tag is not None and (
+            tag.split() != [tag] or not tag.isprintable() or "\u2581" in tag
+        ):
             raise InputError(
                 f"{CORPUS}.tag={tag!r} must be one word without spaces, as <2de>, or "
                 "none."

@@ -28,8 +28,8 @@ def choose_text(
         corpus: the name of one of `data.corpora`. None = there is one text.
 
     Raises:
-        InputError: there is no corpus of that name, one has to be named, or the pairs
-            cannot be read.
+        InputError: there is no corpus of that name, or it has no such split; one has to
+            be named, or the pairs cannot be read.
     """
     data = config.data
     given = None
@@ -40,7 +40,15 @@ def choose_text(
         place = find_corpus(data, corpus)
         if given is not None:
             return settings, tag_pairs(given, data.corpora[place])
-        return settings, load_corpus(data, place, split, load_pairs)
+        found = load_corpus(data, place, split, load_pairs)
+        if found is None:
+            here = f"data.corpora[{place}]"
+            raise InputError(
+                f"corpus={corpus!r} has no {split} text: set "
+                f"{here}.{split}_source_path and {here}.{split}_target_path, or give "
+                "pairs."
+            )
+        return settings, found
     if given is not None:
         return settings, given
     if len(data.corpora) > 1 and not data.files(split)[0]:
