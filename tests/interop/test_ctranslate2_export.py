@@ -89,15 +89,15 @@ def test_tokens_are_as_probable_there(variant, tmp_path, random_params):
 @pytest.mark.slow
 def test_both_programs_translate_alike_and_readme_says_how(checkpoint, tmp_path):
     sample = tmp_path / "sample"
-    sample.write_text("".join(f"{source}\n" for source, _ in PAIRS[:12]))
+    sample.write_text("".join(f"{source}\n" for source, _ in PAIRS[:4]))
     done = tj.export_model(
         checkpoint, tmp_path / "out", format="ctranslate2", sample=sample
     )
     parity = done.parity
     assert parity.difference is None
-    assert parity.greedy.equal == parity.greedy.compared == 12
-    assert parity.beam.equal + parity.beam.cut == 12
-    assert parity.beam.equal > 6  # That is, they do end.
+    assert parity.greedy.equal == parity.greedy.compared == 4
+    assert parity.beam.equal + parity.beam.cut == 4
+    assert parity.beam.equal > 1  # That is, they do end.
     assert parity.own_settings.different == 0
     assert json.loads((done.directory / "parity.json").read_text())["equal"] is True
     stored = json.loads((done.directory / "config.json").read_text())

@@ -34,6 +34,14 @@ def sample(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def two_lines(tmp_path_factory):
+    """For whom every further length is some more programs to compile."""
+    path = tmp_path_factory.mktemp("sample") / "two.txt"
+    path.write_text(f"{SENTENCES[0]}\n{SENTENCES[2]}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
 def imported(marian, sample, tmp_path_factory):
     return tj.import_model(
         marian, tmp_path_factory.mktemp("imported") / "run", sample=sample
@@ -97,15 +105,15 @@ def test_an_imported_model_is_exported_as_it_was(imported, marian, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_exported_and_comes_back_to_the_bit(sample, tmp_path):
+def test_a_run_is_exported_and_comes_back_to_the_bit(two_lines, tmp_path):
     run = trained_run()
     out = tj.export_model(
-        run.workdir, tmp_path / "out", license="apache-2.0", sample=sample
+        run.workdir, tmp_path / "out", license="apache-2.0", sample=two_lines
     )
     report = out.parity
     assert report.difference is None
-    assert report.greedy == tj.Comparison(compared=6, equal=6)
-    assert report.segmentation.equal == 12
+    assert report.greedy == tj.Comparison(compared=2, equal=2)
+    assert report.segmentation.equal == 4
     card = (out.directory / "README.md").read_text()
     assert 'license: "apache-2.0"\n' in card
     assert "| loss | " in card
@@ -124,12 +132,12 @@ def test_a_run_is_exported_and_comes_back_to_the_bit(sample, tmp_path):
 
 @pytest.mark.slow
 def test_a_model_that_does_something_else_is_not_exported(
-    sample, tmp_path, monkeypatch
+    two_lines, tmp_path, monkeypatch
 ):
     """As with the paper's sinusoids in Marian's columns."""
     monkeypatch.setattr(marian_parameters, "interleaved_order", np.arange)
     with pytest.raises(tj.ParityError, match=r"logits differ by .*nothing was written"):
-        tj.export_model(trained_run().workdir, tmp_path / "out", sample=sample)
+        tj.export_model(trained_run().workdir, tmp_path / "out", sample=two_lines)
     assert list(tmp_path.iterdir()) == []
 
 
