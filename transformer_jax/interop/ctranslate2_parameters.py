@@ -165,7 +165,7 @@ class _Layer:
         fused = [(query, key, value)] if is_self else [(query,), (key, value)]
         for linear, projections in zip(spec.linear[:-1], fused, strict=True):
             _join(linear, projections)
-        kernel = self._padded(self._array(f"{block}/output/kernel"), axis=1)
+        kernel = self._pad(self._array(f"{block}/output/kernel"), axis=1)
         output = SimpleNamespace(
             weight=kernel.reshape(-1, self.config.d_model).T, bias=None
         )
@@ -185,15 +185,15 @@ class _Layer:
 
     def _heads(self, name: str) -> Any:
         """Returns W^Q, W^K or W^V as `[heads * width, d_model]`, and its bias."""
-        kernel = self._padded(self._array(f"{name}/kernel"), axis=2)
+        kernel = self._pad(self._array(f"{name}/kernel"), axis=2)
         bias = None
         if self.config.attention_bias:
-            bias = self._padded(self._array(f"{name}/bias"), axis=1).reshape(-1)
+            bias = self._pad(self._array(f"{name}/bias"), axis=1).reshape(-1)
         return SimpleNamespace(
             weight=kernel.reshape(self.config.d_model, -1).T, bias=bias
         )
 
-    def _padded(self, array: np.ndarray, axis: int) -> np.ndarray:
+    def _pad(self, array: np.ndarray, axis: int) -> np.ndarray:
         """Returns heads that are as wide as the format has them, filled with zeros.
 
         Zeros in queries and keys add nothing to a score, and those in values meet the

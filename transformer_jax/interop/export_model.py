@@ -87,7 +87,7 @@ class Source:
         """Which checkpoint it is, for people."""
         averaged = averaged_steps(self.directory)
         if averaged:
-            return f"the average of the checkpoints of steps {_listed(averaged)}"
+            return f"the average of the checkpoints of steps {_list_steps(averaged)}"
         step = self.directory.name
         return f"the checkpoint of step {step}" if step.isdecimal() else "a checkpoint"
 
@@ -264,5 +264,5 @@ def _readable(name: str) -> str:
     return " ".join(os.fsencode(name).decode(errors="replace").split())
 
 
-def _listed(steps: list[int]) -> str:
+def _list_steps(steps: list[int]) -> str:
     return ", ".join(map(str, steps))

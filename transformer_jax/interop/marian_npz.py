@@ -51,7 +51,7 @@ def npz_parameters(
             for name, array in reader.norm(f"{side}_top"):
                 params[f"{side}_norm/{name}"] = array
     if config.positions == "learned":
-        table = reader.permuted(marian_positions(config.max_length, config.d_model))
+        table = reader.permute(marian_positions(config.max_length, config.d_model))
         params |= {f"{side}_position/table": table for side in ("source", "target")}
     return {
         name: np.ascontiguousarray(array, np.float32) for name, array in params.items()
@@ -89,7 +89,7 @@ class _Reader:
         # Of our features, which of Marian's it is.
         self._order = np.argsort(interleaved_order(config.d_model))
 
-    def permuted(self, array: np.ndarray, axis: int = -1) -> np.ndarray:
+    def permute(self, array: np.ndarray, axis: int = -1) -> np.ndarray:
         """Returns an array with an axis of d_model in our order."""
         return np.take(array, self._order, axis=axis)
 
@@ -109,14 +109,14 @@ class _Reader:
         """Yields embeddings with a last row for the first input, and the bias."""
         config, npz = self._config, self._npz
         if config.share_embeddings == "all":
-            yield "embedding/matrix", self._padded(self._rows("Wemb"))
+            yield "embedding/matrix", self._pad(self._rows("Wemb"))
         else:
             for ours, theirs in (("source", "encoder"), ("target", "decoder")):
                 own = f"{theirs}_Wemb"
                 rows = self._rows(own if own in npz else "Wemb")
-                yield f"{ours}_embedding/matrix", self._padded(rows)
+                yield f"{ours}_embedding/matrix", self._pad(rows)
         if config.share_embeddings == "none":
-            yield "output_embedding/matrix", self._padded(self._output_rows())
+            yield "output_embedding/matrix", self._pad(self._output_rows())
         number = embedding_rows(npz)[1]
         bias = np.zeros(number, np.float32)
         if "decoder_ff_logit_out_b" in npz:
@@ -127,15 +127,15 @@ class _Reader:
     def _rows(self, name: str) -> np.ndarray:
         """Returns embeddings in our order of features, one a token of Marian."""
         number = self._npz[name].shape[0] if name in self._npz else 1
-        return self.permuted(self._get(name, number, self._config.d_model))
+        return self.permute(self._get(name, number, self._config.d_model))
 
     def _output_rows(self) -> np.ndarray:
         if "decoder_ff_logit_out_Wt" in self._npz:
             return self._rows("decoder_ff_logit_out_Wt")
         number, width = embedding_rows(self._npz)[1], self._config.d_model
-        return self.permuted(self._get("decoder_ff_logit_out_W", width, number).T)
+        return self.permute(self._get("decoder_ff_logit_out_W", width, number).T)
 
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
+    def _pad(self, rows: np.ndarray) -> np.ndarray:
         """Returns embeddings with zeros for the tokens that Marian has not."""
         return np.pad(rows, [(0, self._config.vocab_size - len(rows)), (0, 0)])
 
@@ -150,11 +150,11 @@ class _Reader:
                 yield f"{ours}_residual/norm/{name}", array
         inner, block = self._config.d_ff, f"{prefix}_ffn"
         first = self._get(f"{block}_W1", width, inner)
-        yield "feed_forward/inner/kernel", self.permuted(first, axis=0)
+        yield "feed_forward/inner/kernel", self.permute(first, axis=0)
         yield "feed_forward/inner/bias", self._get(f"{block}_b1", inner)
         second = self._get(f"{block}_W2", inner, width)
-        yield "feed_forward/outer/kernel", self.permuted(second)
-        yield "feed_forward/outer/bias", self.permuted(self._get(f"{block}_b2", width))
+        yield "feed_forward/outer/kernel", self.permute(second)
+        yield "feed_forward/outer/bias", self.permute(self._get(f"{block}_b2", width))
         for name, array in self.norm(f"{block}_ffn"):
             yield f"feed_forward_residual/norm/{name}", array
 
@@ -163,17 +163,17 @@ class _Reader:
         width, heads = config.d_model, (config.num_heads, config.key_size)
         for letter, part in (("q", "query"), ("k", "key"), ("v", "value")):
             matrix = self._get(f"{theirs}_W{letter}", width, width)
-            kernel = self.permuted(matrix, axis=0).reshape(width, *heads)
+            kernel = self.permute(matrix, axis=0).reshape(width, *heads)
             yield f"{ours}/{part}/kernel", kernel
             bias = self._get(f"{theirs}_b{letter}", width)
             yield f"{ours}/{part}/bias", bias.reshape(heads)
-        matrix = self.permuted(self._get(f"{theirs}_Wo", width, width))
+        matrix = self.permute(self._get(f"{theirs}_Wo", width, width))
         yield f"{ours}/output/kernel", matrix.reshape(*heads, width)
-        yield f"{ours}/output/bias", self.permuted(self._get(f"{theirs}_bo", width))
+        yield f"{ours}/output/bias", self.permute(self._get(f"{theirs}_bo", width))
 
     def norm(self, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
         """Yields scale and bias of a LayerNorm, after a sub-layer or before it."""
         suffix = "_pre" if f"{prefix}_ln_scale_pre" in self._npz else ""
         for part in ("scale", "bias"):
             vector = self._get(f"{prefix}_ln_{part}{suffix}", self._config.d_model)
-            yield part, self.permuted(vector)
+            yield part, self.permute(vector)

@@ -50,11 +50,11 @@ class ModelCard:
 
     def _head(self) -> str:
         data = self.config.data
-        lines = ["---", "language:", f"- {_quoted(data.source_language)}"]
+        lines = ["---", "language:", f"- {_quote(data.source_language)}"]
         if data.target_language != data.source_language:
-            lines.append(f"- {_quoted(data.target_language)}")
+            lines.append(f"- {_quote(data.target_language)}")
         if self.license is not None:
-            lines.append(f"license: {_quoted(self.license)}")
+            lines.append(f"license: {_quote(self.license)}")
         lines += ["library_name: transformers", "pipeline_tag: translation"]
         return "\n".join([*lines, "tags:", "- translation", "- marian", "---", ""])
 
@@ -118,7 +118,7 @@ class ModelCard:
         )
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Returns text as YAML has it: `no` would be false, a colon begins a value."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 

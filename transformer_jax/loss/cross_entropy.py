@@ -84,7 +84,6 @@ def label_smoothed_cross_entropy(
     Paper: section 5.4; the smoothing is uniform over the vocabulary, as in its
     reference for it (Szegedy et al., 2016).
     """
-
     split = functools.partial(split_positions, slice_tokens=slice_tokens)
     sums: _Sums = _sliced_loss(
         split(hidden),
