@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import (
     DataConfig,
     ExperimentConfig,
@@ -182,7 +184,18 @@ HEXADECIMAL = "0x" + 5_000 * "f"  # Python prints no number of that many digits.
             f"[optimizer]\nepsilon = 1{'0' * 400}",
             "optimizer.epsilon=.an integer of 1,329 bits",
         ),
-        (f"[data]\ndataset = [{HEXADECIMAL}]", r"data.dataset=\(list\) must be a stri"),
+        (
+            f"[data]\ndataset = [{HEXADECIMAL}]",
+            r"data.dataset\[0\]=\(an integer of 20,000 bits\) must have at most 63",
+        ),
+        (
+            f"[decoding]\nforbidden_tokens = [3, {HEXADECIMAL}]",
+            r"decoding.forbidden_tokens\[1\]=\(an integer of 20,000 bits\) must have",
+        ),
+        (
+            f"[[data.corpora]]\nweight = {HEXADECIMAL}",
+            r"data.corpora\[0\].weight=\(an integer of 20,000 bits\) must have at most",
+        ),
         (f"model = [{HEXADECIMAL}]", r"model=\(list\) must be a table of settings"),
         ('"a\\nb" = 1', r"a\\nb is not a setting"),
     ],
@@ -193,6 +206,18 @@ def test_values_that_nobody_can_print_are_refused_in_a_line(tmp_path, text, expe
     with pytest.raises(InputError, match=expected) as raised:
         load_config(path)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_list_of_numbers_may_be_numpy():
+    for numbers in (np.array([3, 4]), [np.int64(3), 4], (np.int32(3), np.uint8(4))):
+        forbidden = DecodingConfig(forbidden_tokens=numbers).forbidden_tokens
+        assert forbidden == (3, 4)
+        assert [type(token) for token in forbidden] == [int, int]
+
+
+def test_what_is_no_corpus_is_refused_by_its_kind():
+    with pytest.raises(InputError, match=r"each item a CorpusConfig\.$"):
+        DataConfig(corpora=(3,))
 
 
 def test_a_name_that_is_no_text_is_refused():

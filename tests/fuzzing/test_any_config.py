@@ -10,6 +10,8 @@ from any_text import json_values, outcome, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.data import DataConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import (
     config_from_dict,
@@ -27,6 +29,7 @@ FIELDS = {
     for section, kind in typing.get_type_hints(ExperimentConfig).items()
     for name, hint in typing.get_type_hints(kind).items()
 }
+CORPUS_FIELDS = [field.name for field in dataclasses.fields(CorpusConfig)]
 TOML = (Path(__file__).parents[2] / "configs" / "cldr_en_de.toml").read_bytes()
 HUGE = [10**400, -(10**400), 10**5_000, [10**5_000], 2**63, float("inf")]
 any_values = json_values | st.sampled_from(HUGE)
@@ -45,6 +48,10 @@ def values_of(hint):
         return st.lists(values_of(typing.get_args(hint)[0]), max_size=3)
     if args := typing.get_args(hint):
         return st.one_of(*map(values_of, args))
+    if dataclasses.is_dataclass(hint):
+        fields = typing.get_type_hints(hint).items()
+        values = {name: values_of(kind) for name, kind in fields}
+        return st.fixed_dictionaries({}, optional=values)
     return {
         int: st.sampled_from([1, 2, 8, 64, 512]) | st.integers(0, 2**33),
         float: st.sampled_from([0, 1, 0.5, 0.99]) | st.floats() | st.integers(),
@@ -100,6 +107,17 @@ def test_settings_of_the_right_types(mapping):
 def test_settings_of_any_kind(mapping):
     made_or_refused(lambda: config_from_dict(mapping))
     made_or_refused(lambda: stored_config({"version": "9.9", **mapping}, "a test"))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(CORPUS_FIELDS) | texts, any_values)))
+def test_corpora_of_any_kind(corpora):
+    made_or_refused(lambda: config_from_dict({"data": {"corpora": corpora}}))
+    named = [it for it in corpora if set(it) <= set(CORPUS_FIELDS)]
+    made_or_refused(
+        lambda: ExperimentConfig(
+            data=DataConfig(corpora=tuple(CorpusConfig(**it) for it in named))
+        )
+    )
 
 
 @given(any_values | st.dictionaries(st.none() | st.integers(), any_values))

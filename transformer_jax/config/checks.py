@@ -1,5 +1,6 @@
 """Checks of single settings. Messages hold the full name and the value."""
 
+import dataclasses
 import sys
 import types
 import typing
@@ -93,16 +94,21 @@ def _or_none(config: Any, name: str) -> str:
 def require_types(section: str, config: Any) -> None:
     """Raises InputError unless every field has the type of its annotation.
 
-    Numbers of NumPy become Python's own.
+    Numbers and arrays of NumPy become Python's own.
     """
     for name, hint in typing.get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-            value = value.item()
+        given = getattr(config, name)
+        value = _without_numpy(given)
+        if isinstance(value, list | tuple) and _may_be_tuple(hint):
+            value = tuple(map(_without_numpy, value))
+        if value is not given:
             object.__setattr__(config, name, value)  # The settings are frozen.
-        if isinstance(value, list) and _may_be_tuple(hint):
-            object.__setattr__(config, name, tuple(value))
         require_type(f"{section}.{name}", value, hint)
+
+
+def _without_numpy(value: Any) -> Any:
+    is_numpy = type(value).__module__ == "numpy" and hasattr(value, "tolist")
+    return value.tolist() if is_numpy else value
 
 
 def _may_be_tuple(hint: Any) -> bool:
@@ -121,11 +127,18 @@ def require_config(config: Any, kind: type) -> None:
 
 def require_type(name: str, value: Any, hint: Any) -> None:
     """Raises InputError unless the value of the setting `name` is of type `hint`."""
+    if isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            _require_bits(f"{name}[{place}]", item)
+    _require_bits(name, value)
+    if not _fits(value, hint):
+        raise InputError(f"{name}={shown(value)} must be {_describe_type(hint)}.")
+
+
+def _require_bits(name: str, value: Any) -> None:
     if isinstance(value, int) and (num_bits := value.bit_length()) > _MOST_BITS:
         number = value if num_bits < 256 else f"(an integer of {num_bits:,} bits)"
         raise InputError(f"{name}={number} must have at most {_MOST_BITS} bits.")
-    if not _fits(value, hint):
-        raise InputError(f"{name}={shown(value)} must be {_describe_type(hint)}.")
 
 
 def shown(value: Any) -> str:
@@ -160,6 +173,8 @@ def _describe_type(hint: Any) -> str:
         return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
     if origin is tuple:
         return f"a list, each item {_describe_type(typing.get_args(hint)[0])}"
+    if dataclasses.is_dataclass(hint):
+        return f"a {getattr(hint, '__name__', hint)}"
     return {
         int: "an integer",
         float: "a number",
