@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tiny_runs import WORDS, reversing_run, tiny_config, trained_run
 
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.data import DataConfig
 from transformer_jax.errors import InputError
 from transformer_jax.scoring import teacher_forcing
 from transformer_jax.scoring.alignment import align, align_translations
@@ -115,6 +117,28 @@ def test_words_that_a_cut_goes_through_are_one(translator):
     assert links == [(1, 0), (2, 1), (3, 2), (4, 3)]
     links = join_links("ba be ko mi ba", "koku mi be", parts, tokenizer)
     assert links == [(1, 0), (3, 1), (4, 2)], "the first part's link holds"
+
+
+def test_the_tag_of_every_part_is_one_word_of_the_line(translator):
+    parts = [
+        AlignedPart("<2de> ba be", "ko ku", [(0, 0), (2, 1)]),
+        AlignedPart("<2de> mi ba", "mi be", [(1, 0), (0, 1)]),
+    ]
+    sides = "<2de>  ba be mi ba", "ko ku mi be"
+    links = join_links(*sides, parts, translator.tokenizer, ["<2de>"])
+    assert links == [(0, 0), (2, 1), (3, 2), (0, 3)]
+
+
+def test_every_part_of_a_long_line_is_translated_with_its_tag(translator):
+    tagged = [CorpusConfig(name=name, tag="ko", weight=1) for name in "ab"]
+    config = translator.config.replace(data=DataConfig(corpora=tagged))
+    with_tags = Translator(config, translator.params, translator.tokenizer)
+    line = "ko " + " ".join(f"ba be {word}." for word in WORDS * 9)
+    (best,) = with_tags.n_best([line], 1, max_source_tokens=30)[0]
+    assert len(best.parts) > 2
+    assert all(source.startswith("ko ba be ") for source, _ in best.parts)
+    (links,) = align(with_tags, [line], [best.text], max_source_tokens=30)
+    assert max(source for source, _ in links) < len(line.split())
 
 
 @pytest.mark.slow

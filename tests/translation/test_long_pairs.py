@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tiny_runs import WORDS, trained_run
 
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.data import DataConfig
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.translation.long_pairs import (
     PairLimits,
@@ -115,12 +117,36 @@ def test_whatever_the_sides_are_nothing_is_lost(tokenizer, source, target):
 
 
 def test_the_limits_are_those_of_search():
-    limits = limits_of_pairs(DecodingConfig(max_extra_length=7), 30, None)
-    assert limits == (30, 37, None)
-    limits = limits_of_pairs(DecodingConfig(max_source_tokens=90), 30, None)
-    assert limits == (90, 140, None)
-    assert limits_of_pairs(DecodingConfig(), 30, 40) == (30, 40, 40)
-    assert limits_of_pairs(DecodingConfig(max_source_tokens=90), 30, 40) == (40, 40, 40)
+    data = DataConfig(source_length=30)
+    limits = limits_of_pairs(DecodingConfig(max_extra_length=7), data, None)
+    assert limits == (30, 37, None, ())
+    wide = DecodingConfig(max_source_tokens=90)
+    assert limits_of_pairs(wide, data, None) == (90, 140, None, ())
+    assert limits_of_pairs(DecodingConfig(), data, 40) == (30, 40, 40, ())
+    assert limits_of_pairs(wide, data, 40) == (40, 40, 40, ())
+    tagged = [CorpusConfig(name=name, tag="<2de>", weight=1) for name in "ab"]
+    limits = limits_of_pairs(wide, DataConfig(corpora=tagged), 40)
+    assert limits.tags == ("<2de>",)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_part_has_the_tag_of_its_source(tokenizer, seed):
+    pairs = sentences(20, seed)
+    source, target = (" ".join(side) for side in zip(*pairs, strict=True))
+    limits = PairLimits(24, 32, tags=("<2de>", "<2fr>"))
+    parts = split_long_pairs([f" <2fr>  {source}"], [target], tokenizer, limits)
+    assert len(parts.sources) > 3
+    tags, rest = zip(*(part.split(" ", 1) for part in parts.sources), strict=True)
+    assert set(tags) == {"<2fr>"}
+    assert bare("".join(rest)) == bare(source)
+    assert bare("".join(parts.targets)) == bare(target)
+    assert max(map(len, parts.source_ids)) <= limits.source
+    found = split_long_sentences(
+        [f"<2fr> {source}"], tokenizer, limits.source, tags=limits.tags
+    )
+    assert found.texts == parts.sources
+    untagged = split_long_pairs([source], [target], tokenizer, limits)
+    assert bare("".join(untagged.sources)) == bare(source)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

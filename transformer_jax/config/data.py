@@ -202,6 +202,12 @@ class DataConfig:
         return corpus_names(self.corpora)
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of several corpora, each once."""
+        tags = [corpus.tag for corpus in self.corpora if corpus.tag is not None]
+        return tuple(dict.fromkeys(tags))
+
+    @property
     def text_settings(self) -> list[str]:
         """The settings that name the text, with their values, for messages."""
         names = "dataset", "train_source_path", "validation_source_path", "corpora"

@@ -25,7 +25,7 @@ def split_long_corpus_pairs(
             pair is counted within the corpus.
     """
     limits = limits_of_pairs(
-        config.decoding, config.data.source_length, position_limit([config.model])
+        config.decoding, config.data, position_limit([config.model])
     )
     is_long = (corpus.source_lengths > limits.source) | (
         corpus.target_lengths > limits.target

@@ -73,6 +73,7 @@ def align(
     parts = parts_from_texts(translator, sources, targets, settings)
     corpus = corpus_from_parts(translator, parts)
     tokenizer, results = translator.tokenizer, {}
+    tags = translator.config.data.tags
     for index, attention in attention_matrices(translator, corpus, settings):
         # The end of sentence may be attended to, but is no word.
         source, target = corpus.source[index][:-1], corpus.target[index][:-1]
@@ -86,7 +87,7 @@ def align(
         part = AlignedPart(parts.sources[index], parts.targets[index], results[index])
         of_pairs[owner].append(part)
     return [
-        join_links(source, target, aligned, tokenizer)
+        join_links(source, target, aligned, tokenizer, tags)
         for source, target, aligned in zip(sources, targets, of_pairs, strict=True)
     ]
 
@@ -121,6 +122,7 @@ def align_translations(
                 text,
                 [AlignedPart(*part, next(links)) for part in parts],
                 translator.tokenizer,
+                translator.config.data.tags,
             )
             for source, text, parts in flat
         ]

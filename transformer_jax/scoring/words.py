@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.long_sentences import behind_tag
 
 Links = list[tuple[int, int]]
 """Pairs of source word and target word, counted from 0, ordered by target word."""
@@ -38,16 +39,25 @@ def word_starts(pieces: Sequence[str]) -> list[int]:
 
 
 def join_links(
-    source: str, target: str, parts: Sequence[AlignedPart], tokenizer: Tokenizer
+    source: str,
+    target: str,
+    parts: Sequence[AlignedPart],
+    tokenizer: Tokenizer,
+    tags: Sequence[str] = (),
 ) -> Links:
     """Returns the links of a pair, those of its parts with their words counted on.
 
     A word that a cut goes through is one word. Of a target word in two parts, the first
     part's link holds.
+
+    Args:
+        tags: one that is the first word of the source is that of each part, too.
     """
     if len(parts) == 1:
         return parts[0].links
-    source_texts, target_texts = [p.source for p in parts], [p.target for p in parts]
+    tag, source = behind_tag(source, tags)
+    source_texts = [behind_tag(part.source, [tag])[1] for part in parts]
+    target_texts = [part.target for part in parts]
     source_words = [
         len(word_starts(tokenizer.source_pieces(ids[:-1])))
         for ids in tokenizer.encode_source(source_texts)
@@ -64,7 +74,9 @@ def join_links(
         strict=True,
     ):
         for source_word, target_word in part.links:
-            joined.setdefault(first_target + target_word, first_source + source_word)
+            # Word 0 is the tag, in every part.
+            source_first = 0 if tag and not source_word else first_source
+            joined.setdefault(first_target + target_word, source_first + source_word)
     return [(source_word, target_word) for target_word, source_word in joined.items()]
 
 

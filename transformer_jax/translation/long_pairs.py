@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from transformer_jax.config.data import DataConfig
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -35,21 +36,24 @@ class PairLimits(NamedTuple):
     """The most that search writes for such a source."""
     positions: int | None = None
     """Most tokens that all models have positions for; None = any number."""
+    tags: tuple[str, ...] = ()
+    """Words that every part of a source begins with if the source does."""
 
 
 def limits_of_pairs(
-    settings: DecodingConfig, source_length: int, positions: int | None
+    settings: DecodingConfig, data: DataConfig, positions: int | None
 ) -> PairLimits:
     """Returns the limits by these settings.
 
     Args:
-        source_length: `data.source_length` of the training run.
+        data: settings of the training run.
         positions: most tokens that all models have positions for; None = any number.
     """
-    source = settings.max_source_tokens or source_length
+    source = settings.max_source_tokens or data.source_length
     source = min(source, positions or source)
     target = source + settings.max_extra_length
-    return PairLimits(source, min(target, positions or target), positions)
+    target = min(target, positions or target)
+    return PairLimits(source, target, positions, data.tags)
 
 
 class TooLongPairError(SentenceError):
@@ -124,7 +128,7 @@ def split_pair(
     """
     room = limits.target
     while True:
-        sources, targets = _match(source, target, tokenizer, limits.source, room)
+        sources, targets = _match(source, target, tokenizer, limits, room)
         longest = max(map(len, tokenizer.encode_target(targets)))
         # Rarely, units have more tokens together than apart.
         room -= max(0, longest - limits.target)
@@ -165,18 +169,18 @@ def _refuse(index: int, source: int, target: int, limits: PairLimits) -> None:
 
 
 def _match(
-    source: str, target: str, tokenizer: Tokenizer, limit: int, room: int
+    source: str, target: str, tokenizer: Tokenizer, limits: PairLimits, room: int
 ) -> tuple[list[str], list[str]]:
-    """Returns parts of the two sides, of about `limit` and `room` tokens at most."""
-    sources = _cut_source(source, 1, tokenizer, limit)
+    """Returns parts of the two sides, of targets of about `room` tokens at most."""
+    sources = _cut_source(source, 1, tokenizer, limits)
     while True:
-        units = _units(target, len(sources), tokenizer, min(limit, room))
+        units = _units(target, len(sources), tokenizer, min(limits.source, room))
         # The end is counted once. A character may have more tokens than there is room.
         tokens = [min(count, room) - 1 for _, count in units]
         needed = fewest_parts(tokens, room - 1)
         if needed <= len(sources):
             break
-        sources = _cut_source(source, needed, tokenizer, limit)
+        sources = _cut_source(source, needed, tokenizer, limits)
     counts = match_lengths(
         [len(part) + 1 for part in sources],
         [len(text) for text, _ in units],
@@ -188,13 +192,18 @@ def _match(
 
 
 def _cut_source(
-    source: str, number: int, tokenizer: Tokenizer, limit: int
+    source: str, number: int, tokenizer: Tokenizer, limits: PairLimits
 ) -> list[str]:
     """Returns the source as search cuts it, or finer, in at least `number` parts."""
-    parts = split_long_sentences([source], tokenizer, limit).texts
+
+    def cut(limit: int) -> list[str]:
+        return split_long_sentences([source], tokenizer, limit, tags=limits.tags).texts
+
+    limit = limits.source
+    parts = cut(limit)
     while len(parts) < number and limit > _FINEST:
         limit = max(limit // 2, _FINEST)
-        parts = split_long_sentences([source], tokenizer, limit).texts
+        parts = cut(limit)
     return parts + [""] * (number - len(parts))
 
 

@@ -105,6 +105,7 @@ def split_long_sentences(
     limit: int,
     too_long: Literal["split", "refuse"] = "split",
     positions: int | None = None,
+    tags: Sequence[str] = (),
 ) -> SentenceParts:
     """Returns the sentences, those of more than `limit` tokens split into parts.
 
@@ -112,6 +113,8 @@ def split_long_sentences(
 
     Args:
         positions: most tokens that all models have positions for; None = any number.
+        tags: words that say what to do with a sentence, as <2de>: one that begins a
+            sentence begins each of its parts.
 
     Raises:
         SentenceError: a sentence is too long and `too_long="refuse"`, or a part, as of
@@ -127,7 +130,7 @@ def split_long_sentences(
         def count_tokens(parts: Sequence[str]) -> list[int]:
             return [len(ids) for ids in tokenizer.encode_source(parts)]
 
-        split = {i: split_at_sentence_ends(texts[i], limit, count_tokens) for i in long}
+        split = {i: _split(texts[i], limit, count_tokens, tags) for i in long}
         whole = [split.get(i, [text]) for i, text in enumerate(texts)]
         texts = [part for parts in whole for part in parts]
         owners = [i for i, parts in enumerate(whole) for _ in parts]
@@ -142,6 +145,27 @@ def split_long_sentences(
         problems = {i: cannot_be_cut(size, positions) for i, size in sizes.items()}
         raise SentenceError(problems)
     return SentenceParts(texts, encoded, owners)
+
+
+def behind_tag(text: str, tags: Sequence[str]) -> tuple[str, str]:
+    """Returns the tag that is the first word of a text, or "", and what follows it."""
+    first, *rest = text.split(maxsplit=1) or [""]
+    return (first, rest[0]) if rest and first in tags else ("", text)
+
+
+def _split(
+    text: str, limit: int, count_tokens: CountTokens, tags: Sequence[str]
+) -> list[str]:
+    """Returns parts of at most `limit` tokens, each with the tag of the text."""
+    tag, rest = behind_tag(text, tags)
+    if not tag:
+        return split_at_sentence_ends(text, limit, count_tokens)
+    (tokens,) = count_tokens([tag])
+    # The end of sentence is counted with the tag, and again with each part.
+    room = max(limit - tokens + 1, 2)
+    return [
+        f"{tag} {part}" for part in split_at_sentence_ends(rest, room, count_tokens)
+    ]
 
 
 def split_at_sentence_ends(

@@ -202,9 +202,9 @@ class Translator:
         if settings.sampling:
             settings = settings.replace(beam_size=n)
         check_search_fits(settings, self.config.model, self.mesh)
-        limit, _, positions = self.pair_limits(settings)
+        limit, _, *more = self.pair_limits(settings)
         parts = split_long_sentences(
-            texts, self.tokenizer, limit, settings.too_long, positions
+            texts, self.tokenizer, limit, settings.too_long, *more
         )
         requests = make_requests(parts, firsts, self.tokenizer, settings)
         counter = None if on_done is None else parts.sentence_counter(on_done)
@@ -273,8 +273,7 @@ class Translator:
 
     def pair_limits(self, settings: DecodingConfig) -> PairLimits:
         """Returns the tokens of what search translates whole, and of what it writes."""
-        source_length = self.config.data.source_length
-        return limits_of_pairs(settings, source_length, self.position_limit)
+        return limits_of_pairs(settings, self.config.data, self.position_limit)
 
     def _programs(
         self, n: int, settings: DecodingConfig, grammar: BracketGrammar | None
