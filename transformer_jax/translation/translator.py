@@ -202,9 +202,9 @@ class Translator:
         if settings.sampling:
             settings = settings.replace(beam_size=n)
         check_search_fits(settings, self.config.model, self.mesh)
-        limit, _, *more = self.pair_limits(settings)
+        limit, _, positions, tags = self.pair_limits(settings)
         parts = split_long_sentences(
-            texts, self.tokenizer, limit, settings.too_long, *more
+            texts, self.tokenizer, limit, settings.too_long, positions, tags
         )
         requests = make_requests(parts, firsts, self.tokenizer, settings)
         counter = None if on_done is None else parts.sentence_counter(on_done)
