@@ -162,7 +162,6 @@ def test_lines_come_at_their_intervals_and_say_what_they_should():
 def test_nothing_is_compiled_after_the_first_step(four_steps):
     counts = [line["compile_count"] for line in four_steps.history]
     assert len(set(counts)) == 1
-    assert counts[0] > 0
     assert not steps_of(four_steps.history, "validation")
 
 

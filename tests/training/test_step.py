@@ -11,6 +11,7 @@ from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.packing import one_pair_a_row, pack_pairs
 from transformer_jax.devices import sharding
+from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.loss.batch_loss import batch_loss
 from transformer_jax.loss.evaluation_step import make_evaluation_step
@@ -244,3 +245,19 @@ def test_what_was_lowered_may_be_called(train_step, first_state):
     wider = batch._replace(source=jnp.zeros((16, 13), jnp.int32))
     with pytest.raises(RecompilationError, match=r"batch\.source int32\[16, 12\] ->"):
         train_step(placed(first_state), wider)
+
+
+def test_a_step_that_was_stored_is_the_same(train_step, first_state):
+    batch = sharding.make_global(batch_of(0), MESH)
+    expected = train_step(placed(first_state), batch)
+    stored, counter = make_train_step(CONFIG, MESH), CompileCounter()
+    state = placed(first_state)
+    counter.count = 0
+    found = stored(state, batch)
+    assert counter.count == 0
+    counter.close()
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    wider = batch._replace(source=jnp.zeros((16, 13), jnp.int32))
+    with pytest.raises(RecompilationError, match=r"batch\.source int32\[16, 12\] ->"):
+        stored(placed(first_state), wider)

@@ -11,6 +11,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decide_model
+from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
@@ -52,4 +53,9 @@ def make_evaluation_step(
         counts = count_tokens(batch.source_segments, batch.target_segments)
         return {**counts, "loss": sums.loss, "nll": sums.nll}
 
-    return jax.jit(evaluation_step, out_shardings=sharding.replicated_sharding(mesh))
+    whole = sharding.replicated_sharding(mesh)
+    step: EvaluationStep = jax.jit(evaluation_step, out_shardings=whole)
+    if loss is not None:  # What it computes has no name.
+        return step
+    made_of = config.model, config.training, len(config.data.corpora)
+    return keep_whole(step, "evaluation_step", made_of, mesh)

@@ -1,6 +1,7 @@
 """The decoder's cache of keys and values between steps of decoding."""
 
-import flax.struct
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -8,8 +9,7 @@ from jax import Array
 from transformer_jax.config.model import ModelConfig
 
 
-@flax.struct.dataclass
-class KeyValue:
+class KeyValue(NamedTuple):
     """Projected keys and values of one attention sub-layer.
 
     The layout is that of the matrix products that read them, so no step transposes.
@@ -27,8 +27,7 @@ class KeyValue:
         )
 
 
-@flax.struct.dataclass
-class DecoderCache:
+class DecoderCache(NamedTuple):
     """Keys and values of every decoder layer.
 
     `self_attention` has one slot for each step and in it one place for each hypothesis

@@ -33,17 +33,23 @@ def shapes_of(params: PyTree) -> dict[str, tuple[int, ...]]:
 
 
 @functools.lru_cache(maxsize=8)
-def _expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every parameter of a model by its path."""
     return shapes_of(abstract_params(config))
 
 
-def find_misfit(config: ModelConfig, params: PyTree) -> str | None:
+def find_misfit(
+    config: ModelConfig,
+    params: PyTree,
+    expected: dict[str, tuple[int, ...]] | None = None,
+) -> str | None:
     """Returns where parameters are not those of a model; None if they are.
 
     Args:
         params: arrays, or anything with a shape.
+        expected: None = `expected_shapes`.
     """
-    expected, found = _expected_shapes(config), shapes_of(params)
+    expected, found = expected or expected_shapes(config), shapes_of(params)
     for name in sorted(expected | found):
         if expected.get(name) != found.get(name):
             if name not in found:

@@ -1,6 +1,5 @@
 """The Transformer: encoder, decoder, and the steps of decoding."""
 
-import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -239,7 +238,7 @@ class Transformer(nn.Module):
             attentions.append(attention)
         if self.config.norm == "pre":
             x = self.decoder_norm(x)
-        cache = dataclasses.replace(cache, self_attention=tuple(presents))
+        cache = cache._replace(self_attention=tuple(presents))
         logits = project_to_logits(x, weights.output_matrix, weights.output_bias)
         return logits, cache, jnp.mean(attentions[-1], axis=1)
 

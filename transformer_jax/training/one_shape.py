@@ -1,4 +1,4 @@
-"""A step that refuses to be compiled for a second shape."""
+"""Keeping a step from being compiled for a second shape."""
 
 import functools
 from collections.abc import Callable
@@ -20,13 +20,15 @@ class RecompilationError(RuntimeError):
     """A step was given arrays of other shapes than those it was compiled for."""
 
 
-def for_one_shape(step: TrainStep) -> TrainStep:
-    """Returns the step, which when traced again refuses other shapes than the first."""
-    first: dict[str, str] = {}
+class OneShape:
+    """Refuses arrays of other shapes than the first."""
 
-    @functools.wraps(step)
-    def trace(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        shapes = _shapes({"state": state, "batch": batch})
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def require(self, state: TrainState, batch: Batch) -> None:
+        """Raises RecompilationError if the shapes are not those of the first call."""
+        first, shapes = self._first, _shapes({"state": state, "batch": batch})
         changes = [
             f"{name} {first.get(name)} -> {shapes.get(name)}"
             for name in sorted(first | shapes)
@@ -38,11 +40,19 @@ def for_one_shape(step: TrainStep) -> TrainStep:
                 f"the step was compiled for other shapes: {', '.join(changes[:8])}"
                 f"{more}; keep them, or make another step for each."
             )
-        result = step(state, batch)
         first.update(shapes)
-        return result
 
-    return trace
+    def required_by(self, step: TrainStep) -> TrainStep:
+        """Returns the step, which refuses other shapes when it is traced again."""
+
+        @functools.wraps(step)
+        def trace(
+            state: TrainState, batch: Batch
+        ) -> tuple[TrainState, dict[str, Array]]:
+            self.require(state, batch)
+            return step(state, batch)
+
+        return trace
 
 
 def _shapes(tree: PyTree) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The state of a run between two updates."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.devices import sharding
+from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.errors import InputError
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.params import Params
@@ -181,7 +183,11 @@ def init_state(
     state: TrainState
     if params is None:
         rng = make_rng(config.training, "init")
-        state = jax.jit(make, out_shardings=shardings)(rng)
+        begin: Callable[[Array], TrainState] = jax.jit(make, out_shardings=shardings)
+        if optimizer is None:
+            made_of = config.model, config.optimizer, config.training
+            begin = keep_whole(begin, "init_state", made_of, mesh)
+        state = begin(rng)
         return state
     misfit = find_misfit(config.model, params)
     if misfit is not None:

@@ -14,6 +14,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decide_model
+from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.errors import InputError
 from transformer_jax.loss.batch_loss import LossFunction, make_loss
 from transformer_jax.loss.corpus_sums import corpus_means
@@ -21,7 +22,7 @@ from transformer_jax.loss.cross_entropy import CorpusLossSums, LossSums
 from transformer_jax.loss.sums import count_tokens
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import merge_params, split_params
-from transformer_jax.training.one_shape import TrainStep, for_one_shape
+from transformer_jax.training.one_shape import OneShape, TrainStep
 from transformer_jax.training.optimizer import make_optimizer, make_schedule
 from transformer_jax.training.running_average import update_average
 from transformer_jax.training.soundness import is_sound, update_mean_norm
@@ -93,6 +94,7 @@ def make_train_step(
     _check_parts(loss, schedule, optimizer)
     abstract = abstract_state(config, mesh, optimizer)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    is_own = (loss, schedule, optimizer) != (None, None, None)
     if optimizer is None:
         schedule = schedule or make_schedule(config)
         optimizer = make_optimizer(config, schedule)
@@ -103,12 +105,19 @@ def make_train_step(
         schedule,
         optimizer,
     )
-    return jax.jit(
-        for_one_shape(update),
+    one_shape = OneShape()
+    step: TrainStep = jax.jit(
+        one_shape.required_by(update),
         donate_argnums=0,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated_sharding(mesh)),
     )
+    if is_own:  # What they compute has no name.
+        return step
+    made_of = (
+        config.model, config.optimizer, config.training, len(config.data.corpora)
+    )  # fmt: skip
+    return keep_whole(step, "train_step", made_of, mesh, before=one_shape.require)
 
 
 def _check_parts(

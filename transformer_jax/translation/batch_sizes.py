@@ -1,6 +1,5 @@
 """Array sizes of a translation batch, and growing or shrinking a batch to new sizes."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import jax
@@ -44,11 +43,9 @@ def resize_state(
     if sizes.slots != slots:
         first = state.history.slot[0]
         caches = tuple(
-            dataclasses.replace(
-                cache,
+            cache._replace(
                 self_attention=tuple(
-                    dataclasses.replace(
-                        layer,
+                    layer._replace(
                         key=_unroll(layer.key, 3, first * beam, sizes.slots * beam),
                         value=_unroll(layer.value, 2, first * beam, sizes.slots * beam),
                     )
@@ -78,11 +75,9 @@ def _lengthen(hypotheses: Hypotheses, sizes: BatchSizes, pad_id: int) -> Hypothe
 
 def _widen_cache(cache: DecoderCache, width: int) -> DecoderCache:
     """Returns the cache with room for longer sources."""
-    return dataclasses.replace(
-        cache,
+    return cache._replace(
         cross_attention=tuple(
-            dataclasses.replace(
-                layer,
+            layer._replace(
                 key=_pad_axis(layer.key, 3, width),
                 value=_pad_axis(layer.value, 2, width),
             )

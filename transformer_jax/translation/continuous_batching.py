@@ -16,11 +16,8 @@ from jax.sharding import Mesh
 from transformer_jax.decoding.search_state import BeamResult
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.translation.batch_sizes import BatchSizes
-from transformer_jax.translation.search_programs import (
-    ModelParams,
-    NewSentences,
-    SearchPrograms,
-)
+from transformer_jax.translation.device_search import ModelParams, NewSentences
+from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
 
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16

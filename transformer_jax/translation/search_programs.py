@@ -6,57 +6,30 @@ sentences into free rows, `advance` decodes until enough rows are done, `resize`
 the array sizes of the batch.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.sharding import Mesh
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.decoding.beam_search import advance, rank_hypotheses
-from transformer_jax.decoding.bracket_grammar import no_brackets
-from transformer_jax.decoding.history import History
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Search,
     SearchState,
-    empty_state,
 )
 from transformer_jax.devices import sharding
 from transformer_jax.devices.own_rows import on_own_rows, own_rows
-from transformer_jax.kernels.random_bits import MURMUR
-from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
-from transformer_jax.model.params import Params
-from transformer_jax.model.step_weights import StepWeights
-from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.batch_sizes import BatchSizes, resize_state
-
-CrossKeyValues: TypeAlias = tuple[tuple[KeyValue, ...], ...]
-"""Keys and values of cross-attention, for each model and decoder layer."""
-
-ModelParams: TypeAlias = tuple[Params, ...]
-"""Parameters of each model of an ensemble."""
-
-
-HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array)
-
-
-class NewSentences(NamedTuple, Generic[HostOrDevice]):
-    """Sentences to be put into free rows of a batch."""
-
-    rows: HostOrDevice  # int32 [number]: row on its device; too large a row = none
-    source: HostOrDevice  # int32 [number, width]
-    segments: HostOrDevice  # int32 [number, width]: 1, and 0 for padding
-    limits: HostOrDevice  # int32 [number]: most output tokens
-    prefixes: HostOrDevice  # int32 [number, prefix], padded with -1
-    seeds: HostOrDevice  # uint32 [number]: seeds of the random numbers
-    num_leaves: HostOrDevice  # int32 [number]: leaves of the trees of a grammar
+from transformer_jax.devices.stored_programs import keep_whole
+from transformer_jax.translation.batch_sizes import BatchSizes
+from transformer_jax.translation.device_search import (
+    CrossKeyValues,
+    DeviceSearch,
+    ModelParams,
+    NewSentences,
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,7 @@ def make_search_programs(
     Args:
         weight_dtypes: for each model, the dtype of products with its weights.
     """
-    device = _Device(models, weight_dtypes, search, bos_id)
+    device = DeviceSearch(models, weight_dtypes, search, bos_id)
     own = functools.partial(on_own_rows, mesh=mesh)
     rows, whole = own_rows(mesh), sharding.replicated_sharding(mesh)
 
@@ -111,7 +84,7 @@ def make_search_programs(
         resized: SearchState = run(params, state, kept)
         return resized
 
-    return SearchPrograms(
+    programs = SearchPrograms(
         start=start,
         encode=jax.jit(own(device.encode), out_shardings=rows),
         admit=jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
@@ -120,180 +93,14 @@ def make_search_programs(
         ),
         resize=resize,
     )
-
-
-@dataclass(frozen=True)
-class _Device:
-    """The programs as one device runs them on its rows."""
-
-    models: tuple[ModelConfig, ...]
-    weight_dtypes: tuple[str, ...]
-    search: Search
-    bos_id: int
-
-    def start(self, params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
-        del params, one
-        settings = self.search.settings
-        segments = jnp.zeros((sizes.rows, sizes.width), jnp.int32)
-        caches = tuple(
-            DecoderCache(
-                self_attention=empty_key_values(
-                    config, sizes.rows, sizes.slots * settings.beam_size
-                ),
-                cross_attention=empty_key_values(config, sizes.rows, sizes.width),
-                source_segments=segments,
+    if search.grammar is not None:  # It has tables, too large for a name.
+        return programs
+    static = {"start": (2,), "resize": (3,)}
+    return SearchPrograms(
+        **{
+            name: keep_whole(
+                jitted, name, device, mesh, static_argnums=static.get(name, ())
             )
-            for config in self.models
-        )
-        nothing = NewSentences(
-            rows=jnp.arange(sizes.rows),
-            source=segments,
-            segments=segments,
-            limits=jnp.zeros((sizes.rows,), jnp.int32),
-            prefixes=jnp.full((sizes.rows, sizes.prefix), -1, jnp.int32),
-            seeds=jnp.zeros((sizes.rows,), jnp.uint32),
-            num_leaves=jnp.zeros((sizes.rows,), jnp.int32),
-        )
-        return self._new_state(nothing, sizes.slots, sizes.max_length)._replace(
-            cache=caches
-        )
-
-    def _new_state(
-        self, new: NewSentences[Array], slots: int, max_length: int
-    ) -> SearchState:
-        """Returns the state of sentences at position 0; its cache is None."""
-        settings = self.search.settings
-        rng = None
-        if settings.sampling:
-            key = jax.random.key(0, impl=MURMUR)
-            rng = jax.vmap(functools.partial(jax.random.fold_in, key))(new.seeds)
-        grammar, brackets = self.search.grammar, None
-        if grammar is not None:
-            brackets = no_brackets(grammar, new.num_leaves, settings.beam_size)
-        return empty_state(
-            None,
-            jnp.full(new.limits.shape, self.bos_id, jnp.int32),
-            new.limits,
-            settings,
-            self.search.pad_id,
-            slots=slots,
-            max_length=max_length,
-            prefixes=new.prefixes if new.prefixes.shape[1] else None,
-            coverage=(
-                jnp.where(new.segments == 0, 1.0, 0.0)
-                if settings.coverage_penalty
-                else None
-            ),
-            rng=rng,
-            brackets=brackets,
-        )
-
-    def encode(
-        self, params: ModelParams, source: Array, segments: Array
-    ) -> CrossKeyValues:
-        key_values: list[tuple[KeyValue, ...]] = []
-        for config, own_params in zip(self.models, params, strict=True):
-            model = functools.partial(Transformer(config).apply, {"params": own_params})
-            memory: Any = model(
-                source, segments=segments, deterministic=True, method="encode"
-            )
-            projected: Any = model(memory, method="project_memory")
-            key_values.append(projected)
-        return tuple(key_values)
-
-    def admit(
-        self,
-        params: ModelParams,
-        state: SearchState,
-        new: NewSentences[Array],
-        encoded: CrossKeyValues,
-    ) -> SearchState:
-        del params
-        slots = state.history.ancestors.shape[-1]
-        max_length = state.live.sequences.shape[-1]
-        fresh = self._new_state(new, slots, max_length)
-        slot = jnp.full(new.limits.shape, state.history.slot[0])
-        fresh = fresh._replace(history=fresh.history._replace(slot=slot))
-
-        def put(old: Array, part: Array) -> Array:
-            return old.at[new.rows].set(part, mode="drop")
-
-        admitted: SearchState = jax.tree.map(put, state._replace(cache=None), fresh)
-        # The self-attention cache keeps what former sentences wrote; it is masked.
-        caches = tuple(
-            dataclasses.replace(
-                cache,
-                cross_attention=jax.tree.map(put, cache.cross_attention, key_values),
-                source_segments=put(cache.source_segments, new.segments),
-            )
-            for cache, key_values in zip(state.cache, encoded, strict=True)
-        )
-        return admitted._replace(cache=caches)
-
-    def advance(
-        self, params: ModelParams, state: SearchState, enough: Array
-    ) -> tuple[SearchState, Array, BeamResult]:
-        slots = state.history.ancestors.shape[-1]
-
-        def is_unfinished(state: SearchState) -> Array:
-            is_full = jnp.any(~state.done & (state.positions >= slots))
-            return (jnp.sum(state.done) < enough[0]) & ~is_full
-
-        weights: tuple[StepWeights, ...] = tuple(
-            Transformer(config).apply({"params": own}, dtype, method="step_weights")
-            for config, dtype, own in zip(
-                self.models, self.weight_dtypes, params, strict=True
-            )
-        )
-        step = functools.partial(self._step, params, weights)
-        final = lax.while_loop(
-            is_unfinished, lambda state: advance(state, step, self.search), state
-        )
-        return final, final.done, rank_hypotheses(final, self.search)
-
-    def _step(
-        self,
-        params: ModelParams,
-        weights: tuple[StepWeights, ...],
-        tokens: Array,
-        positions: Array,
-        history: History,
-        caches: tuple[DecoderCache, ...],
-    ) -> tuple[Array, tuple[DecoderCache, ...], Array | None]:
-        stepped = []
-        for config, own, own_weights, cache in zip(
-            self.models, params, weights, caches, strict=True
-        ):
-            stepped.append(
-                Transformer(config).apply(
-                    {"params": own},
-                    own_weights,
-                    tokens,
-                    cache,
-                    positions,
-                    history.slot[0],
-                    history.visible_places(config.attention_window),
-                    method="decode_step",
-                )
-            )
-        logits, new_caches, attention = zip(*stepped, strict=True)
-        covers = self.search.settings.coverage_penalty > 0
-        return (
-            mean_of_probabilities(logits),
-            new_caches,
-            sum(attention) / len(attention) if covers else None,
-        )
-
-    def resize(
-        self, params: ModelParams, state: SearchState, kept: Array, sizes: BatchSizes
-    ) -> SearchState:
-        del params
-        return resize_state(state, kept, sizes, self.search)
-
-
-def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:
-    """Returns logits whose softmax is the mean of the models' probabilities."""
-    if len(logits) == 1:
-        return logits[0]
-    stacked = jnp.stack([jax.nn.log_softmax(each) for each in logits])
-    return jax.nn.logsumexp(stacked, axis=0)
+            for name, jitted in vars(programs).items()
+        }
+    )

@@ -1,0 +1,224 @@
+"""Stored programs compute what was compiled, and are made again where none fits."""
+
+import dataclasses
+import hashlib
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from tiny_runs import trained_run
+
+from transformer_jax.config.experiment import MeshConfig
+from transformer_jax.devices import sharding, stored_programs
+from transformer_jax.devices.mesh import make_mesh
+from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.devices.stored_programs import FOLDER, keep_result, keep_whole
+
+MESH = make_mesh(MeshConfig(data=2), jax.devices()[:2])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path):
+    """The folder of programs, empty; JAX's own cache is beside it."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
+    yield tmp_path / FOLDER
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
+def jit(function, mesh=MESH):
+    whole = sharding.replicated_sharding(mesh)
+    return jax.jit(function, static_argnums=1, out_shardings=whole)
+
+
+class Multiplied:
+    """A function as another process would make it, which counts its traces."""
+
+    def __init__(self, factor=3.0, mesh=MESH, **how):
+        self.traces = 0
+
+        def multiply(x, by=1):
+            self.traces += 1
+            return x * factor * by, jnp.sum(x)
+
+        jitted = jit(multiply, mesh)
+        how = {"static_argnums": (1,), **how}
+        self.run = keep_whole(jitted, "multiply", factor, mesh, **how)
+
+    def __call__(self, *arguments):
+        return self.run(*arguments)
+
+
+X = jnp.arange(6.0)
+
+
+def check(multiplied, x=X, by=1, factor=3.0):
+    found, total = multiplied(x, by)
+    np.testing.assert_array_equal(found, np.asarray(x) * np.float32(factor * by))
+    assert total == np.asarray(x).sum()
+
+
+def test_what_was_compiled_is_not_traced_again(folder):
+    first = Multiplied()
+    check(first)
+    check(first)
+    assert first.traces == 1
+    second = Multiplied()
+    check(second)
+    assert second.traces == 0
+    # By what it is made of, and by what it computes: one file.
+    assert len({file.stat().st_ino for file in folder.iterdir()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "arguments", "factor"),
+    [
+        ({"factor": 5.0}, (X,), 5.0),
+        ({}, (X, 2), 3.0),
+        ({}, (X[:4],), 3.0),
+        ({}, (X.astype(jnp.int32),), 3.0),
+        ({"mesh": make_mesh(MeshConfig(), jax.devices()[2:4])}, (X,), 3.0),
+        ({"mesh": make_mesh(MeshConfig(fsdp=2), jax.devices()[:2])}, (X,), 3.0),
+    ],
+)
+def test_what_differs_is_another_program(how, arguments, factor):
+    check(Multiplied())
+    other = Multiplied(**how)
+    check(other, *arguments, factor=factor)
+    assert other.traces == 1
+
+
+def test_what_jax_compiles_by_is_looked_at(monkeypatch):
+    check(Multiplied())
+    with jax.default_matmul_precision("highest"):
+        other = Multiplied()
+        check(other)
+    assert other.traces == 1
+    monkeypatch.setattr(stored_programs, "_surroundings", lambda: "another version")
+    other = Multiplied()
+    check(other)
+    assert other.traces == 1
+
+
+def test_other_settings_of_the_same_program_do_not_compile_it(monkeypatch):
+    """As a training run with more updates."""
+    check(Multiplied())
+
+    def multiply(x, by=1):
+        return x * 3.0 * by, jnp.sum(x)
+
+    same = keep_whole(jit(multiply), "multiply", "other", MESH, static_argnums=(1,))
+    monkeypatch.setattr(stored_programs, "_save", None)  # It would be called.
+    check(same)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:20],
+        lambda content: content[:-1],
+        lambda content: content[:-1] + b"\0",
+        lambda content: hashlib.sha256(b"no pickle").digest() + b"no pickle",
+    ],
+)
+def test_a_damaged_program_is_made_again(folder, damage):
+    check(Multiplied())
+    for file in folder.iterdir():
+        file.write_bytes(damage(file.read_bytes()))
+    again = Multiplied()
+    check(again)
+    assert again.traces == 1
+    mended = Multiplied()
+    check(mended)
+    assert mended.traces == 0
+
+
+def test_a_place_that_cannot_be_written_does_no_harm(folder, caplog):
+    folder.write_text("a file")
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            without = Multiplied()
+            check(without)
+            assert without.traces == 1
+    assert not [each for each in caplog.records if "transformer" in each.name]
+
+
+def test_the_oldest_programs_go_first(folder, monkeypatch):
+    monkeypatch.setattr(stored_programs, "_MOST_FILES", 4)
+    for number in range(6):
+        check(Multiplied(factor=float(number)), factor=float(number))
+        assert len(list(folder.iterdir())) <= 5  # The second name comes last.
+    for number, traces in ((5, 0), (0, 1)):
+        kept = Multiplied(factor=float(number))
+        check(kept, factor=float(number))
+        assert kept.traces == traces
+
+
+def test_programs_that_jax_has_read_from_its_cache_are_not_written_so():
+    """XLA writes such a program without its code."""
+    rows = jnp.arange(8.0)
+
+    def run(params, x):
+        return jnp.tanh(x @ params) / (1 + jnp.exp(x))
+
+    jitted = jax.jit(on_own_rows(run, MESH))
+    arguments = jnp.eye(4) * 0.5, rows.reshape(2, 4)
+    expected = jitted(*arguments)
+    for _ in range(2):
+        jax.clear_caches()
+        kept = keep_whole(jax.jit(on_own_rows(run, MESH)), "run", (), MESH)
+        np.testing.assert_array_equal(kept(*arguments), expected)
+
+
+def test_only_new_kinds_of_arguments_are_announced():
+    seen = []
+    announced = Multiplied(before=lambda *arguments: seen.append(arguments[0].shape))
+    for x in (X, X, X[:2], X):
+        check(announced, x)
+    assert seen == [(6,), (2,)]
+
+
+def test_results_are_kept_and_made_again(folder):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"a": (1, 2)}
+
+    for _ in range(2):
+        assert keep_result("made", "of this", make) == {"a": (1, 2)}
+    assert len(calls) == 1
+    assert keep_result("made", "of that", make) == {"a": (1, 2)}
+    for file in folder.iterdir():
+        file.write_bytes(b"x")
+    assert keep_result("made", "of this", make) == {"a": (1, 2)}
+    assert len(calls) == 3
+
+
+def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan():
+    jitted = jax.jit(lambda x: x)
+    with jax.debug_nans(True):
+        assert keep_whole(jitted, "same", (), MESH) is jitted
+    jax.config.update("jax_compilation_cache_dir", None)
+    assert keep_whole(jitted, "same", (), MESH) is jitted
+
+
+def test_a_search_from_stored_programs_is_the_same():
+    from transformer_jax.translation.search_programs import make_search_programs
+
+    run = trained_run()
+    sources = [source for source, _ in run.train_pairs[:9]]
+    translator = run.result.translator
+    found = []
+    for _ in range(2):
+        make_search_programs.cache_clear()
+        best = translator.n_best(sources, 2, beam_size=3)
+        found.append([[dataclasses.astuple(each) for each in two] for two in best])
+    assert found[0] == found[1]
+    make_search_programs.cache_clear()
