@@ -81,6 +81,24 @@ def create_directory(path: StoredPath, name: str = "workdir") -> None:
         ) from None
 
 
+def check_can_be_written(folder: StoredPath, *names: str) -> None:
+    """Checks that nothing is in the way of files that will be written into a directory.
+
+    Raises:
+        InputError: what has the name of one is a directory, or a pipe that would wait
+            for a reader.
+    """
+    for path in () if is_remote(folder) else (folder / name for name in names):
+        if not path.exists() or path.is_file():
+            continue
+        if not pathlib.Path(path).is_char_device():
+            kind = "a directory" if path.is_dir() else "a pipe or the like"
+            raise InputError(
+                f"{path} is {kind}, and a file of this name will be written: move it "
+                "away, or name another directory."
+            )
+
+
 @contextlib.contextmanager
 def remove_if_empty(path: StoredPath) -> Iterator[None]:
     """After an error, removes a directory that the block has created and left empty."""
