@@ -1,10 +1,12 @@
-"""Whether a work directory holds the run that is asked for."""
+"""Whether a work directory holds the run that is asked for, and on which text."""
 
+from transformer_jax.checkpoints.reader import StoredCheckpoints
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import differences, load_config
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction.scaling import OF_NO_WEIGHT
 from transformer_jax.storage.work_directory import StoredPath
+from transformer_jax.training.run_record import RunRecord
 from transformer_jax.training.start import CONFIG_FILE
 
 # What a run can be scored or gone on with in another way.
@@ -45,3 +47,13 @@ def check_same_run(config: ExperimentConfig, folder: StoredPath) -> None:
             f"{folder} was begun with training.num_steps={begun.training.num_steps}, "
             f"more than {config.training.num_steps}: name another work directory."
         )
+
+
+def trained_text(folder: StoredPath) -> str:
+    """Returns the digest of the text that a run was trained on; "" if it is not known.
+
+    It is of the text itself: files of one name may have had others in them.
+    """
+    checkpoints = StoredCheckpoints(folder)
+    record = RunRecord.from_dict(checkpoints.run_record(checkpoints.steps[-1]))
+    return record.position.training_text if record.position else ""

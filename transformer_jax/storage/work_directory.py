@@ -81,6 +81,14 @@ def create_directory(path: StoredPath, name: str = "workdir") -> None:
         ) from None
 
 
+def is_file(path: StoredPath) -> bool:
+    """Returns whether a path leads to an ordinary file: no pipe, which may wait.
+
+    The method of that name says so of all that is no directory.
+    """
+    return bool(path.is_file() if is_remote(path) else os.path.isfile(path))
+
+
 def check_can_be_written(folder: StoredPath, *names: str) -> None:
     """Checks that nothing is in the way of files that will be written into a directory.
 
@@ -89,7 +97,7 @@ def check_can_be_written(folder: StoredPath, *names: str) -> None:
             for a reader.
     """
     for path in () if is_remote(folder) else (folder / name for name in names):
-        if not path.exists() or path.is_file():
+        if not path.exists() or is_file(path):
             continue
         if not pathlib.Path(path).is_char_device():
             kind = "a directory" if path.is_dir() else "a pipe or the like"

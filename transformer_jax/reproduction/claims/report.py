@@ -17,6 +17,7 @@ from transformer_jax.storage.work_directory import (
     StoredPath,
     check_can_be_written,
     create_directory,
+    is_file,
     remove_if_empty,
     work_directory,
     write_whole,
@@ -56,7 +57,7 @@ def open_claim(workdir: str | os.PathLike[str], section: str) -> Iterator[None]:
 def _section_of(path: StoredPath) -> str | None:
     """Returns the section of the claim in a file; None if it has none."""
     try:
-        return str(parse_json(path.read_bytes())["section"]) if path.is_file() else None
+        return str(parse_json(path.read_bytes())["section"]) if is_file(path) else None
     except (ValueError, TypeError, KeyError):
         return None
 
