@@ -160,7 +160,8 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
     path = workdir / "verdict.json"
     whole = path.read_text()
     stump = {"target": verdict["target"], "config_digest": verdict["config_digest"]}
-    for damaged in (whole[:100], json.dumps(stump)):
+    foreign = json.dumps({**verdict, "scores": [], "score": float("nan")})
+    for damaged in (whole[:100], json.dumps(stump), foreign):
         path.write_text(damaged)
         found = tj.reproduce(
             "table2-base-en-de", workdir, config=config, progress=False

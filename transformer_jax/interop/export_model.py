@@ -158,7 +158,7 @@ def export_model(
         )
     exporter = _EXPORTERS[format]
     sentences = read_sample(None if sample is None else Path(sample))
-    local = check_new_directory(output)
+    local = check_new_directory(output, source=workdir)
     _check_license(license)
     chosen = checkpoint_dir(workdir, checkpoint)
     params, config, tokenizer = load_chosen(chosen)

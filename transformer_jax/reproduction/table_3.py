@@ -12,6 +12,7 @@ from transformer_jax.reproduction.scaling import Scale
 from transformer_jax.reproduction.table_3_picture import draw_table_3
 from transformer_jax.reproduction.targets import TARGETS
 from transformer_jax.reproduction.verdict_file import VERDICT, read_verdict
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
     check_can_be_written,
@@ -63,6 +64,7 @@ reproduce to its end there.
     }
     summary["markdown"] = _markdown(summary)
     folder = work_directory(output)
+    check_outside_parts(folder, "output")
     create_directory(folder, "output")
     text = json.dumps(finite_or_none(summary), indent=2, ensure_ascii=False)
     files = {

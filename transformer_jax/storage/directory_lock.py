@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.lock_holder import LockHolder, read_holder
 from transformer_jax.storage.work_directory import (
     StoredPath,
@@ -118,8 +119,10 @@ def lock_directory(directory: StoredPath) -> Iterator[DirectoryLock]:
     After an error, a directory that was created here and is empty is removed.
 
     Raises:
-        InputError: another process holds it; or it cannot be created or written.
+        InputError: another process holds it; it cannot be created or written, or is
+            among the checkpoints of another run.
     """
+    check_outside_parts(directory, "workdir")
     with remove_if_empty(directory):
         create_directory(directory)
         path = directory / LOCK_FILE

@@ -12,6 +12,7 @@ from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction.effort import surroundings
 from transformer_jax.reproduction.scaling import data_of
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.json_values import finite_or_none, parse_json
 from transformer_jax.storage.work_directory import (
     StoredPath,
@@ -42,6 +43,7 @@ def open_claim(workdir: str | os.PathLike[str], section: str) -> Iterator[None]:
     """
     load_matplotlib()
     folder = work_directory(workdir)
+    check_outside_parts(folder, "workdir")
     with remove_if_empty(folder):
         create_directory(folder)
         check_can_be_written(folder, _RESULT, _PAGE, _PICTURE)
