@@ -23,7 +23,11 @@ from transformer_jax.errors import InputError
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
 from transformer_jax.file_translation.output_lines import text_line
 from transformer_jax.reproduction.effort import effort, surroundings
-from transformer_jax.reproduction.same_run import check_same_run, trained_text
+from transformer_jax.reproduction.same_run import (
+    check_same_run,
+    check_texts_stay,
+    trained_text,
+)
 from transformer_jax.reproduction.scaling import (
     Scale,
     scale_settings,
@@ -112,6 +116,7 @@ you mean table3-E?
     config = scale_settings(config, found, parts)
     folder = work_directory(workdir)
     title = f"{target} (at {parts})" if str(parts) else target
+    check_texts_stay(config)
     check_same_run(config, folder)
     check_free_of_others(target, folder)
     if not config.data.dataset:  # What cannot be read is better known now.

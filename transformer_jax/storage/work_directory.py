@@ -136,7 +136,11 @@ def write_whole(path: StoredPath, contents: bytes) -> None:
         return
     target = pathlib.Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        target.write_bytes(contents)
+        try:
+            target.write_bytes(contents)
+        except OSError as error:
+            error.filename = os.fspath(path)
+            raise
         return
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:

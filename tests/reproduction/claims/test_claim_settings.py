@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,11 @@ def test_validation_text_is_read_before_training(name, config, seen, tmp_path):
     Path(config.data.validation_target_path).write_text("\n" * 30)
     with pytest.raises(InputError, match=r"no pair of .* can be used"):
         measure(name, tmp_path / "a", config)
+    os.mkfifo(tmp_path / "pipe")  # Nobody writes into it: it would wait.
+    for path in (str(tmp_path / "pipe"), "-"):
+        changed = change(config, data__validation_source_path=path)
+        with pytest.raises(InputError, match=f"{path} can be read once"):
+            measure(name, tmp_path / "a", changed)
     assert not (tmp_path / "a").exists()
 
 

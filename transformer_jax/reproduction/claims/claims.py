@@ -15,6 +15,7 @@ from transformer_jax.reproduction.claims.label_smoothing import measure_label_sm
 from transformer_jax.reproduction.claims.report import open_claim
 from transformer_jax.reproduction.claims.trained_lengths import measure_trained_lengths
 from transformer_jax.reproduction.claims.variants import validation_pairs
+from transformer_jax.reproduction.same_run import check_texts_stay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ can be measured: did you mean claim-attention-scale?
     require_config(config, ExperimentConfig)
     claim = _CLAIMS[name]
     _check_settings(name, claim, config)
+    check_texts_stay(config)
     validation_pairs(config)
     with open_claim(workdir, claim.section):
         return claim.measure(config, workdir, progress=progress)
