@@ -264,7 +264,7 @@ def test_a_test_set_that_cannot_be_read_is_known_before_training(tmp_path):
 
 def test_sizes_that_a_scale_leaves_are_known_before_training(tmp_path):
     config = target_settings(TARGETS["table2-base-en-de"])
-    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.num_heads"):
+    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.d_model=51"):
         make(tmp_path / "run", config, width_scale=0.1)
     assert not (tmp_path / "run").exists()
 

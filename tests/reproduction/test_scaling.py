@@ -134,5 +134,5 @@ def test_a_scaled_size_that_is_not_used_need_not_be_possible():
     assert found.model == config.model
     chosen = chosen_settings(found, BASE, scale)
     assert chosen == {f"model.{name}": str(value) for name, value in sizes.items()}
-    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.num_heads=8"):
+    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.d_model=51"):
         scale_settings(target_settings(BASE), BASE, scale)

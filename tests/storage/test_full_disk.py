@@ -17,8 +17,8 @@ def refuse(*_, **__):
 
 
 def test_while_a_corpus_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_files._SideWriter, "_write", refuse)
     tokenizer = trained_run().result.translator.tokenizer
+    monkeypatch.setattr(corpus_files._SideWriter, "append", refuse)
     with pytest.raises(tj.InputError, match=r"corpus/train: cannot be written \(No sp"):
         corpus_files.write_corpus(
             reversed_pairs(3), tokenizer, tmp_path / "corpus/train"
@@ -40,9 +40,10 @@ def test_while_weights_are_written(tmp_path, monkeypatch):
     def refuse_its_way(*_, **__):
         raise safetensors.SafetensorError("Error: No space left on device")
 
+    workdir = trained_run().workdir
     monkeypatch.setattr("safetensors.numpy.save_file", refuse_its_way)
     with pytest.raises(tj.InputError, match=r"/hf: cannot be written \(.*No space"):
-        tj.export_model(trained_run().workdir, tmp_path / "hf", compare=False)
+        tj.export_model(workdir, tmp_path / "hf", compare=False)
     assert not list(tmp_path.iterdir())
 
 

@@ -116,11 +116,7 @@ you mean table3-E?
     config = scale_settings(config, found, parts)
     folder = work_directory(workdir)
     title = f"{target} (at {parts})" if str(parts) else target
-    check_texts_stay(config)
-    check_same_run(config, folder)
-    check_free_of_others(target, folder)
-    if not config.data.dataset:  # What cannot be read is better known now.
-        _text_to_score(config, found)
+    _check_before_training(config, found, folder)
     logger.info("%s: training, %d updates", title, config.training.num_steps)
     train(config, folder, progress=progress, alone=alone)
     which = _average(found, config.training, folder, title)
@@ -152,6 +148,22 @@ you mean table3-E?
     if is_primary():
         _write(folder, verdict, result)
     return verdict
+
+
+def _check_before_training(
+    config: ExperimentConfig, target: Target, folder: StoredPath
+) -> None:
+    """Checks what would else be known only when a run was trained.
+
+    Raises:
+        InputError: the text cannot be read, or the directory has another run or
+            verdict.
+    """
+    check_texts_stay(config)
+    check_same_run(config, folder)
+    check_free_of_others(target.name, folder)
+    if not config.data.dataset:  # That is made, or fetched, by training.
+        _text_to_score(config, target)
 
 
 def _text_to_score(config: ExperimentConfig, target: Target) -> SentencePairs:

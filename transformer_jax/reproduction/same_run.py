@@ -5,6 +5,8 @@ import os
 from typing import get_args
 
 from transformer_jax.checkpoints.reader import StoredCheckpoints
+from transformer_jax.config.corpora import CorpusConfig
+from transformer_jax.config.data import DataConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import differences, load_config
 from transformer_jax.config.text_files import Split
@@ -71,7 +73,8 @@ def check_texts_stay(config: ExperimentConfig) -> None:
     Raises:
         InputError: one is standard input, or a pipe.
     """
-    for settings in (config.data, *config.data.corpora):
+    texts: list[DataConfig | CorpusConfig] = [config.data, *config.data.corpora]
+    for settings in texts:
         for split in get_args(Split):
             for path in itertools.chain(*settings.files(split)):
                 name = expand_home(path)
