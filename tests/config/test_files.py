@@ -116,3 +116,49 @@ def test_a_name_of_no_configuration_lists_them(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"own_pairs, table3/\.\.\., wmt14"):
         load_config(name)
+
+
+FILES = {"train_source_path": "a.en", "train_target_path": "a.de"}
+VALIDATION = {"validation_source_path": "v.en", "validation_target_path": "v.de"}
+CORPORA = {"corpora": [{"weight": 1, **FILES}, {"weight": 2, "dataset": "b/c"}]}
+OWN_VALIDATION = {"corpora": [{"weight": 1, **FILES, **VALIDATION}]}
+
+
+@pytest.mark.parametrize(
+    ("extended", "own", "expected"),
+    [
+        ({"dataset": "b/c"}, FILES, FILES),
+        (CORPORA, FILES, FILES),
+        ({**FILES, **VALIDATION}, {"dataset": "b/c"}, {"dataset": "b/c"}),
+        (FILES, CORPORA, CORPORA),
+        ({**FILES, **VALIDATION}, CORPORA, {**CORPORA, **VALIDATION}),
+        ({**FILES, **VALIDATION}, OWN_VALIDATION, OWN_VALIDATION),
+        ({"corpora_temperature": 5, "corpora": [FILES]}, FILES, FILES),
+        (
+            {**FILES, **VALIDATION},
+            {"train_target_path": "b.de"},
+            {**FILES, **VALIDATION, "train_target_path": "b.de"},
+        ),
+        (FILES, {"target_length": 9}, {**FILES, "target_length": 9}),
+        (FILES, {"corpora": [], "dataset": "none"}, FILES),
+    ],
+)
+def test_text_replaces_all_that_names_text(write, extended, own, expected):
+    write("base.json", json.dumps({"data": extended}))
+    path = write("own.json", json.dumps({"extends": "base.json", "data": own}))
+    assert load_config(path) == config_from_dict({"data": expected})
+
+
+def test_a_run_is_named_by_its_directory(write):
+    write("run/config.json", json.dumps({"training": {"seed": 4}}))
+    path = write("own.toml", 'extends = "run"\n')
+    assert load_config(path).training.seed == 4
+    assert load_config(path.parent / "run").training.seed == 4
+
+
+@pytest.mark.parametrize("name", ["generl/config.json", "folder"])
+def test_an_error_names_the_file_that_extends(write, name):
+    write("folder/other.txt", "")
+    path = write("own.toml", f'extends = "{name}"\n')
+    with pytest.raises(InputError, match=rf"own.toml extends .*{name}: .*cannot be"):
+        load_config(path)

@@ -10,7 +10,7 @@ from tiny_runs import reversed_pairs, tiny_config
 from transformer_jax.data.corpus_files import verify_corpus
 from transformer_jax.data.packing import pack_pairs
 from transformer_jax.data.sentence_pairs import from_files
-from transformer_jax.data.text_warnings import warn_of_rows
+from transformer_jax.data.text_warnings import log_size, warn_of_rows
 from transformer_jax.errors import InputError
 from transformer_jax.training.preparation import prepare
 
@@ -85,6 +85,16 @@ def test_pairs_that_no_row_holds_are_told_with_their_share(tmp_path, caplog):
     warn_of_rows(data.train, packed)
     (warning,) = warnings_of(caplog)
     assert f"{share:.1%} of the training pairs are too long" in warning
+
+
+@pytest.mark.parametrize(("batch_tokens", "told"), [(24 * 4, False), (24_000, True)])
+def test_an_update_of_several_epochs_is_told(tmp_path, caplog, batch_tokens, told):
+    """As of the paper's batch and a small text."""
+    config = tiny_config(data__batch_tokens=batch_tokens)
+    data = prepare(config, tmp_path, train_pairs=PAIRS)
+    log_size(data.train, pack(data.train, 24), config.data)
+    found = [each for each in warnings_of(caplog) if "every update has all" in each]
+    assert len(found) == told
 
 
 def test_a_pipe_is_read_as_a_file_is(tmp_path):

@@ -205,6 +205,9 @@ def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan():
     jitted = jax.jit(lambda x: x)
     with jax.debug_nans(True):
         assert keep_whole(jitted, "same", (), MESH) is jitted
+    jax.config.update("jax_enable_compilation_cache", False)
+    assert keep_whole(jitted, "same", (), MESH) is jitted
+    jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", None)
     assert keep_whole(jitted, "same", (), MESH) is jitted
 

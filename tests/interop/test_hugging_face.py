@@ -163,7 +163,7 @@ def test_a_missing_package_and_a_full_directory_are_told_first(
 @pytest.mark.parametrize(
     ("file", "changes", "said"),
     [
-        ("config.json", {"model_type": "bart"}, "model_type='bart' must be 'marian'"),
+        ("config.json", {"model_type": "bart"}, "model_type is 'bart'.: give"),
         ("config.json", {"scale_embedding": False}, "scale_embedding=False is not"),
         ("config.json", {"activation_function": "gelu"}, "activation_function='gelu'"),
         ("config.json", {"normalize_before": True}, "normalize_before=True is not"),

@@ -16,7 +16,7 @@ from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.loss.batch_loss import batch_loss
 from transformer_jax.loss.evaluation_step import make_evaluation_step
 from transformer_jax.training.one_shape import RecompilationError
-from transformer_jax.training.state import abstract_state
+from transformer_jax.training.state import abstract_state, init_state
 from transformer_jax.training.step import make_train_step
 
 PAD, BOS, EOS = 0, 1, 2
@@ -64,9 +64,9 @@ def first_state(random_params):
     return state.replace(params=random_params(CONFIG.model))
 
 
-def placed(state, mesh=MESH):
+def placed(state, mesh=MESH, config=CONFIG):
     """New arrays, which a step may consume."""
-    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(CONFIG, mesh))
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
     return jax.device_put(jax.tree.map(np.array, state), shardings)
 
 
@@ -75,8 +75,8 @@ def train_step():
     return make_train_step(CONFIG, MESH)
 
 
-def updates(step, state, batches, mesh=MESH) -> tuple:
-    state, losses = placed(state, mesh), []
+def updates(step, state, batches, mesh=MESH, config=CONFIG) -> tuple:
+    state, losses = placed(state, mesh, config), []
     for batch in batches:
         state, report = step(state, sharding.make_global(batch, mesh))
         losses.append(float(report["loss"]))
@@ -125,6 +125,27 @@ def test_updates_depend_neither_on_devices_nor_on_recomputation(
         lambda a, b: np.abs(a - b).max(), state.params, first_state.params
     )
     assert min(jax.tree.leaves(moved)) > 1e-4, "every parameter must have moved"
+
+
+@pytest.mark.slow
+def test_biases_are_trained_alike_on_any_devices(random_params):
+    """As of an imported model: they lie along `tensor` where their matrices do."""
+    settings = {**SETTINGS, "model__attention_bias": True, "model__output_bias": True}
+    config = tiny_config(**settings)
+    first = jax.device_get(init_state(config, MESH, params=random_params(config.model)))
+    batches = [batch_of(seed) for seed in range(2)]
+    results = []
+    for mesh in (mesh_of(data=1), mesh_of(data=2, tensor=2)):
+        step = make_train_step(config, mesh)
+        results.append(updates(step, first, batches, mesh, config))
+    (state, losses), (other_state, other_losses) = results
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    assert_close(state, other_state, rtol=1e-4, atol=1e-6)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, first.params)
+    for path, distance in jax.tree_util.tree_leaves_with_path(moved):
+        # A bias of the keys adds the same to all scores of a query: no gradient.
+        is_still = [each.key for each in path[-2:]] == ["key", "bias"]
+        assert distance < 1e-6 if is_still else distance > 1e-4, path
 
 
 @pytest.mark.slow

@@ -52,6 +52,9 @@ def checkpoint_dir(
         return folder
     if which == "average":
         return _choose_average(folder)
+    run = folder.parent.parent
+    if folder.name.isdecimal() and not folder.exists() and has_checkpoints(run):
+        folder, which = run, int(folder.name)  # The message says which steps there are.
     checkpoints = StoredCheckpoints(folder)
     return checkpoints.directory(_choose_step(checkpoints, which, folder))
 

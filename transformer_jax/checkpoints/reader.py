@@ -53,10 +53,15 @@ class StoredCheckpoints:
         if may_be_new:
             self._directory.mkdir(parents=True, exist_ok=True)
         elif not has_checkpoints(self._workdir):
+            absent = (
+                ""
+                if self._workdir.exists()
+                else ("; or correct its name, as there is no such directory")
+            )
             raise InputError(
                 f"{workdir} has no checkpoints: train into it first, with "
                 f"`transformer-jax train CONFIG.toml --workdir {workdir}` (train in "
-                "Python)."
+                f"Python){absent}."
             )
         self._validations: dict[int, dict[str, Any]] = {
             step: read_validation(self.directory(step)) for step in self._find_steps()

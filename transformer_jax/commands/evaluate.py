@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Arguments of `evaluate` as its errors name them, and as the shell's user does.
 _FLAGS = {
     "corpus=": "--corpus ",
+    "give pairs.": "give --source and --target.",
     "tokenizer=": "--tokenizer ",
     "trees=": "--trees ",
     "well_formed=False": "--no-well-formed",

@@ -17,6 +17,7 @@ _CONFIGS = Path(__file__).parents[1] / "configs"
 VERSION_KEY = "version"
 """In stored settings: the version of the package that has stored them."""
 _EXTENDS = "extends"
+_TRAINING_TEXT = ("dataset", "corpora", "train_source_path", "train_target_path")
 
 
 def settings_in_file(name: str | os.PathLike[str]) -> tuple[Path, Any]:
@@ -33,7 +34,10 @@ def settings_in_file(name: str | os.PathLike[str]) -> tuple[Path, Any]:
     """
     name = path_name("the configuration", name)
     path = work_directory(name) if is_remote(name) else _find(name)
-    return path, _read(path, {})
+    try:
+        return path, _read(path, {})
+    except OSError as error:
+        raise _cannot_be_read(path, error) from None
 
 
 def _read(path: Path, extending: dict[str, Path]) -> Any:
@@ -44,7 +48,7 @@ def _read(path: Path, extending: dict[str, Path]) -> Any:
         raise InputError(f"{chain}: a configuration cannot extend itself.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise _cannot_be_read(path, error) from None
     is_json = path.suffix == ".json"
     try:
@@ -66,11 +70,41 @@ def _read(path: Path, extending: dict[str, Path]) -> Any:
         found = beside if is_remote(path) else _find(other, beside)
     except InputError as error:
         raise InputError(f"{path} extends {error}") from None
-    extended = _read(found, {**extending, real: path})
+    try:
+        extended = _read(found, {**extending, real: path})
+    except OSError as error:
+        raise _cannot_be_read(f"{path} extends {found}", error) from None
     if isinstance(extended, dict):
         # What a run has stored is checked as strictly here as what a user writes.
         extended.pop(VERSION_KEY, None)
-    return _merge(extended, mapping)
+    return _merge(_without_replaced_text(extended, mapping), mapping)
+
+
+def _without_replaced_text(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """Returns tables without the text in place of which the changes name another.
+
+    A data set, files and corpora exclude each other: what a file names replaces all
+    that the extended one does, and not only what has the same name.
+    """
+    own = changes.get("data")
+    data = settings.get("data") if isinstance(settings, dict) else None
+    if not isinstance(own, Mapping) or not isinstance(data, Mapping):
+        return settings
+    named = {name for name in _TRAINING_TEXT if own.get(name) not in (None, "none", [])}
+    replaced = set(_TRAINING_TEXT) - named if named else set()
+    if named and named <= {"train_source_path", "train_target_path"}:
+        replaced = {"dataset", "corpora"}  # The other side stays.
+    if "corpora" in replaced:
+        replaced.add("corpora_temperature")
+    given = own.get("corpora")
+    corpora = given if isinstance(given, list) else []
+    for split in "validation", "test":
+        paths = {f"{split}_{side}_path" for side in ("source", "target")}
+        have_own = any(paths & set(corpus) for corpus in corpora if corpus)
+        if have_own or "dataset" in named:
+            replaced |= paths
+    kept = {name: value for name, value in data.items() if name not in replaced}
+    return {**settings, "data": kept}
 
 
 def _merge(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +131,8 @@ def _find(name: str, path: Path | None = None) -> Path:
     path = path or Path(name)
     try:
         is_there = path.exists()
+        if path.is_dir() and (path / "config.json").is_file():
+            return path / "config.json"  # Of a run.
     except OSError as error:  # As a name that is too long.
         raise _cannot_be_read(path, error) from None
     folder = Path(name).parent
@@ -118,6 +154,6 @@ def _find(name: str, path: Path | None = None) -> Path:
     )
 
 
-def _cannot_be_read(path: Path, error: Exception) -> InputError:
+def _cannot_be_read(path: Path | str, error: Exception) -> InputError:
     reason = getattr(error, "strerror", None) or str(error)
     return InputError(f"{path}: the configuration cannot be read ({reason}).")

@@ -60,6 +60,15 @@ def log_size(corpus: Corpus, packed: PackedRows, config: DataConfig) -> None:
         len(packed.too_long),
         corpus.num_empty,
     )
+    if packed.num_rows < config.rows:
+        logger.warning(
+            "every update has all pairs %.1f times: data.batch_tokens=%d is %d rows, "
+            "and there are %d; make it smaller",
+            config.rows / packed.num_rows,
+            config.batch_tokens,
+            config.rows,
+            packed.num_rows,
+        )
     mixture = make_mixture(packed, config)
     if mixture is None:
         return

@@ -86,7 +86,8 @@ def keep_result(name: str, settings: object, make: Callable[[], _Result]) -> _Re
 def _folder() -> Path | None:
     """Returns where programs are kept; None if they are not."""
     settings: Any = jax.config
-    directory = settings.jax_compilation_cache_dir
+    is_used = settings.jax_enable_compilation_cache
+    directory = settings.jax_compilation_cache_dir if is_used else None
     # To look for NaN, JAX takes programs apart.
     as_ever = settings.jax_debug_nans or settings.jax_disable_jit
     if not directory or as_ever or jax.process_count() > 1:

@@ -169,7 +169,7 @@ def evaluate(
 def _no_data(
     workdir: str | os.PathLike[str], split: str, config: ExperimentConfig
 ) -> InputError:
-    where = f"data.{split}_source_path and data.{split}_target_path, or name two files."
+    where = f"data.{split}_source_path and data.{split}_target_path, or give pairs."
     if config.treebank.is_used:
         where = f"treebank.{split}_paths, or name files of trees."
     return InputError(f"the run in {workdir} has no {split} data: set {where}")

@@ -166,5 +166,18 @@ def read_settings(directory: Path) -> dict[str, Any]:
     settings = read_json(path)
     kind = settings.get("model_type")
     if kind != "marian":
-        raise InputError(f"{path}: model_type={kind!r} must be 'marian'.")
+        here = "" if kind is None else f" (its model_type is {kind!r})"
+        raise InputError(
+            f"{directory} is no Marian model of Hugging Face{here}: give one whose "
+            f"config.json has the model_type 'marian'{_what_it_is(directory)}."
+        )
     return settings
+
+
+def _what_it_is(directory: Path) -> str:
+    """Returns what else a directory is, for a message."""
+    if (directory / "checkpoints").is_dir():
+        return "; it is a run of transformer_jax already"
+    if (directory / "model.bin").is_file() and any(directory.glob("*vocabulary.*")):
+        return "; it is one of CTranslate2, which cannot be imported"
+    return ""

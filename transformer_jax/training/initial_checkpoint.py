@@ -92,7 +92,8 @@ def _check(
     if changes:
         raise InputError(
             f"its model has other settings ({'; '.join(changes)}): give these as it "
-            'has them, as with extends = ".../config.json" of its run.'
+            'has them, as with extends = ".../config.json" of its run; or begin with '
+            'random parameters, training.initial_checkpoint="none".'
         )
     check_fits(theirs, directory)
     _check_tokenizer(tokenizer, workdir)

@@ -13,6 +13,7 @@ from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.corpora import CorpusConfig
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
+from transformer_jax.config.reading import differences
 from transformer_jax.data.prepare import PreparedData
 from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.devices.agreement import all_together
@@ -238,6 +239,12 @@ def _load_finished(
             "training.num_steps asks for more",
             folder,
             start.step,
+        )
+    assert start.config is not None
+    changes = list(differences(start.config, config))
+    if changes:
+        logger.warning(
+            "so what is new in the settings has no effect: %s", "; ".join(changes)
         )
     with contextlib.closing(Checkpoints(folder)) as checkpoints:
         state = restore_state(config, mesh, checkpoints, start.step)
