@@ -7,6 +7,7 @@ where signal n has ended the work, 1 for any other. Only `--debug` shows a trace
 
 import contextlib
 import difflib
+import errno
 import functools
 import io
 import logging
@@ -51,6 +52,8 @@ from transformer_jax.errors import InputError, ProcessLost
 from transformer_jax.interruption import Interrupted, handle_signals, leave_process
 
 PROGRAM = "transformer-jax"
+# A disk that is full, over its quota, or may not be written.
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "prepare": prepare,
@@ -118,7 +121,7 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             raise
         where = error.filename or "a file or connection"
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-        code = 1 if error.filename is None else 2
+        code = 1 if error.filename is None and error.errno not in _OF_DISK else 2
         return _fail(f"{where}: {reason}; check it and its disk (--debug shows)", code)
     except ProcessLost as error:
         _fail(str(error), 1)

@@ -8,6 +8,8 @@ from tiny_runs import reversed_pairs
 from transformer_jax.cli import main
 from transformer_jax.reproduction.targets import TARGETS
 
+SMOOTHING = "--training.label-smoothing", "0.3"
+
 
 def refused(capsys, *arguments):
     """Returns the one line by which arguments are refused."""
@@ -32,6 +34,20 @@ def refused(capsys, *arguments):
         (["table3-A1", "--workdir", "x", "--depth-scale", "x"], "--depth-scale"),
         (["claim-nothing", "--workdir", "x"], "not a claim that can be measured"),
         (["table1"], "table1 needs --workdir"),
+        (["table1", "--workdir", "x", "--model.d-model", "32"], "out model.d_model"),
+        (["table3", "--summary", "y", "--training.seed", "1"], "out training.seed"),
+        (["table3", "--summary", "y", "--scale", "0.5"], "table3 trains nothing"),
+        (["claim-label-smoothing", "--workdir", "x", "--scale", "0.5"], "no part of"),
+        (
+            [
+                "claim-label-smoothing",
+                "--workdir",
+                "x",
+                "--training.label-smoothing",
+                "0.3",
+            ],
+            "leave out training.label_smoothing=0.3",
+        ),
     ],
 )
 def test_what_is_refused(arguments, words, capsys, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_a_damaged_verdict_is_made_again(run, tmp_path):
     path = workdir / "verdict.json"
     whole = path.read_text()
     stump = {"target": verdict["target"], "config_digest": verdict["config_digest"]}
-    for damaged in (whole[:100], json.dumps(stump)):
+    foreign = json.dumps({**verdict, "scores": [], "score": float("nan")})
+    for damaged in (whole[:100], json.dumps(stump), foreign):
         path.write_text(damaged)
         found = tj.reproduce(
             "table2-base-en-de", workdir, config=config, progress=False
@@ -246,11 +248,25 @@ def test_a_test_set_that_cannot_be_read_is_known_before_training(tmp_path):
     (tmp_path / "test.target").unlink()
     with pytest.raises(InputError, match=r"test\.target"):
         make(tmp_path / "run", config)
+    (tmp_path / "test.target").write_text("\n" * 8)
+    with pytest.raises(InputError, match=r"no pair of .* can be used"):
+        make(tmp_path / "run", config)
+    (tmp_path / "test.target").unlink()
+    os.mkfifo(tmp_path / "test.target")
+    with pytest.raises(InputError, match=r"test\.target can be read once"):
+        make(tmp_path / "run", config)
     nothing = dict.fromkeys(("test_source_path", "test_target_path"))
     config = config.replace(data=dataclasses.replace(config.data, **nothing))
     with pytest.raises(InputError, match=r"newstest2014: set data\.test_source_path"):
         make(tmp_path / "run", config)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_sizes_that_a_scale_leaves_are_known_before_training(tmp_path):
+    config = target_settings(TARGETS["table2-base-en-de"])
+    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.d_model=51"):
+        make(tmp_path / "run", config, width_scale=0.1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interruption_changes_no_average(tmp_path):

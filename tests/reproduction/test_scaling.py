@@ -123,3 +123,16 @@ def test_a_scale_out_of_range_is_refused(name, value):
 def test_a_scale_that_leaves_no_heads_is_refused():
     with pytest.raises(InputError, match=r"model\."):
         scaled("table3-base", width=0.01)
+
+
+def test_a_scaled_size_that_is_not_used_need_not_be_possible():
+    """A tenth of 512 is no multiple of the heads, but every size was chosen."""
+    config, scale = target_settings(BASE), Scale(width=0.1)
+    sizes = {"d_model": 32, "d_ff": 64, "num_heads": 2}
+    config = config.replace(model=dataclasses.replace(config.model, **sizes))
+    found = scale_settings(config, BASE, scale)
+    assert found.model == config.model
+    chosen = chosen_settings(found, BASE, scale)
+    assert chosen == {f"model.{name}": str(value) for name, value in sizes.items()}
+    with pytest.raises(InputError, match=r"at 0\.1 of the width: model\.d_model=51"):
+        scale_settings(target_settings(BASE), BASE, scale)

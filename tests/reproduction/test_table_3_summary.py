@@ -1,39 +1,15 @@
 """The table of finished rows."""
 
 import json
+import math
 import statistics
 
 import pytest
+from made_up_verdicts import damage_verdict, write_verdict
 
 from transformer_jax.errors import InputError
+from transformer_jax.reproduction.scores import MOST_LOSS
 from transformer_jax.reproduction.table_3 import summarise_table_3
-
-
-def write_verdict(folder, row, score, *, seed=0, **changes):
-    folder.mkdir(parents=True)
-    verdict = {
-        "target": f"table3-{row}",
-        "scale": {"updates": 0.01, "width": 1.0, "depth": 1.0},
-        "data": "some text",
-        "num_sentences": 100,
-        "text": "val.en",
-        "text_digest": "a",
-        "chosen": {},
-        "num_updates": 1000,
-        "num_parameters": 5_000_000,
-        "perplexity_per_subword": 100 / score,
-        "score": score,
-        "training_hours": 0.5,
-        "seed": seed,
-        "config_digest": "c",
-        "versions": {},
-        "scores": [],
-        "averaged_steps": [],
-        "differs_by": [],
-        **changes,
-    }
-    (folder / "verdict.json").write_text(json.dumps(verdict))
-    return folder
 
 
 @pytest.fixture
@@ -44,7 +20,7 @@ def rows(tmp_path):
             write_verdict(tmp_path / f"base{seed}", "base", score, seed=seed)
             for seed, score in enumerate((20.0, 21.0, 22.5))
         ),
-        write_verdict(tmp_path / "big", "big", 25.0, num_updates=3000),
+        write_verdict(tmp_path / "big", "big", 25.0),
     ]
 
 
@@ -82,7 +58,6 @@ def test_without_base_nothing_is_compared_with_it(rows, tmp_path):
     ("changes", "words"),
     [
         ({"scale": {"updates": 0.5, "width": 1.0, "depth": 1.0}}, "scale"),
-        ({"data": "another text"}, "data"),
         ({"num_sentences": 99}, "num_sentences"),
         ({"num_updates": 999}, "num_updates"),
     ],
@@ -101,10 +76,20 @@ def test_rows_of_other_settings_are_refused(rows, tmp_path):
         summarise_table_3([*rows, other], tmp_path / "out")
 
 
-def test_rows_of_another_text_are_refused(rows, tmp_path):
-    other = write_verdict(tmp_path / "other", "A1", 19.0, text_digest="b")
-    with pytest.raises(InputError, match="other was scored on another text"):
+@pytest.mark.parametrize(
+    ("name", "done"), [("text_digest", "scored"), ("train_digest", "trained")]
+)
+def test_rows_of_another_text_are_refused(name, done, rows, tmp_path):
+    """Its files may have the same names."""
+    other = write_verdict(tmp_path / "other", "A1", 19.0, **{name: "b"})
+    with pytest.raises(InputError, match=f"other was {done} on another text than"):
         summarise_table_3([*rows, other], tmp_path / "out")
+
+
+def test_the_same_text_may_lie_elsewhere(rows, tmp_path):
+    changes = {"data": "elsewhere/train.en", "text": "elsewhere/val.en"}
+    other = write_verdict(tmp_path / "other", "A1", 19.0, **changes)
+    assert len(summarise_table_3([*rows, other], tmp_path / "out")["rows"]) == 4
 
 
 def test_a_run_is_named_once(rows, tmp_path):
@@ -116,9 +101,37 @@ def test_a_run_is_named_once(rows, tmp_path):
 def test_what_is_no_verdict_is_refused(rows, tmp_path):
     with pytest.raises(InputError, match="has no verdict yet"):
         summarise_table_3([tmp_path], tmp_path)
-    other = write_verdict(tmp_path / "t2", "base", 27.0, target="table2-base-en-de")
+    other = write_verdict(tmp_path / "t2", "table2-base-en-de", 27.0)
     with pytest.raises(InputError, match="not of a row of Table 3"):
         summarise_table_3([*rows, other], tmp_path)
-    (tmp_path / "t2/verdict.json").write_text('{"target": "table3-A1"')
-    with pytest.raises(InputError, match="damaged"):
-        summarise_table_3([other], tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "not UTF-8", "nested", "pipe", "score nan"])
+def test_what_is_damaged_is_refused(damage, rows, tmp_path):
+    out = tmp_path / "out"
+    damage_verdict(rows[1] / "verdict.json", damage)
+    with pytest.raises(InputError, match="is damaged, or of another version: run rep"):
+        summarise_table_3(rows, out)
+    assert not out.exists()
+
+
+def test_numbers_at_their_ends_have_a_table_and_a_picture(tmp_path):
+    pytest.importorskip("matplotlib", reason="not part of a light install")
+    ends = {"perplexity_per_subword": 1.0}, {"perplexity_per_subword": None}
+    most = {"perplexity_per_subword": math.exp(MOST_LOSS)}
+    rows = [
+        write_verdict(tmp_path / f"{number}", row, 20.0, seed=number, **change)
+        for number, (row, change) in enumerate(
+            [*(("base", each) for each in ends), *(("A1", most),) * 2, ("A2", ends[1])]
+        )
+    ]
+    for number, part in enumerate((rows, rows[:1], rows[1:2], rows[2:], rows[3:])):
+        summary = summarise_table_3(part, tmp_path / f"out{number}")
+        assert summary["markdown"] == (tmp_path / f"out{number}/table3.md").read_text()
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part_of_a_table(rows, tmp_path):
+    (tmp_path / "out/table3.md").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"table3\.md is a directory"):
+        summarise_table_3(rows, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["table3.md"]

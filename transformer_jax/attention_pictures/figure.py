@@ -86,12 +86,18 @@ def attention_figure(
 def figure_bytes(figure: "Figure", format: FigureFormat) -> bytes:
     """Returns a figure as a file of a format, its letters inside it.
 
+    The same figure has the same bytes, so that files can be compared.
+
     Raises:
         InputError: matplotlib is not installed.
     """
     file = io.BytesIO()
     # Letters as outlines in SVG, and as a TrueType font in PDF, which publishers want.
-    inside = {"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": "attention"}
+    inside = {
+        "svg.fonttype": "path",
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "transformer_jax",
+    }
     metadata = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with load_matplotlib().rc_context(inside):
         figure.savefig(

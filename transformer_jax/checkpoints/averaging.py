@@ -26,6 +26,7 @@ from transformer_jax.config.checks import require_type
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.model.size import shapes_of
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
 
 # The paper averages 5 checkpoints of the base model.
@@ -181,6 +182,8 @@ def _check_free(directory: StoredPath, workdir: StoredPath) -> StoredPath:
             f"output={directory} is among the checkpoints of the run, where an average "
             "would be taken for one of them: name another."
         )
+    if directory.parent.name != AVERAGE:
+        check_outside_parts(directory, "output")
     return directory
 
 

@@ -13,11 +13,13 @@ from transformer_jax.checkpoints.contents import AVERAGE, descriptions, is_check
 from transformer_jax.checkpoints.errors import SaveError, first_line
 from transformer_jax.checkpoints.options import parameters_handlers
 from transformer_jax.checkpoints.origin import ORIGIN
+from transformer_jax.checkpoints.reader import CHECKPOINTS, StoredCheckpoints
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.model.size import find_misfit
+from transformer_jax.storage.inside_runs import part_of_run
 from transformer_jax.storage.work_directory import (
     PathLike,
     StoredPath,
@@ -46,7 +48,8 @@ def save_parameters(
 
     Raises:
         InputError: the parameters or the tokenizer do not fit the settings, a parameter
-            is not finite, or the directory holds something else.
+            is not finite, or the directory holds something else, or is among the
+            checkpoints of a run that `train` goes on with.
         SaveError: it cannot be written.
 
     Example:
@@ -69,11 +72,31 @@ def save_parameters(
             raise InputError(
                 f"directory={folder} has other contents than parameters: name another."
             )
-        if is_empty and not is_remote(folder):
-            with contextlib.suppress(FileNotFoundError):  # Another process has.
-                folder.rmdir()
+    _check_no_part_of_run(folder)
+    if folder.exists() and not is_remote(folder) and not any(folder.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # Another process has.
+            folder.rmdir()
     write_parameters(folder, config, params, tokenizer)
     return folder
+
+
+def _check_no_part_of_run(folder: StoredPath) -> None:
+    """Checks that a run that was trained does not get one more checkpoint.
+
+    Raises:
+        InputError: it would: it could not go on from that.
+    """
+    part = part_of_run(folder)
+    if part is None:
+        return
+    if part.name == CHECKPOINTS and folder.parent.name == CHECKPOINTS:
+        stored = StoredCheckpoints(part.parent)
+        if all(map(stored.is_without_run, stored.steps)):
+            return
+    raise InputError(
+        f"directory={folder} is inside {part}, of a run that could not go on from it: "
+        "name a directory outside."
+    )
 
 
 def _check(config: ExperimentConfig, params: Params) -> Params:

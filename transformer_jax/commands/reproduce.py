@@ -9,6 +9,7 @@ from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.settings import PAPER_BASE, Settings
 from transformer_jax.commands.startup import Joined, Processes, show_log
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.reading import differences
 from transformer_jax.errors import InputError
 
 # Arguments of `reproduce` as its errors name them, and as the shell's user does.
@@ -83,14 +84,16 @@ def reproduce(
         raise InputError("name a target, as table2-base-en-de; --list shows all.")
     if summary and target != _TABLE_3:
         raise InputError(f"--summary is of table3, not of {target}: leave it out.")
+    if target in (_TABLE_1, _TABLE_3):
+        _refuse_settings(target, settings)
+    if target in (_TABLE_1, _TABLE_3) or target.startswith(_CLAIM):
+        _refuse_scales(target, scale, width_scale, depth_scale)
     if target == _TABLE_3:
         _draw_table_3(summary, workdir or ".", progress)
         return
     if workdir is None:
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
     processes.start()
-    if target == _TABLE_1 or target.startswith(_CLAIM):
-        _refuse_scales(target, scale, width_scale, depth_scale)
     with flags_in_errors(_FLAGS):
         if target == _TABLE_1:
             _measure_table_1(workdir, progress)
@@ -115,9 +118,18 @@ def _refuse_scales(target: str, *scales: float) -> None:
             f"{target} is no part of a run of the paper: leave out --scale, "
             "--width-scale and --depth-scale; its sizes are settings, as "
             "--model.d-model and --training.num-steps."
-            if target != _TABLE_1
+            if target.startswith(_CLAIM)
             else f"{target} trains nothing: leave out --scale, --width-scale and "
             "--depth-scale."
+        )
+
+
+def _refuse_settings(target: str, settings: ExperimentConfig) -> None:
+    changed = next(differences(PAPER_BASE, settings), None)
+    if changed is not None:
+        name = changed.split(":")[0]
+        raise InputError(
+            f"{target} trains nothing, and has no settings: leave out {name}."
         )
 
 

@@ -50,11 +50,13 @@ def _read(path: Path, extending: dict[str, Path]) -> Any:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise _cannot_be_read(path, error) from None
-    parse = parse_json if path.suffix == ".json" else tomllib.loads
+    is_json = path.suffix == ".json"
     try:
-        mapping = parse(text)
+        mapping = parse_json(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: {error}") from None
+        # Nobody writes the JSON of a run by hand.
+        advice = "; restore the file, or name another" if is_json else ""
+        raise InputError(f"{path}: {error}{advice}") from None
     if not isinstance(mapping, dict) or _EXTENDS not in mapping:
         return mapping
     other = mapping.pop(_EXTENDS)

@@ -135,11 +135,17 @@ def stored_config(mapping: Mapping[str, Any], where: str) -> ExperimentConfig:
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> Iterator[str]:
-    """Yields `section.field: old -> new` for every setting that differs."""
-    old_sections, new_sections = config_to_dict(old), config_to_dict(new)
-    for section, fields in new_sections.items():
+    """Returns `section.field: old -> new` for every setting that differs."""
+    return differing_values(config_to_dict(old), config_to_dict(new))
+
+
+def differing_values(
+    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yields the same of settings as nested dictionaries."""
+    for section, fields in new.items():
         for name, value in fields.items():
-            before = old_sections[section][name]
+            before = old[section][name]
             if before != value:
                 yield f"{section}.{name}: {before!r} -> {value!r}"
 

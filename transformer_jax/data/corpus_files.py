@@ -26,6 +26,7 @@ from transformer_jax.data.corpus import (
 )
 from transformer_jax.errors import InputError
 from transformer_jax.storage.json_values import parse_json
+from transformer_jax.storage.outputs import explain_write_errors
 
 if TYPE_CHECKING:  # A batch needs no tokenizer.
     from transformer_jax.data.sentence_pairs import SentencePairs
@@ -68,9 +69,20 @@ def write_corpus(
         fingerprint: identifies the text, so that a change of it is noticed later.
 
     Raises:
-        InputError: every pair has an empty side.
+        InputError: every pair has an empty side, or the disk is full.
     """
     final = Path(directory)
+    with explain_write_errors(final, beside_work=True):
+        _write_whole_corpus(pairs, tokenizer, final, fingerprint)
+    return load_corpus(final)
+
+
+def _write_whole_corpus(
+    pairs: Iterable[tuple[str, str]],
+    tokenizer: "Tokenizer",
+    final: Path,
+    fingerprint: str | None,
+) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{final.name}.partial-", dir=final.parent))
     try:
@@ -97,7 +109,6 @@ def write_corpus(
         partial.rename(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return load_corpus(final)
 
 
 def check_usable(pairs: "SentencePairs") -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from transformer_jax.interop.parity_sample import read_sample
 from transformer_jax.model.params import Params
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.new_directory import check_new_directory, new_directory
+from transformer_jax.storage.path_names import readable_name
 from transformer_jax.storage.work_directory import PathLike, StoredPath, work_directory
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.arguments import require_translation
@@ -158,7 +158,7 @@ def export_model(
         )
     exporter = _EXPORTERS[format]
     sentences = read_sample(None if sample is None else Path(sample))
-    local = check_new_directory(output)
+    local = check_new_directory(output, source=workdir)
     _check_license(license)
     chosen = checkpoint_dir(workdir, checkpoint)
     params, config, tokenizer = load_chosen(chosen)
@@ -167,7 +167,7 @@ def export_model(
         if not np.isfinite(array).all():
             raise InputError(f"{chosen}: {parameter} has numbers that are not finite.")
     exporter.check(config, compare, quantization)
-    name = _readable(work_directory(workdir).name)
+    name = readable_name(work_directory(workdir).name)
     source = Source(config, params, tokenizer, name, chosen, license, quantization)
     with new_directory(local) as partial:
         report = exporter.write(partial, source, sentences if compare else None)
@@ -257,11 +257,6 @@ def _check_license(license: str | None) -> None:
             f"license={license!a:.60} is no name of a license: give one line, as "
             "apache-2.0, or leave it out."
         )
-
-
-def _readable(name: str) -> str:
-    """Returns the name of a directory, which may be any bytes, as a line of text."""
-    return " ".join(os.fsencode(name).decode(errors="replace").split())
 
 
 def _list_steps(steps: list[int]) -> str:

@@ -50,11 +50,17 @@ def write_marian(
 
     Raises:
         InputError: the format cannot hold the model, or safetensors is not installed.
+        OSError: the disk is full.
     """
     settings = to_marian_settings(config, tokenizer)
     with explain_missing(EXTRA):
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
-    save_file(to_marian(params, config.model), directory / WEIGHTS, {"format": "pt"})
+    weights = to_marian(params, config.model)
+    try:
+        save_file(weights, directory / WEIGHTS, {"format": "pt"})
+    except SafetensorError as error:  # It has its own for those of the system.
+        raise OSError(" ".join(str(error).split())) from error
     write_json(directory / "config.json", settings)
     write_json(
         directory / "generation_config.json", to_generation_settings(config, tokenizer)

@@ -91,7 +91,7 @@ def import_model(
         transformer_jax.errors.InputError: ...config.json: model_type=None must be ...
     """
     sentences = read_sample(None if sample is None else Path(sample))
-    local = check_new_directory(output)
+    local = check_new_directory(output, source=directory)
     theirs = Path(str(work_directory(directory)))
     if not theirs.is_dir():
         raise InputError(f"{theirs} is no directory: name one with a Marian model.")

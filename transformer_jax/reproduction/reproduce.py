@@ -14,15 +14,20 @@ from transformer_jax.checkpoints.contents import averaged_steps
 from transformer_jax.checkpoints.errors import DamagedCheckpoint
 from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.data.corpus_files import check_usable
 from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.data.source import load_split
-from transformer_jax.devices.agreement import decided_by_primary, primary_first
+from transformer_jax.devices.agreement import primary_first
 from transformer_jax.devices.joining import is_primary
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
 from transformer_jax.file_translation.output_lines import text_line
 from transformer_jax.reproduction.effort import effort, surroundings
-from transformer_jax.reproduction.same_run import check_same_run
+from transformer_jax.reproduction.same_run import (
+    check_same_run,
+    check_texts_stay,
+    trained_text,
+)
 from transformer_jax.reproduction.scaling import (
     Scale,
     scale_settings,
@@ -34,12 +39,16 @@ from transformer_jax.reproduction.scores import (
     translation_scores,
 )
 from transformer_jax.reproduction.targets import Target, find_target
-from transformer_jax.reproduction.verdict import (
-    make_verdict,
-    read_verdict,
-    verdict_markdown,
+from transformer_jax.reproduction.verdict import make_verdict, verdict_markdown
+from transformer_jax.reproduction.verdict_file import (
+    PAGE,
+    TRANSLATIONS,
+    VERDICT,
+    check_free_of_others,
+    known_verdict,
 )
 from transformer_jax.storage.json_values import finite_or_none
+from transformer_jax.storage.path_names import readable_name
 from transformer_jax.storage.work_directory import (
     StoredPath,
     work_directory,
@@ -48,10 +57,6 @@ from transformer_jax.storage.work_directory import (
 from transformer_jax.tokenizer.tokenizer import load_tokenizer
 from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.train import train
-
-VERDICT = "verdict.json"
-PAGE = "verdict.md"
-TRANSLATIONS = "translations.txt"
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +116,7 @@ you mean table3-E?
     config = scale_settings(config, found, parts)
     folder = work_directory(workdir)
     title = f"{target} (at {parts})" if str(parts) else target
-    check_same_run(config, folder)
-    if not config.data.dataset:  # What cannot be read is better known now.
-        _text_to_score(config, found)
+    _check_before_training(config, found, folder)
     logger.info("%s: training, %d updates", title, config.training.num_steps)
     train(config, folder, progress=progress, alone=alone)
     which = _average(found, config.training, folder, title)
@@ -125,8 +128,9 @@ you mean table3-E?
         "config_digest": surroundings(config)["config_digest"],
         "averaged_steps": steps,
         "text_digest": digest,
+        "train_digest": trained_text(folder),
     }
-    known = _known_verdict(folder, same)
+    known = known_verdict(folder, same)
     if known is not None:
         logger.info("%s: the verdict was there", title)
         return known
@@ -140,10 +144,26 @@ you mean table3-E?
         _average(found, config.training, folder, title, anew=True)
         result = _evaluate(found, config, text, folder, which, progress)
     verdict = _judge(found, config, parts, folder, result)
-    verdict |= {"text": text.name, "text_digest": digest}
+    verdict |= {"text": readable_name(text.name), "text_digest": digest}
     if is_primary():
         _write(folder, verdict, result)
     return verdict
+
+
+def _check_before_training(
+    config: ExperimentConfig, target: Target, folder: StoredPath
+) -> None:
+    """Checks what would else be known only when a run was trained.
+
+    Raises:
+        InputError: the text cannot be read, or the directory has another run or
+            verdict.
+    """
+    check_texts_stay(config)
+    check_same_run(config, folder)
+    check_free_of_others(target.name, folder)
+    if not config.data.dataset:  # That is made, or fetched, by training.
+        _text_to_score(config, target)
 
 
 def _text_to_score(config: ExperimentConfig, target: Target) -> SentencePairs:
@@ -160,6 +180,7 @@ def _text_to_score(config: ExperimentConfig, target: Target) -> SentencePairs:
             f"{target.name} is scored on {target.test_set}: set {section}."
             f"{target.split}_{kind}path{'s' * target.is_parsing}."
         )
+    check_usable(text)
     return text
 
 
@@ -221,26 +242,6 @@ def _text_digest(text: SentencePairs) -> str:
     return digest.hexdigest()
 
 
-def _known_verdict(
-    folder: StoredPath, same: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Returns the verdict that is there, if it is whole, and on this run as it is now.
-
-    Args:
-        same: what it must say.
-    """
-
-    def read() -> str:
-        paths = [folder / name for name in (VERDICT, PAGE, TRANSLATIONS)]
-        return paths[0].read_text() if all(path.exists() for path in paths) else ""
-
-    text = decided_by_primary("the verdict that is there", read)
-    verdict = read_verdict(text or "{}")
-    if verdict is None or not same.items() <= verdict.items():
-        return None
-    return verdict
-
-
 def _judge(
     target: Target,
     config: ExperimentConfig,
@@ -253,6 +254,7 @@ def _judge(
         "perplexity_per_subword": result.scores["perplexity"],
         "perplexity_per_word": None,
         "averaged_steps": result.scores["averaged_steps"] or [],
+        "train_digest": trained_text(folder),
         **effort(config, read_metrics(folder)),
         **surroundings(config),
     }

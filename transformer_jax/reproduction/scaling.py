@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
-from transformer_jax.config.reading import config_to_dict, differences, load_config
+from transformer_jax.config.reading import (
+    config_to_dict,
+    differences,
+    differing_values,
+    load_config,
+)
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction.targets import Target
+from transformer_jax.storage.path_names import readable_name
 
 # What may differ in a full run: where things are, how they are computed and shown.
 OF_NO_WEIGHT = (
@@ -104,20 +110,7 @@ def scale_settings(
     Raises:
         InputError: a scale leaves a size that cannot be.
     """
-    whole = config_to_dict(target_settings(target))
-    values = config_to_dict(settings)
-    for section, field, by in _SCALED:
-        full = whole[section][field]
-        if full is not None and values[section][field] == full:
-            values[section][field] = max(1, round(full * getattr(scale, by)))
-    given = config_to_dict(settings)
-    if all(
-        given["optimizer"][field] == whole["optimizer"][field]
-        for field in ("warmup_steps", "learning_rate_scale")
-    ):
-        # A shorter warm-up alone would end higher, where the paper's never came.
-        values["optimizer"]["learning_rate_scale"] *= math.sqrt(scale.updates)
-    _set_intervals(values["training"], given["training"], whole["training"], target)
+    values = _scaled_values(config_to_dict(settings), target, scale)
     try:
         return settings.replace(
             **{
@@ -129,6 +122,26 @@ def scale_settings(
         )
     except InputError as error:
         raise InputError(f"at {scale}: {error}") from error
+
+
+def _scaled_values(
+    given: Mapping[str, Mapping[str, Any]], target: Target, scale: Scale
+) -> dict[str, dict[str, Any]]:
+    """Returns the values of settings at a scale, which may be none that can be."""
+    whole = config_to_dict(target_settings(target))
+    values = {section: {**fields} for section, fields in given.items()}
+    for section, field, by in _SCALED:
+        full = whole[section][field]
+        if full is not None and values[section][field] == full:
+            values[section][field] = max(1, round(full * getattr(scale, by)))
+    if all(
+        given["optimizer"][field] == whole["optimizer"][field]
+        for field in ("warmup_steps", "learning_rate_scale")
+    ):
+        # A shorter warm-up alone would end higher, where the paper's never came.
+        values["optimizer"]["learning_rate_scale"] *= math.sqrt(scale.updates)
+    _set_intervals(values["training"], given["training"], whole["training"], target)
+    return values
 
 
 def _set_intervals(
@@ -168,9 +181,11 @@ def chosen_settings(
     Two rows of a table may be compared if they are equal. How often a checkpoint is
     written counts where several are averaged.
     """
-    scaled = scale_settings(target_settings(target), target, scale)
+    # As values: where every size was chosen, the scaled ones need not be possible.
+    whole = config_to_dict(target_settings(target))
+    scaled = _scaled_values(whole, target, scale)
     found = {}
-    for line in differences(scaled, settings):
+    for line in differing_values(scaled, config_to_dict(settings)):
         name, _, values = line.partition(": ")
         if name in _OF_CHECKPOINTS and target.num_averaged == 1:
             continue
@@ -180,14 +195,11 @@ def chosen_settings(
 
 
 def data_of(settings: ExperimentConfig) -> str:
-    """Returns where the text of a run comes from."""
+    """Returns where the text of a run comes from, for people."""
     if settings.treebank.is_used:
-        return ", ".join(settings.treebank.train_paths)
-    data = settings.data
-    if data.dataset:
-        return data.dataset
-    sides = data.train_source_path, data.train_target_path
-    return " and ".join(
-        side if isinstance(side, str) else ", ".join(map(str, side or ()))
-        for side in sides
-    )
+        return readable_name(", ".join(settings.treebank.train_paths))
+    if settings.data.dataset:
+        return settings.data.dataset
+    if not settings.data.files("train")[0]:
+        return ", ".join(settings.data.corpus_names)
+    return readable_name(" and ".join(map(", ".join, settings.data.files("train"))))

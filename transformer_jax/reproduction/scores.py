@@ -25,6 +25,8 @@ from transformer_jax.text_metrics.significance import ratio_interval, score_inte
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
 _RESAMPLES = 1_000
+MOST_LOSS = 69.0
+"""In nats: a perplexity of 1e30. More says no more, and cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -112,4 +114,4 @@ def perplexities(
 
 
 def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))  # exp(710) overflows a float64.
+    return math.exp(min(value, MOST_LOSS))

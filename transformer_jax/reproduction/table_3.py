@@ -11,9 +11,11 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.scaling import Scale
 from transformer_jax.reproduction.table_3_picture import draw_table_3
 from transformer_jax.reproduction.targets import TARGETS
-from transformer_jax.reproduction.verdict import read_verdict
+from transformer_jax.reproduction.verdict_file import VERDICT, read_verdict
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.json_values import finite_or_none
 from transformer_jax.storage.work_directory import (
+    check_can_be_written,
     create_directory,
     work_directory,
     write_whole,
@@ -62,21 +64,27 @@ reproduce to its end there.
     }
     summary["markdown"] = _markdown(summary)
     folder = work_directory(output)
+    check_outside_parts(folder, "output")
     create_directory(folder, "output")
     text = json.dumps(finite_or_none(summary), indent=2, ensure_ascii=False)
-    write_whole(folder / "table3.json", text.encode())
-    write_whole(folder / "table3.md", summary["markdown"].encode())
-    write_whole(folder / "table3.svg", draw_table_3(rows, _title(summary)))
+    files = {
+        "table3.svg": draw_table_3(rows, _title(summary)),
+        "table3.md": summary["markdown"].encode(),
+        "table3.json": text.encode(),
+    }
+    check_can_be_written(folder, *files)
+    for name, contents in files.items():
+        write_whole(folder / name, contents)
     return summary
 
 
 def _load_verdict(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    path = work_directory(directory) / "verdict.json"
+    path = work_directory(directory) / VERDICT
     if not path.exists():
         raise InputError(
             f"{directory} has no verdict yet: run reproduce to its end there."
         )
-    verdict = read_verdict(path.read_text())
+    verdict = read_verdict(path)
     if verdict is None:
         raise InputError(
             f"{path} is damaged, or of another version: run reproduce there, which "
@@ -109,7 +117,7 @@ def _check_alike(
             )
         seen[run] = directory
     for verdict, directory in zip(verdicts, directories, strict=True):
-        for name in ("scale", "data", "num_sentences", "num_updates"):
+        for name in ("scale", "num_sentences", "num_updates"):
             if verdict["target"] == f"{_PREFIX}big" and name == "num_updates":
                 continue  # Three times as many.
             if verdict[name] != _first_small(verdicts)[name]:
@@ -119,11 +127,7 @@ def _check_alike(
                     "they are alike."
                 )
         _check_settings(verdict, verdicts[0], f"{directory}", f"{directories[0]}")
-        if verdict["text_digest"] != verdicts[0]["text_digest"]:
-            raise InputError(
-                f"{directory} was scored on another text than {directories[0]}: rows "
-                "can be compared only if they are alike."
-            )
+        _check_texts(verdict, verdicts[0], f"{directory}", f"{directories[0]}")
 
 
 def _check_settings(
@@ -137,6 +141,18 @@ def _check_settings(
             raise InputError(
                 f"{one} has {name} {values[0]}, {other} {values[1]}: rows can be "
                 "compared only if they are alike."
+            )
+
+
+def _check_texts(
+    verdict: Mapping[str, Any], first: Mapping[str, Any], one: str, other: str
+) -> None:
+    """Checks that both texts are the same, wherever they lie."""
+    for name, done in (("train_digest", "trained"), ("text_digest", "scored")):
+        if verdict[name] != first[name]:
+            raise InputError(
+                f"{one} was {done} on another text than {other}: rows can be compared "
+                "only if they are alike."
             )
 
 
@@ -171,7 +187,8 @@ def _deviation(runs: Sequence[Mapping[str, Any]], name: str) -> float | None:
     """Returns the standard deviation; None of a single run."""
     if len(runs) < 2:
         return None
-    return statistics.stdev(_number(run[name]) for run in runs)
+    values = [_number(run[name]) for run in runs]
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _number(value: float | None) -> float:

@@ -1,10 +1,9 @@
 """Table 3 as a picture: each row's difference to base, the paper's beside ours."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformer_jax.attention_pictures.figure import load_matplotlib
+from transformer_jax.attention_pictures.figure import figure_bytes, load_matplotlib
 
 _PAPER, _OURS = "#8a8f98", "#1f5fbf"
 _KINDS = (
@@ -42,9 +41,7 @@ def draw_table_3(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
     axes[0].set_yticks(places, [row["row"] for row in rows])
     axes[0].invert_yaxis()
     axes[1].legend(frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
-    return picture.getvalue()
+    return figure_bytes(figure, "svg")
 
 
 def _relative(

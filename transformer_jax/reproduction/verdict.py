@@ -1,6 +1,5 @@
 """The verdict on a run: the number of the paper, ours, and what stands behind it."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from transformer_jax.reproduction.scaling import (
     data_of,
 )
 from transformer_jax.reproduction.scores import Score
-from transformer_jax.reproduction.targets import Target, find_target
+from transformer_jax.reproduction.targets import Target
 
 
 def make_verdict(
@@ -72,31 +71,6 @@ def make_verdict(
         "paper_training_flops": target.paper_flops,
         **measured,
     }
-
-
-# What other parts read in a verdict that was stored.
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("target", "data", "text", "text_digest", "config_digest"), str),
-    **dict.fromkeys(("num_sentences", "num_updates", "num_parameters", "seed"), int),
-    **dict.fromkeys(("score", "training_hours"), (int, float)),
-    "perplexity_per_subword": (int, float, type(None)),
-    **dict.fromkeys(("scale", "chosen", "versions"), dict),
-    **dict.fromkeys(("scores", "averaged_steps", "differs_by"), list),
-}
-
-
-def read_verdict(text: str) -> dict[str, Any] | None:
-    """Returns a verdict that was stored; None if it is none, damaged or incomplete."""
-    try:
-        found: dict[str, Any] = {**json.loads(text)}
-        for name, kind in _KINDS.items():
-            if not isinstance(found[name], kind):
-                return None
-        find_target(found["target"])
-        Scale(**found["scale"])
-    except (ValueError, TypeError, KeyError):  # InputError is a ValueError.
-        return None
-    return found
 
 
 def verdict_markdown(verdict: Mapping[str, Any]) -> str:

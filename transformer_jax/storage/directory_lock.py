@@ -18,7 +18,9 @@ import uuid
 from collections.abc import Iterator
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.lock_holder import LockHolder, read_holder
+from transformer_jax.storage.outputs import explain_write_errors
 from transformer_jax.storage.work_directory import (
     StoredPath,
     create_directory,
@@ -118,15 +120,17 @@ def lock_directory(directory: StoredPath) -> Iterator[DirectoryLock]:
     After an error, a directory that was created here and is empty is removed.
 
     Raises:
-        InputError: another process holds it; or it cannot be created or written.
+        InputError: another process holds it; it cannot be created or written, or is
+            among the checkpoints of another run.
     """
+    check_outside_parts(directory, "workdir")
     with remove_if_empty(directory):
         create_directory(directory)
         path = directory / LOCK_FILE
         descriptor = None if is_remote(directory) else _lock_file(path)
         try:
             _require_free(path, locked=descriptor is not None)
-            lock = DirectoryLock(path, descriptor)
+            lock = _write_lock(path, descriptor)
         except BaseException:
             if descriptor is not None:
                 os.close(descriptor)
@@ -136,6 +140,21 @@ def lock_directory(directory: StoredPath) -> Iterator[DirectoryLock]:
             yield lock
         finally:
             lock.release()
+
+
+def _write_lock(path: StoredPath, descriptor: int | None) -> DirectoryLock:
+    """Returns the lock, its record written; without it the file is removed.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        with explain_write_errors(path):
+            return DirectoryLock(path, descriptor)
+    except InputError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _lock_file(path: StoredPath) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.inside_runs import check_outside_runs
 from transformer_jax.storage.lock_holder import process_lives, process_mark
 from transformer_jax.storage.outputs import explain_write_errors
 from transformer_jax.storage.work_directory import (
@@ -20,15 +21,18 @@ from transformer_jax.storage.work_directory import (
 logger = logging.getLogger(__name__)
 
 
-def check_new_directory(path: PathLike, name: str = "output") -> Path:
+def check_new_directory(
+    path: PathLike, name: str = "output", *, source: PathLike | None = None
+) -> Path:
     """Returns the path of a directory that may be made, on disk.
 
     Args:
         name: of the argument, for messages.
+        source: the directory that it is made of.
 
     Raises:
-        InputError: there is something at the path, other than an empty directory, or
-            it is in an object store.
+        InputError: there is something at the path, other than an empty directory or a
+            link to one; it is in an object store, in a run or in the source.
     """
     folder = work_directory(path)
     if is_remote(folder):
@@ -37,6 +41,14 @@ def check_new_directory(path: PathLike, name: str = "output") -> Path:
             "copy it."
         )
     local = Path(os.fspath(folder))
+    if local.is_symlink() and local.is_dir():
+        local = local.resolve()  # The link stays.
+    check_outside_runs(local, name)
+    if source is not None and _is_inside(local, source):
+        raise InputError(
+            f"{name}={local} is inside {os.fspath(source)}, which it is made of: name "
+            "a directory outside."
+        )
     with explain_write_errors(local):
         is_taken = os.path.lexists(local) and not (
             local.is_dir() and not any(local.iterdir())
@@ -47,6 +59,13 @@ def check_new_directory(path: PathLike, name: str = "output") -> Path:
             "remove it."
         )
     return local
+
+
+def _is_inside(path: Path, folder: PathLike) -> bool:
+    around = work_directory(folder)
+    if is_remote(around):
+        return False
+    return path.resolve().is_relative_to(Path(os.fspath(around)).resolve())
 
 
 @contextlib.contextmanager

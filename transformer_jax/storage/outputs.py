@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from transformer_jax.errors import InputError
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.locked_files import lock_file
 from transformer_jax.storage.path_names import expand_home
 from transformer_jax.storage.text_encoding import STANDARD_STREAM
@@ -58,7 +59,8 @@ def find_output(path: Path | None, *inputs: Path | None) -> Output:
         inputs: what is read for the output, which must not replace it.
 
     Raises:
-        InputError: nothing can be written there, or it is an input.
+        InputError: nothing can be written there, it is an input, or among the
+            checkpoints of a run.
     """
     if path is None or path == STANDARD_STREAM:
         return Output("standard output", None, is_standard=True)
@@ -73,6 +75,7 @@ def find_output(path: Path | None, *inputs: Path | None) -> Output:
         if isinstance(end, int):
             os.fstat(end)
             return Output(name, None, end)
+        check_outside_parts(end, "output")
         if end.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not end.exists():

@@ -26,6 +26,11 @@ def path_name(what: str, path: Any) -> str:
     return name
 
 
+def readable_name(name: str) -> str:
+    """Returns a name, which may be any bytes, as a line of text."""
+    return " ".join(os.fsencode(name).decode(errors="replace").split())
+
+
 def expand_home(name: str | os.PathLike[str]) -> str:
     """Returns a path with the directory of a user in place of `~` or `~user`.
 

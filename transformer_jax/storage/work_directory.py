@@ -81,6 +81,32 @@ def create_directory(path: StoredPath, name: str = "workdir") -> None:
         ) from None
 
 
+def is_file(path: StoredPath) -> bool:
+    """Returns whether a path leads to an ordinary file: no pipe, which may wait.
+
+    The method of that name says so of all that is no directory.
+    """
+    return bool(path.is_file() if is_remote(path) else os.path.isfile(path))
+
+
+def check_can_be_written(folder: StoredPath, *names: str) -> None:
+    """Checks that nothing is in the way of files that will be written into a directory.
+
+    Raises:
+        InputError: what has the name of one is a directory, or a pipe that would wait
+            for a reader.
+    """
+    for path in () if is_remote(folder) else (folder / name for name in names):
+        if not path.exists() or is_file(path):
+            continue
+        if not pathlib.Path(path).is_char_device():
+            kind = "a directory" if path.is_dir() else "a pipe or the like"
+            raise InputError(
+                f"{path} is {kind}, and a file of this name will be written: move it "
+                "away, or name another directory."
+            )
+
+
 @contextlib.contextmanager
 def remove_if_empty(path: StoredPath) -> Iterator[None]:
     """After an error, removes a directory that the block has created and left empty."""
@@ -110,7 +136,11 @@ def write_whole(path: StoredPath, contents: bytes) -> None:
         return
     target = pathlib.Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        target.write_bytes(contents)
+        try:
+            target.write_bytes(contents)
+        except OSError as error:
+            error.filename = os.fspath(path)
+            raise
         return
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:

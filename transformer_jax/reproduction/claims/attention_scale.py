@@ -28,7 +28,8 @@ def measure_attention_scale(
     The claim holds if the loss without the scale is higher at the largest d_k, and by
     more than at the smallest.
     """
-    pairs = validation_pairs(config)[:_MOST_PAIRS]
+    text = validation_pairs(config)
+    pairs = text.read(0, min(len(text), _MOST_PAIRS))
     sources, references = map(list, zip(*pairs, strict=True))
     variants = {
         f"d_k_{d_k}_{'scaled' if scale is None else 'unscaled'}": change(

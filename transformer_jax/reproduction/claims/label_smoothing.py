@@ -1,12 +1,17 @@
 """Section 5.4: label smoothing hurts perplexity and improves BLEU."""
 
+import dataclasses
 import os
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.evaluation.evaluate import EvaluationResult, evaluate
 from transformer_jax.reproduction.claims.report import write_claim
-from transformer_jax.reproduction.claims.variants import change, train_variants
+from transformer_jax.reproduction.claims.variants import (
+    change,
+    train_variants,
+    validation_pairs,
+)
 from transformer_jax.storage.work_directory import work_directory
 from transformer_jax.text_metrics.bleu import bleu_metric
 from transformer_jax.text_metrics.languages import language_code
@@ -28,6 +33,7 @@ def measure_label_smoothing(
     BLEU; it is not decided if the 95 % interval of the difference in BLEU, by paired
     bootstrap, has 0 in it. Accuracy is not measured.
     """
+    pairs = validation_pairs(config)
     variants = {
         f"epsilon_{epsilon}": change(config, training__label_smoothing=epsilon)
         for epsilon in EPSILONS
@@ -35,7 +41,13 @@ def measure_label_smoothing(
     rows, results = [], []
     for name, _ in train_variants(variants, workdir, progress=progress):
         folder = work_directory(workdir) / name
-        result = evaluate(folder, split="validation", progress=progress)
+        # Text and search that are asked for: those of the run may be older.
+        result = evaluate(
+            folder,
+            pairs=pairs,
+            progress=progress,
+            **dataclasses.asdict(config.decoding),
+        )
         results.append(result)
         scores = result.scores
         rows.append(

@@ -1,23 +1,67 @@
 """The report on a claim: JSON, a page, a picture."""
 
-import io
+import contextlib
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from transformer_jax.attention_pictures.figure import load_matplotlib
+from transformer_jax.attention_pictures.figure import figure_bytes, load_matplotlib
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.errors import InputError
 from transformer_jax.reproduction.effort import surroundings
 from transformer_jax.reproduction.scaling import data_of
-from transformer_jax.storage.json_values import finite_or_none
-from transformer_jax.storage.work_directory import work_directory, write_whole
+from transformer_jax.storage.inside_runs import check_outside_parts
+from transformer_jax.storage.json_values import finite_or_none, parse_json
+from transformer_jax.storage.work_directory import (
+    StoredPath,
+    check_can_be_written,
+    create_directory,
+    is_file,
+    remove_if_empty,
+    work_directory,
+    write_whole,
+)
+
+_RESULT, _PAGE, _PICTURE = "claim.json", "claim.md", "claim.svg"
 
 _HOLDS = {
     True: "holds here",
     False: "does not hold here",
     None: "not decided here",
 }
+
+
+@contextlib.contextmanager
+def open_claim(workdir: str | os.PathLike[str], section: str) -> Iterator[None]:
+    """Makes sure, before the block, that `write_claim` can write after it.
+
+    Raises:
+        InputError: the directory or a file in it cannot be written, it has a claim of
+            another section, or matplotlib is not installed (the extra `notebook`).
+    """
+    load_matplotlib()
+    folder = work_directory(workdir)
+    check_outside_parts(folder, "workdir")
+    with remove_if_empty(folder):
+        create_directory(folder)
+        check_can_be_written(folder, _RESULT, _PAGE, _PICTURE)
+        there = _section_of(folder / _RESULT)
+        if there not in (None, section):
+            raise InputError(
+                f"{folder} has the claim of section {there}, which that of section "
+                f"{section} would replace: name another directory."
+            )
+        yield
+
+
+def _section_of(path: StoredPath) -> str | None:
+    """Returns the section of the claim in a file; None if it has none."""
+    try:
+        return str(parse_json(path.read_bytes())["section"]) if is_file(path) else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def write_claim(
@@ -32,14 +76,17 @@ def write_claim(
     """Writes `claim.json`, `claim.md` and `claim.svg`; returns the first.
 
     Args:
-        claim: what is claimed, where, whether it holds (None: not decided), a
-            sentence, the number of sentences, and the rows.
+        claim: what is claimed, where, whether it holds (None: not decided; so is what
+            has a number that is not finite), a sentence, the number of sentences, and
+            the rows.
         x: column of the rows on the horizontal axis of the picture.
         y: columns that have a drawing each.
         by: column with a line for each of its values.
     """
+    is_known = all(math.isfinite(row[name]) for row in claim["rows"] for name in y)
     found = {
         **claim,
+        "holds": claim["holds"] if is_known else None,
         "data": data_of(config),
         "num_updates": config.training.num_steps,
         "vocab_size": config.model.output_vocab_size,
@@ -52,9 +99,13 @@ def write_claim(
     }
     folder = work_directory(workdir)
     text = json.dumps(finite_or_none(found), indent=2, ensure_ascii=False)
-    write_whole(folder / "claim.json", text.encode())
-    write_whole(folder / "claim.md", claim_markdown(found).encode())
-    write_whole(folder / "claim.svg", _draw(claim, x, y, by))
+    files = {
+        _PICTURE: _draw(claim, x, y, by),
+        _PAGE: claim_markdown(found).encode(),
+        _RESULT: text.encode(),
+    }
+    for name, contents in files.items():
+        write_whole(folder / name, contents)
     return found
 
 
@@ -112,6 +163,4 @@ def _draw(claim: Mapping[str, Any], x: str, y: Sequence[str], by: str | None) ->
         axis.spines[["top", "right"]].set_visible(False)
         if by is not None:
             axis.legend(frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
-    return picture.getvalue()
+    return figure_bytes(figure, "svg")

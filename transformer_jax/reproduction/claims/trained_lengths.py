@@ -39,14 +39,15 @@ def measure_trained_lengths(
     beyond the trained length the loss with sinusoids rises less above that of the table
     that was trained there than the loss of the short table does.
     """
-    whole = config.data.target_length
+    whole = _whole_length(config)
     short = whole // 2
     longest = max(config.model.max_length, whole)
+    sinusoids = {"model__positions": "sinusoidal"}
     table = {"model__positions": "learned", "model__max_length": longest}
     # A short run leaves long pairs out; its rows hold as many tokens.
     limits = {"data__source_length": short, "data__target_length": short}
     variants = {
-        "sinusoids_short": change(config, **limits),
+        "sinusoids_short": change(config, **limits, **sinusoids),
         "table_short": change(config, **limits, **table),
         "table_long": change(config, **table),
     }
@@ -65,7 +66,7 @@ def measure_trained_lengths(
         ]
         total, count = losses[:, short:].sum(axis=1)
         beyond[name] = float(total / count)
-    sinusoids, table_short = (
+    by_sinusoids, by_table = (
         beyond[name] - beyond["table_long"]
         for name in ("sinusoids_short", "table_short")
     )
@@ -77,9 +78,9 @@ def measure_trained_lengths(
             "training.",
             "section": "3.5",
             "trained_length": short,
-            "holds": sinusoids < table_short,
-            "verdict": f"Beyond {short} tokens the loss is {sinusoids:+.3f} nats above "
-            f"that of a table trained on {whole} with sinusoids, {table_short:+.3f} "
+            "holds": by_sinusoids < by_table,
+            "verdict": f"Beyond {short} tokens the loss is {by_sinusoids:+.3f} nats "
+            f"above that of a table trained on {whole} with sinusoids, {by_table:+.3f} "
             "with a table that was not.",
             "num_sentences": len(ids[0]),
             "rows": rows,
@@ -88,6 +89,21 @@ def measure_trained_lengths(
         y=("nll",),
         by="positions",
     )
+
+
+def _whole_length(config: ExperimentConfig) -> int:
+    """Returns the length of training, of both sides.
+
+    Raises:
+        InputError: the sides have different ones: the variants have half of it on both.
+    """
+    source, target = config.data.source_length, config.data.target_length
+    if source != target:
+        raise InputError(
+            f"data.source_length={source} and data.target_length={target} must be the "
+            "same here: the variants are trained on half of it, on both sides."
+        )
+    return target
 
 
 def _long_pairs(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.data.corpus_files import check_usable
+from transformer_jax.data.sentence_pairs import SentencePairs
 from transformer_jax.data.source import load_split
 from transformer_jax.errors import InputError
 from transformer_jax.reproduction.same_run import check_same_run
@@ -35,19 +37,24 @@ def train_variants(
     """Yields the name and the trained model of each variant, in `workdir/<name>`.
 
     What is trained already is loaded, and an interrupted variant goes on.
+
+    Raises:
+        InputError: as `train`; or a variant was begun with other settings, which is
+            known before any is trained.
     """
+    folders = {name: work_directory(workdir) / name for name in variants}
+    for name, config in variants.items():
+        check_same_run(config, folders[name])
     for number, (name, config) in enumerate(variants.items(), start=1):
         logger.info("%s: variant %d of %d", name, number, len(variants))
-        folder = work_directory(workdir) / name
-        check_same_run(config, folder)
-        yield name, train(config, folder, progress=progress).translator
+        yield name, train(config, folders[name], progress=progress).translator
 
 
-def validation_pairs(config: ExperimentConfig) -> list[tuple[str, str]]:
+def validation_pairs(config: ExperimentConfig) -> SentencePairs:
     """Returns the pairs that variants are compared on.
 
     Raises:
-        InputError: the settings name none.
+        InputError: the settings name none, or none has text on both sides.
     """
     pairs = load_split(config, "validation")
     if pairs is None:
@@ -55,4 +62,5 @@ def validation_pairs(config: ExperimentConfig) -> list[tuple[str, str]]:
             "variants are compared on the validation pairs: set "
             "data.validation_source_path and data.validation_target_path."
         )
-    return list(pairs)
+    check_usable(pairs)
+    return pairs

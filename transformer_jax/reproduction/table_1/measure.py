@@ -25,6 +25,7 @@ from transformer_jax.reproduction.table_1.programs import (
     shapes_of,
 )
 from transformer_jax.reproduction.table_1.sequence import longest_chain
+from transformer_jax.storage.inside_runs import check_outside_parts
 from transformer_jax.storage.work_directory import (
     create_directory,
     work_directory,
@@ -72,6 +73,7 @@ def measure_table_1(
         raise InputError(f"repeats={repeats} must be at least 1.")
     load_matplotlib()  # An error before the work.
     directory = work_directory(workdir)
+    check_outside_parts(directory, "workdir")
     create_directory(directory)
     measurements: list[Measurement] = []
     with Progress(len(grid), "sizes", shown=progress) as bar:
