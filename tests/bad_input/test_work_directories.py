@@ -220,13 +220,13 @@ DAMAGES = {
         lambda run: None,
         f"train config.toml --workdir {STEP}",
         "36",
-        "work directory",
+        "name another place",
     ),
     "train into the checkpoints": (
         lambda run: None,
         "train config.toml --workdir copy/checkpoints",
         "checkpoints",
-        "work directory",
+        "name another place",
     ),
     "from a step there is not": (
         lambda run: None,

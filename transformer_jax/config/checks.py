@@ -97,9 +97,11 @@ def require_types(section: str, config: Any) -> None:
     Numbers and arrays of NumPy become Python's own.
     """
     for name, hint in typing.get_type_hints(type(config)).items():
-        given = getattr(config, name)
-        value = _without_numpy(given)
-        if isinstance(value, list | tuple) and _may_be_tuple(hint):
+        given = value = getattr(config, name)
+        may_be_tuple = _may_be_tuple(hint)
+        if may_be_tuple or getattr(given, "shape", None) == ():
+            value = _without_numpy(given)
+        if may_be_tuple and isinstance(value, list | tuple):
             value = tuple(map(_without_numpy, value))
         if value is not given:
             object.__setattr__(config, name, value)  # The settings are frozen.
