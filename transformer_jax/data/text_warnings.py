@@ -15,6 +15,7 @@ from transformer_jax.tokenizer.tokenizer import Tokenizer
 _MOST_EMPTY = 0.05
 _MOST_SAME = 0.5
 _MOST_TOO_LONG = 0.05
+_MOST_EPOCHS = 2  # In an update.
 _MOST_BYTES = 0.2
 # So many subwords tell the share of bytes.
 _SAMPLED_TOKENS = 1_000_000
@@ -60,7 +61,7 @@ def log_size(corpus: Corpus, packed: PackedRows, config: DataConfig) -> None:
         len(packed.too_long),
         corpus.num_empty,
     )
-    if packed.num_rows < config.rows:
+    if config.rows >= _MOST_EPOCHS * packed.num_rows:
         logger.warning(
             "every update has all pairs %.1f times: data.batch_tokens=%d is %d rows, "
             "and there are %d; make it smaller",
