@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "whole"
 """In the directory of JAX's cache."""
-_MOST_FILES = 512
+_MOST_FILES = 2_000
 _DIGEST_SIZE = hashlib.sha256().digest_size
 # Settings of JAX that change where it keeps things, or what it tells, but no program.
 _WITHOUT_EFFECT = ("jax_compilation_cache", "jax_persistent_cache", "jax_log_compiles")
