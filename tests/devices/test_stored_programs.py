@@ -117,6 +117,28 @@ def test_other_settings_of_the_same_program_do_not_compile_it(monkeypatch):
     check(same)
 
 
+def test_what_gives_the_same_in_another_shape_is_another_program():
+    def as_list(x, by=1):
+        return [x * 3.0 * by, jnp.sum(x)]
+
+    as_list.__name__ = "multiply"  # The traced programs are the same but for the tree.
+    check(Multiplied())
+    kept = keep_whole(jit(as_list), "multiply", "list", MESH, static_argnums=(1,))
+    assert isinstance(kept(X, 1), list)
+
+
+def test_a_program_of_another_user_is_used(monkeypatch):
+    check(Multiplied())
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(stored_programs.os, "utime", refuse)
+    other = Multiplied()
+    check(other)
+    assert other.traces == 0
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -208,6 +230,8 @@ def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan():
     jax.config.update("jax_enable_compilation_cache", False)
     assert keep_whole(jitted, "same", (), MESH) is jitted
     jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", "gs://bucket/compiled")
+    assert keep_whole(jitted, "same", (), MESH) is jitted
     jax.config.update("jax_compilation_cache_dir", None)
     assert keep_whole(jitted, "same", (), MESH) is jitted
 

@@ -27,7 +27,8 @@ def settings_in_file(name: str | os.PathLike[str]) -> tuple[Path, Any]:
     those that it states itself.
 
     Args:
-        name: a file, TOML or JSON, or the name of a configuration of this package.
+        name: a file, TOML or JSON, or the name of a configuration of this package, or
+            the work directory of a run, whose settings are meant.
 
     Raises:
         InputError: no such file, not TOML or JSON, or files that extend each other.

@@ -40,7 +40,8 @@ def load_config(path: str | os.PathLike[str]) -> ExperimentConfig:
 
     Args:
         path: a file, or the name of a configuration that comes with this package, as
-            "multi30k_en_de" or "table3/A1". A file of that name goes first.
+            "multi30k_en_de" or "table3/A1", or a work directory. A file of that name
+            goes first.
 
     Raises:
         InputError: no such file, not TOML, an unknown name or a wrong value.

@@ -22,7 +22,7 @@ from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
-from transformer_jax.storage.work_directory import write_whole
+from transformer_jax.storage.work_directory import is_remote, write_whole
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -92,6 +92,8 @@ def _folder() -> Path | None:
     as_ever = settings.jax_debug_nans or settings.jax_disable_jit
     if not directory or as_ever or jax.process_count() > 1:
         return None
+    if is_remote(directory):  # JAX's own cache is there alone.
+        return None
     return Path(directory) / FOLDER
 
 
@@ -159,7 +161,8 @@ class _WholePrograms(Generic[_Arguments, _Result]):
         if program is not None:
             return program
         lowered = self._jitted.lower(*arguments)
-        traced = self._folder / _digest(f"{kind} {self._mesh} {lowered.as_text()}")
+        computed = f"{kind} {lowered.out_tree} {self._mesh} {lowered.as_text()}"
+        traced = self._folder / _digest(computed)
         program = _load(traced, self._unpack)
         if program is None:
             with _without_jax_cache():
@@ -186,10 +189,11 @@ def _load(path: Path, unpack: Callable[[bytes], Any]) -> Any:
         return None
     try:
         found = unpack(stored)
-        os.utime(path)  # What was not used for longest goes first.
     except Exception as error:  # Of any type, from XLA and from unpickling.
         logger.debug("%s cannot be used (%s): made again", path, error)
         return None
+    with contextlib.suppress(OSError):  # The file may be another user's.
+        os.utime(path)  # What was not used for longest goes first.
     return found
 
 
