@@ -9,7 +9,7 @@ import pytest
 
 from transformer_jax.config.experiment import DataConfig, TokenizerConfig
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.data import corpus_files
+from transformer_jax.data import encoded_chunks
 from transformer_jax.data.batch import make_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.corpus_files import load_corpus, write_corpus
@@ -78,7 +78,7 @@ def test_empty_pairs_are_counted(tokenizer, tmp_path):
 
 def test_chunks_leave_no_seam(tokenizer, tmp_path, monkeypatch):
     whole = write_corpus(PAIRS * 5, tokenizer, tmp_path / "whole")
-    monkeypatch.setattr(corpus_files, "_PAIRS_PER_CHUNK", 4)
+    monkeypatch.setattr(encoded_chunks, "_PAIRS_PER_CHUNK", 4)
     chunked = write_corpus(PAIRS * 5, tokenizer, tmp_path / "chunked")
     np.testing.assert_array_equal(chunked.source.offsets, whole.source.offsets)
     np.testing.assert_array_equal(chunked.source.tokens, whole.source.tokens)
