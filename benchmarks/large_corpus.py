@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from side_by_side import describe
 
 _SECONDS_BETWEEN = 0.005
 
@@ -177,7 +178,7 @@ def main() -> None:
     parser.add_argument("--vocab-size", type=int, default=32_000)
     parser.add_argument("--max-sentences", type=int, default=400_000)
     arguments = parser.parse_args()
-    report: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "phases": {}}
+    report = describe("jax", "numpy", "sentencepiece") | {"phases": {}}
     for number in arguments.pairs:
         folder = arguments.workdir / str(number)
         folder.mkdir(parents=True)
