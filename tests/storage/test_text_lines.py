@@ -2,8 +2,8 @@
 
 import errno
 import gzip
-import io
 import os
+import tempfile
 import tracemalloc
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def test_no_room_to_unpack_is_told(tmp_path, monkeypatch):
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(b"ein Satz\n" * 5_000))
 
-    class Full(io.BytesIO):
+    class Full(tempfile.SpooledTemporaryFile):
         def write(self, _):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
