@@ -75,9 +75,9 @@ class Placement(NamedTuple):
         # Arrays of Python's own grow and shrink at their ends without a copy. A row
         # is in one of them.
         dtype = index_type(self.num_rows)
-        every = np.arange(self.num_rows, dtype=dtype)
-        by_room = {_code(*self.full, self.full): array.array(dtype.char, bytes(every))}
-        del every
+        every = array.array(dtype.char)
+        every.frombytes(np.arange(self.num_rows, dtype=dtype).view(np.uint8))
+        by_room = {_code(*self.full, self.full): every}
         for item, rooms, counts in self.moves:
             for room, count in zip(rooms.tolist(), counts.tolist(), strict=True):
                 alike = by_room[room]

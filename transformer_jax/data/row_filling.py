@@ -70,12 +70,12 @@ def fill_rows(
     codes, copies, too_long = _count_kinds(text, pairs.dtype)
     kinds = bin_packing.Kinds(*np.divmod(codes, text.room[1] + 1), copies)
     placed = bin_packing.place(kinds, text.room)
-    # The places after the first of each row; later, its first place that is free.
-    offsets = np.zeros(placed.num_rows + 1, pairs.dtype)
+    # At r + 1 stands the first free place of row r: when it is full, that of row r + 1.
+    free = np.zeros(placed.num_rows + 2, pairs.dtype)
     for rows in placed.rows():
-        offsets[rows + 1] += 1
-    np.cumsum(offsets, out=offsets)
-    free, taken = offsets[:-1].copy(), placed.rows()
+        free[rows + 2] += 1
+    np.cumsum(free, out=free)
+    taken = placed.rows()
     rng = np.random.default_rng(seed)
     codes, copies = codes[placed.order], copies[placed.order]
     kind_of = np.full((text.room[0] + 1) * (text.room[1] + 1), -1, np.int32)
@@ -84,7 +84,7 @@ def fill_rows(
         kind_of[codes[some]] = np.arange(len(codes[some]))
         _deal(text, kind_of, copies[some], places, pairs)
         kind_of[codes[some]] = -1
-    return offsets, too_long
+    return free[:-1], too_long
 
 
 def _count_kinds(
@@ -123,15 +123,15 @@ def _take_places(
 
     Args:
         copies: pairs of each kind.
-        free: the first free place of each row; goes on.
+        free: at r + 1, the first free place of row r; goes on.
         taken: the rows that the next pairs go into; goes on.
     """
     places = np.empty(int(copies.sum()), free.dtype)
     done = 0
     while done < len(places):
         rows = next(taken)
-        places[done : done + len(rows)] = free[rows]
-        free[rows] += 1
+        places[done : done + len(rows)] = free[rows + 1]
+        free[rows + 1] += 1
         done += len(rows)
     first = 0
     for number in copies.tolist():
