@@ -124,6 +124,7 @@ def start(
         batch = next(batches)
     tokens = np.count_nonzero(batch.source_segments), batch.source_segments.size
     print(packed.num_rows, "rows; first batch filled", tokens, file=sys.stderr)
+    del batches
     last = packed.num_rows // config.data.rows - 2
     with phase("batches from one epoch to the next"):
         batches = tj.make_batches(corpus, packed, config.data, seed=0, start_step=last)
