@@ -218,9 +218,7 @@ class Transformer(nn.Module):
         """
         beam = tokens.shape[1]
         cross_mask = (cache.source_segments != 0)[:, None, :]
-        x = self._embed_target(
-            tokens, jnp.broadcast_to(positions[:, None], tokens.shape)
-        )
+        x = self._embed_target(tokens, positions[:, None])
         layer = DecoderLayer(self.config, parent=None)
         presents: list[KeyValue] = []
         attentions: list[Array] = []
