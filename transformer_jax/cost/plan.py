@@ -15,6 +15,7 @@ from transformer_jax.cost.program_plan import (
     find_topology,
     plan_fields,
 )
+from transformer_jax.cost.schedule import schedule_of
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import check_rows, make_mesh
@@ -37,6 +38,8 @@ class Plan(ProgramPlan):
     """Of attention scores over whole rows, which are not in the formula."""
     target_tokens_per_second_at_most: float
     """All chips together, as if every position were a token."""
+    model_flops_utilization_at_most: float
+    """`model_flops` in `schedule_seconds`, over the chip's peak rate."""
 
 
 def plan(
@@ -66,7 +69,9 @@ def plan(
 
     compiled = compile_program(lower, "an update", found, _REMEDY)
     cost = program_cost(compiled.text)
-    fields = plan_fields(compiled, cost, found, mesh, config.model.compute_dtype)
+    fields = plan_fields(
+        compiled, cost, schedule_of, found, mesh, config.model.compute_dtype
+    )
     num_chips = fields["num_chips"]
     source_slots = data.rows * data.source_length
     target_slots = data.rows * data.target_length
@@ -75,11 +80,14 @@ def plan(
         config.model, data.rows, data.source_length, data.target_length
     )
     seconds = fields["roofline_seconds"][fields["bound_by"]]
+    peak = found.chip.peak_flops(config.model.compute_dtype)
+    utilization = model_flops / num_chips / fields["schedule_seconds"] / peak
     planned = Plan(
         **fields,
         model_flops=model_flops / num_chips,
         attention_score_flops=score_flops / num_chips,
         target_tokens_per_second_at_most=target_slots / seconds,
+        model_flops_utilization_at_most=utilization,
     )
     return planned, cost
 

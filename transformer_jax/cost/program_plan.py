@@ -12,7 +12,8 @@ import jax
 from jax.sharding import Mesh
 
 from transformer_jax.cost.hlo.cost import ProgramCost
-from transformer_jax.cost.roofline import roofline_seconds
+from transformer_jax.cost.roofline import network_seconds, roofline_seconds
+from transformer_jax.cost.schedule import Rates, Schedule
 from transformer_jax.cost.topology import chip_of_topology, topology_devices
 from transformer_jax.devices.chips import Chip, Dtype
 from transformer_jax.errors import InputError
@@ -49,6 +50,11 @@ class ProgramPlan:
     """By resource; the program takes at least the largest."""
     bound_by: str
     """The resource with the largest."""
+    schedule_seconds: float
+    """The instructions one after the other as the compiler has ordered them, each by
+    its own roofline, with what runs beside them."""
+    exposed_network_seconds: float
+    """The part of `schedule_seconds` in which the chip only waits for the network."""
     compile_seconds: float
 
 
@@ -109,17 +115,31 @@ def compile_program(
 
 
 def plan_fields(
-    compiled: Compiled, cost: ProgramCost, topology: Topology, mesh: Mesh, dtype: Dtype
+    compiled: Compiled,
+    cost: ProgramCost,
+    schedule: Callable[[str, Rates], Schedule],
+    topology: Topology,
+    mesh: Mesh,
+    dtype: Dtype,
 ) -> dict[str, Any]:
     """Returns the fields of `ProgramPlan`.
 
     Args:
         cost: of the program on one device, or of its part that counts.
+        schedule: returns the times of that from the program's text.
         dtype: of the matrix products.
     """
     chip, memory = topology.chip, compiled.program.memory_analysis()
-    share = chip.devices_per_chip
-    seconds = roofline_seconds(cost, chip, list(mesh.devices.flat), dtype)
+    share, devices = chip.devices_per_chip, list(mesh.devices.flat)
+    seconds = roofline_seconds(cost, chip, devices, dtype)
+    times = schedule(
+        compiled.text,
+        Rates(
+            matmul_flops=chip.peak_flops(dtype) / share,
+            memory_bytes=chip.memory_bandwidth / share,
+            network_seconds=lambda c: share * sum(network_seconds(c, chip, devices)),
+        ),
+    )
     fields = ProgramPlan(
         topology=topology.name,
         num_slices=topology.num_slices,
@@ -137,6 +157,8 @@ def plan_fields(
         collective_bytes={k: share * n for k, n in cost.collective_bytes.items()},
         roofline_seconds=seconds,
         bound_by=max(seconds, key=lambda resource: seconds[resource]),
+        schedule_seconds=times.seconds,
+        exposed_network_seconds=times.exposed_network_seconds,
         compile_seconds=compiled.seconds,
     )
     return vars(fields)

@@ -16,6 +16,7 @@ from transformer_jax.cost.program_plan import (
     find_topology,
     plan_fields,
 )
+from transformer_jax.cost.schedule import step_schedule
 from transformer_jax.devices import sharding
 from transformer_jax.devices.capacity import search_batch_tokens
 from transformer_jax.devices.mesh import make_mesh
@@ -40,15 +41,15 @@ class SearchPlan(ProgramPlan):
     """
 
     sentences: int
-    """Of each device, as are all sizes that follow."""
+    """On each device."""
     beam_size: int
     source_tokens: int
     """Of a sentence, padding included."""
     slots: int
     """Steps that the cache of self-attention holds."""
     weight_bytes: int
-    """Parameters of the decoder and of the projection to logits, as a step reads them;
-    of embeddings the rows of the tokens."""
+    """Parameters of the decoder and of the projection to logits, as a step reads
+    them."""
     cache_bytes: int
     """Keys and values of self-attention and cross-attention."""
     least_bytes: int
@@ -67,8 +68,8 @@ def plan_search(
     """Returns the cost of a step of search on a topology, in total and by instruction.
 
     It compiles the program that translation runs with the settings `config.decoding`,
-    for sentences as long as `decoding.batch_tokens` allows so many of; nothing is run,
-    and no TPU is needed.
+    for sentences as long as `decoding.batch_tokens` allows so many of, but no longer
+    than it translates whole; nothing is run, and no TPU is needed.
 
     Args:
         topology: TPU version and chips along each dimension of a slice, as `v5e:1x1`.
@@ -100,7 +101,7 @@ def plan_search(
     )
     outside, step = step_cost(compiled.text)
     dtype = config.decoding.compute_dtype or config.model.compute_dtype
-    fields = plan_fields(compiled, step, found, mesh, dtype)
+    fields = plan_fields(compiled, step, step_schedule, found, mesh, dtype)
     share = found.chip.devices_per_chip
     cache_bytes = share * _num_bytes(state.cache) // mesh.size
     weight_bytes = share * _step_weight_bytes(config, params, dtype)
@@ -131,7 +132,9 @@ def _sizes_of(
     sizer = BatchSizer(
         tokens, config.decoding.max_extra_length, position_limit([config.model])
     )
+    longest = config.decoding.max_source_tokens or config.data.source_length
     length = 1 << (max(1, tokens // sentences).bit_length() - 1)
+    length = min(length, longest)
     sizes = sizer.sizes(length, sentences, 0)
     if sizes.rows < sentences:
         raise InputError(

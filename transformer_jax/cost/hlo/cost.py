@@ -122,17 +122,33 @@ def step_cost(text: str) -> tuple[ProgramCost, ProgramCost]:
     """
     with _consistent():
         program = parse_program(text)
-        loops: list[Instruction] = []
-        outside = _cost_of(program, _runs(program, program.entry, 1, {}, loops))
-        if len(loops) != 1:
-            raise ProgramError(f"{len(loops)} loops depend on data, not one.")
-        called = loops[0].called
+        loop, around = _find_steps(program)
         step = [
             run
             for part in ("condition", "body")
-            for run in _runs(program, called[part], 1, {})
+            for run in _runs(program, loop.called[part], 1, {})
         ]
-        return outside, _cost_of(program, step)
+        return _cost_of(program, around), _cost_of(program, step)
+
+
+def find_step(program: Program) -> Computation:
+    """Returns what a program of steps computes in each, see `step_cost`.
+
+    Raises:
+        ProgramError: as `step_cost`.
+    """
+    return program.computations[_find_steps(program)[0].called["body"]]
+
+
+def _find_steps(
+    program: Program,
+) -> tuple[Instruction, list[tuple[Computation, int]]]:
+    """Returns the loop of a program of steps, and what runs around it."""
+    loops: list[Instruction] = []
+    around = list(_runs(program, program.entry, 1, {}, loops))
+    if len(loops) != 1:
+        raise ProgramError(f"{len(loops)} loops depend on data, not one.")
+    return loops[0], around
 
 
 @contextlib.contextmanager
@@ -147,9 +163,7 @@ def _consistent() -> Iterator[None]:
         raise ProgramError(f"the program contradicts itself: {error!r}") from error
 
 
-def _cost_of(
-    program: Program, runs: Iterable[tuple[Computation, int]]
-) -> ProgramCost:
+def _cost_of(program: Program, runs: Iterable[tuple[Computation, int]]) -> ProgramCost:
     operations: list[OperationCost] = []
     collectives: list[Collective] = []
     for computation, times in runs:

@@ -70,7 +70,9 @@ def read_loop(
     written = _KNOWN.search(loop.attributes)
     trips = int(written[1]) if written else _count(program, body, loop, starts)
     if trips is None:
-        raise UncountedLoopError(f"the trip count of the loop {loop.name} cannot be told.")
+        raise UncountedLoopError(
+            f"the trip count of the loop {loop.name} cannot be told."
+        )
     return Loop(trips, constants)
 
 
