@@ -22,16 +22,31 @@ def top_k(
         values, places = lax.top_k(x, k)
         return values, places.astype(jnp.int32)
     chunk = _chunk_size(length, k)
-    ends = [(0, 0)] * (x.ndim - 1) + [(0, -length % chunk)]
-    padded = jnp.pad(x, ends, constant_values=-jnp.inf)
-    chunks = padded.reshape(*x.shape[:-1], -1, chunk)
-    _, chosen = lax.top_k(jnp.max(chunks, axis=-1), k)
+    whole = length - length % chunk
+    maxima = jnp.max(x[..., :whole].reshape(*x.shape[:-1], -1, chunk), axis=-1)
+    if whole < length:
+        rest = jnp.max(x[..., whole:], axis=-1, keepdims=True)
+        maxima = jnp.concatenate([maxima, rest], axis=-1)
+    _, chosen = lax.top_k(maxima, k)
     chosen = jnp.sort(chosen, axis=-1)  # Keeps the order of equal numbers.
-    # Whole chunks, not number by number, which is slow on TPUs.
-    candidates = jnp.take_along_axis(chunks, chosen[..., None], axis=-2)
-    values, found = lax.top_k(candidates.reshape(*x.shape[:-1], k * chunk), k)
+    values, found = lax.top_k(_take_chunks(x, chosen, chunk), k)
     first = chunk * jnp.take_along_axis(chosen, found // chunk, axis=-1)
     return values, (first + found % chunk).astype(jnp.int32)
+
+
+def _take_chunks(
+    x: Float[Array, "*rows n"], chosen: Int[Array, "*rows k"], chunk: int
+) -> Float[Array, "*rows candidates"]:
+    """Returns the numbers of the chosen chunks, minus infinity after the last."""
+    length, rows = x.shape[-1], x.shape[:-1]
+    if length % chunk == 0:  # Not number by number, which is slow on TPUs.
+        chunks = x.reshape(*rows, -1, chunk)
+        taken = jnp.take_along_axis(chunks, chosen[..., None], axis=-2)
+        return taken.reshape(*rows, -1)
+    within = lax.broadcasted_iota(jnp.int32, (*chosen.shape, chunk), chosen.ndim)
+    places = (chosen[..., None] * chunk + within).reshape(*rows, -1)
+    taken = jnp.take_along_axis(x, jnp.minimum(places, length - 1), axis=-1)
+    return jnp.where(places < length, taken, -jnp.inf)
 
 
 def _chunk_size(length: int, k: int) -> int:
