@@ -157,7 +157,8 @@ def plan_fields(
         collective_bytes={k: share * n for k, n in cost.collective_bytes.items()},
         roofline_seconds=seconds,
         bound_by=max(seconds, key=lambda resource: seconds[resource]),
-        schedule_seconds=times.seconds,
+        # Copies and products that run beside each other share the memory.
+        schedule_seconds=max(times.seconds, *seconds.values()),
         exposed_network_seconds=times.exposed_network_seconds,
         compile_seconds=compiled.seconds,
     )
