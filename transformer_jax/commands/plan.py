@@ -18,6 +18,7 @@ _FLAGS = {
     "num_slices=": "--num-slices ",
     "operations=": "--operations ",
     "sentences=": "--search-sentences ",
+    "recommend=True": "--recommend",
 }
 
 

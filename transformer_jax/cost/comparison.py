@@ -64,8 +64,8 @@ def compare_plans(
         )
         if recommend:
             raise InputError(
-                "a mesh is recommended for an update; in a search each device has its "
-                "own sentences: leave out either."
+                f"recommend=True is for an update, not for sentences={sentences}: in a "
+                "search each device has its own. Leave out either."
             )
     if recommend:
         num_devices = len(topology_devices(topology, num_slices))
