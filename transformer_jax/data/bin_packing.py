@@ -75,8 +75,7 @@ class Placement(NamedTuple):
         # Arrays of Python's own grow and shrink at their ends without a copy. A row
         # is in one of them.
         dtype = index_type(self.num_rows)
-        every = array.array(dtype.char)
-        every.frombytes(np.arange(self.num_rows, dtype=dtype).view(np.uint8))
+        every = array.array(dtype.char, range(self.num_rows))
         by_room = {_code(*self.full, self.full): every}
         for item, rooms, counts in self.moves:
             for room, count in zip(rooms.tolist(), counts.tolist(), strict=True):
