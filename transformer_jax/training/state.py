@@ -13,6 +13,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.config.program_settings import program_settings
 from transformer_jax.devices import sharding
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.errors import InputError
@@ -185,8 +186,7 @@ def init_state(
         rng = make_rng(config.training, "init")
         begin: Callable[[Array], TrainState] = jax.jit(make, out_shardings=shardings)
         if optimizer is None:
-            made_of = config.model, config.optimizer, config.training
-            begin = keep_whole(begin, "init_state", made_of, mesh)
+            begin = keep_whole(begin, "init_state", program_settings(config), mesh)
         state = begin(rng)
         return state
     misfit = find_misfit(config.model, params)
