@@ -20,7 +20,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import split_params
-from transformer_jax.model.size import find_misfit
+from transformer_jax.model.size import abstract_boxes, find_misfit
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.optimizer import make_optimizer
 
@@ -130,8 +130,7 @@ def abstract_state(
         InputError: a parameter cannot be spread over the mesh as the settings ask, or
             `training.frozen` names no part of the model.
     """
-    rng = make_rng(config.training, "init")
-    boxed = jax.eval_shape(functools.partial(_init_params, config=config), rng)
+    boxed = abstract_boxes(config.model)
     optimize = optimizer or make_optimizer(config)
     params = sharding.unbox(boxed)
     state = jax.eval_shape(lambda params: _make_state(params, config, optimize), params)
