@@ -72,7 +72,7 @@ $(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
 installed-smoke: $(VENV)/installed-smoke
 
 $(VENV)/installed-smoke: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) . pytest beartype
+	$(INSTALL) . pytest beartype hypothesis
 	touch $@ $(VENV)/installed
 
 clean:

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import shlex
 import statistics
 import subprocess
@@ -120,9 +121,16 @@ def _serve(connection: Any, prepare: Prepare, arguments: dict[str, Any]) -> None
             before = time.process_time()
             measurements = run()
             measurements["cpu_seconds"] = time.process_time() - before
+            measurements["peak_memory_bytes"] = _peak_memory()
             connection.send(("round", measurements))
     except Exception:
         connection.send(("error", traceback.format_exc()))
+
+
+def _peak_memory() -> int:
+    """Returns the most bytes of memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1_024 * peak
 
 
 def measure_in_turn(
@@ -152,7 +160,7 @@ def measure_in_turn(
 
 
 def summarise(rounds: dict[str, list[Round]], unit: str) -> dict[str, Any]:
-    """Returns median and range of each toolkit's rates, and the first one's ratio.
+    """Returns peak memory, median and range of rates, and the first one's ratio.
 
     The ratios are of rounds that followed each other, so that both met the same
     machine. Rates by CPU seconds, of all threads of a toolkit, say more than the others
@@ -161,7 +169,10 @@ def summarise(rounds: dict[str, list[Round]], unit: str) -> dict[str, Any]:
     Args:
         unit: what a round counts, beside its `seconds`.
     """
-    summary: dict[str, Any] = {name: {} for name in rounds}
+    summary: dict[str, Any] = {
+        name: {"peak_memory_bytes": those[-1]["peak_memory_bytes"]}
+        for name, those in rounds.items()
+    }
     for clock in ("second", "cpu_second"):
         rates = {
             name: [each[unit] / each[f"{clock}s"] for each in those]

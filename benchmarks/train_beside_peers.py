@@ -37,6 +37,7 @@ import transformer_jax as tj
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.made_up import made_up_corpus
 from transformer_jax.data.packing import fill_of
+from transformer_jax.devices.large_pages import restart_with_large_pages
 
 # A batch of ours: 64 rows of 64 positions, of which about 4,050 hold target tokens.
 DATA = tj.DataConfig(source_length=64, target_length=64, batch_tokens=4_096)
@@ -72,9 +73,8 @@ def prepare_ours(config: tj.ExperimentConfig, corpus: Corpus, num_updates: int) 
     """Compiles our update; a round is some updates, batches included."""
     import jax
 
-    from transformer_jax.devices.first_use import prepare_process
-
-    prepare_process()  # As the command line does.
+    # As the command line does: a device for each core.
+    jax.config.update("jax_num_cpu_devices", NUM_THREADS)
     mesh = tj.make_mesh(config.mesh)
     step = tj.make_train_step(config, mesh)
     packed = tj.pack_corpus(corpus, config.data, seed=0)
@@ -209,4 +209,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    restart_with_large_pages()  # All toolkits have them, unless GLIBC_TUNABLES is set.
     main()

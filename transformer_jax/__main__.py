@@ -1,5 +1,16 @@
-"""`python -m transformer_jax` is the command `transformer-jax`."""
+"""The program `transformer-jax`, also as `python -m transformer_jax`."""
 
-from transformer_jax.cli import main
+from transformer_jax.devices.large_pages import restart_with_large_pages
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Runs the command line in a process with large pages; returns the exit code."""
+    restart_with_large_pages()
+    # Only now: what is imported before a restart is imported twice.
+    from transformer_jax.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

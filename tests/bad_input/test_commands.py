@@ -96,6 +96,14 @@ ROWS = {
     "plan config.toml --topology=": ("--topology", "must be a name"),
     "plan config.toml --topology v5e:1x1 --num-slices 0": ("--num-slices 0", "least"),
     "plan config.toml --topology v5e:1x1 --operations -1": ("--operations -1", "0"),
+    "plan config.toml --topology v5e:1x1 --search-sentences 0": (
+        "--search-sentences 0",
+        "at least 1",
+    ),
+    "plan config.toml --topology v5e:1x1 --search-sentences 1 --recommend": (
+        "--recommend",
+        "--search-sentences",
+    ),
     "plan config.toml --topology v5e:1x1 --compare x": ("--compare x", "mesh.fsdp=4"),
     "plan config.toml --topology v5e:1x1 --compare model.nope=1": (
         "model.nope",

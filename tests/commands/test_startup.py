@@ -25,15 +25,35 @@ CORES = (
     "import jax\n"
     "print(jax.config.jax_num_cpu_devices, os.cpu_count())\n"
 )
+# Devices for 60, 7 and 60 rows, the last with a mesh; each time as if JAX were new.
+TRAINING = (
+    "import dataclasses, os, sys\n"
+    "import transformer_jax as tj\n"
+    "from transformer_jax.commands import startup\n"
+    "startup._num_cores = lambda: 6\n"
+    "def devices(rows, mesh=tj.MeshConfig(), parts=1):\n"
+    "    data = tj.DataConfig(batch_tokens=rows * 8, target_length=8)\n"
+    "    training = tj.TrainingConfig(accumulation_steps=parts)\n"
+    "    os.environ.pop('JAX_NUM_CPU_DEVICES', None)\n"
+    "    startup.train_on_all_cores(\n"
+    "        tj.ExperimentConfig(data=data, training=training, mesh=mesh))\n"
+    "    return os.environ.get('JAX_NUM_CPU_DEVICES')\n"
+    "print(devices(60), devices(60, parts=10), devices(7),\n"
+    "      devices(60, tj.MeshConfig(tensor=2)))\n"
+)
 
 
-def devices_and_cores(**environment):
+def devices_and_cores(program=CORES, **environment):
     inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     done = subprocess.run(
-        [sys.executable, "-c", CORES],
+        [sys.executable, "-c", program],
         capture_output=True, text=True, check=True, env={**inherited, **environment},
     )  # fmt: skip
-    return [int(word) for word in done.stdout.split()]
+    return [None if w == "None" else int(w) for w in done.stdout.split()]
+
+
+def test_an_update_takes_as_many_cores_as_can_share_its_rows():
+    assert devices_and_cores(TRAINING) == [4, 3, 1, None]
 
 
 def test_a_cpu_is_a_device_for_each_of_its_first_cores():

@@ -52,6 +52,21 @@ def test_a_step_for_four_chips():
     assert found.flops == cost.flops
 
 
+@pytest.mark.slow
+def test_a_spread_model_gathers_parameters_and_scatters_gradients():
+    vocab_size = 4_096
+    found, cost = plan(tiny(MeshConfig(fsdp=4), vocab_size=vocab_size), "v5e:2x2")
+    assert found.mesh == {"data": 1, "fsdp": 4, "tensor": 1}
+    # At most 12 projections and 4 products of feed-forward, forward and backward; the
+    # matrix of the logits, and the tokens of both sides.
+    gathers = [c for c in cost.collectives if c.kind == "all-gather"]
+    assert sum(c.times for c in gathers) <= 2 * 16 + 1 + 2
+    # The gradient of the shared matrix is scattered once, and never summed whole.
+    matrix_bytes = 4 * vocab_size * 32
+    assert found.collective_bytes["reduce-scatter"] < 1.5 * matrix_bytes
+    assert found.collective_bytes["all-reduce"] < 0.5 * matrix_bytes
+
+
 @pytest.mark.parametrize("unroll", [1, 4])
 def test_loops_count_as_often_as_they_run(unroll):
     here = SingleDeviceSharding(topology_devices("v5e:1x1")[0])

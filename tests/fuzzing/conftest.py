@@ -1,4 +1,4 @@
-"""Hypothesis for this folder: the profiles, and no tests where it is not installed.
+"""Hypothesis for this folder: the profiles.
 
 `make slow` runs few examples, the same every time. To look for faults, run more, which
 are new each time::
@@ -6,14 +6,8 @@ are new each time::
     FUZZING=5000 .venv/bin/python -m pytest tests/fuzzing
 """
 
-import importlib.util
-
+import profiles  # noqa: F401
 import pytest
-
-if importlib.util.find_spec("hypothesis") is None:  # As in `make smoke`.
-    collect_ignore_glob = ["test_*.py"]
-else:
-    import profiles  # noqa: F401
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,15 +2,11 @@
 
 from itertools import chain
 
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_mending import TOKENS, check
 
 from transformer_jax.parsing.mending import mend
-
-pytest.importorskip("hypothesis")
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 brackets = st.sampled_from(TOKENS)
 anything = brackets | st.text(max_size=4) | st.text("()NP \n", max_size=4)

@@ -41,7 +41,7 @@ def bench(
         progress: show progress on standard error.
     """
     show_log(progress)
-    processes.start()
+    processes.start(settings)
     from transformer_jax.cost.benchmark import benchmark
 
     with flags_in_errors(_FLAGS):

@@ -93,7 +93,7 @@ def reproduce(
         return
     if workdir is None:
         raise InputError(f"{target} needs --workdir: name the directory of the run.")
-    processes.start()
+    processes.start(None if target == _TABLE_1 else settings)
     with flags_in_errors(_FLAGS):
         if target == _TABLE_1:
             _measure_table_1(workdir, progress)

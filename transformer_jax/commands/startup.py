@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from transformer_jax.devices.first_use import prepare_process
+from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
+from transformer_jax.devices.first_use import has_chosen_devices, prepare_process
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import user_cache
 
@@ -31,8 +32,11 @@ class Processes:
     alone: bool = False
     """Train separately, although this is one of several processes."""
 
-    def start(self) -> None:
+    def start(self, trained: ExperimentConfig | None = None) -> None:
         """Keeps compiled programs, and joins the other processes if there are any.
+
+        Args:
+            trained: settings of a training, which takes all cores if it is alone.
 
         Raises:
             InputError: flags are missing to find the others; or this is one of several
@@ -45,6 +49,8 @@ class Processes:
                 "--distributed: add it."
             )
         keep_compiled_programs()
+        if trained is not None and not self.distributed:
+            train_on_all_cores(trained)
         prepare_process()
         from transformer_jax.devices.joining import check_joined, initialize_distributed
 
@@ -71,10 +77,25 @@ def translate_on_all_cores() -> None:
     A step of decoding is too small to be spread over several cores. Nothing changes if
     JAX has been imported, or if the environment sets the number of devices.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    is_chosen = "JAX_NUM_CPU_DEVICES" in os.environ or "device_count" in flags
-    if "jax" not in sys.modules and not is_chosen:
-        number = min(_num_cores(), _MOST_CPU_DEVICES)
+    _show_cpu_devices(min(_num_cores(), _MOST_CPU_DEVICES))
+
+
+def train_on_all_cores(settings: ExperimentConfig) -> None:
+    """Makes JAX show a CPU as several devices, which share the rows of an update.
+
+    Cores that compute rows of their own wait for each other once an update; those of
+    one device do so after every operation. Nothing changes if the mesh is set, either,
+    or if the rows cannot be shared by several cores.
+    """
+    if settings.mesh != MeshConfig():
+        return
+    rows = settings.data.rows // settings.training.accumulation_steps
+    cores = min(_num_cores(), _MOST_CPU_DEVICES)
+    _show_cpu_devices(max(n for n in range(1, cores + 1) if rows % n == 0))
+
+
+def _show_cpu_devices(number: int) -> None:
+    if "jax" not in sys.modules and not has_chosen_devices():
         os.environ["JAX_NUM_CPU_DEVICES"] = str(number)
 
 

@@ -29,7 +29,7 @@ def train(
         progress: show progress on standard error.
     """
     show_log(progress)
-    processes.start()
+    processes.start(settings)
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.training.train import train
 

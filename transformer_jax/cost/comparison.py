@@ -1,16 +1,20 @@
 """Plans of one set of settings, of several side by side, or of the best mesh."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
-from transformer_jax.cost.plan import Plan, plan
+from transformer_jax.cost.hlo.cost import ProgramCost
+from transformer_jax.cost.plan import plan
+from transformer_jax.cost.program_plan import ProgramPlan
+from transformer_jax.cost.search_plan import plan_search
 from transformer_jax.cost.topology import topology_devices
 from transformer_jax.errors import InputError
 
 # The columns of the table: a title, and the number of a plan below it.
-_COLUMNS: tuple[tuple[str, Callable[[Plan], float]], ...] = (
+_COLUMNS: tuple[tuple[str, Callable[[ProgramPlan], float]], ...] = (
     ("GB accessed", lambda p: p.bytes_accessed / 1e9),
     ("GB main mem.", lambda p: p.main_memory_bytes / 1e9),
     ("GB temporary", lambda p: p.temporary_bytes / 1e9),
@@ -18,7 +22,10 @@ _COLUMNS: tuple[tuple[str, Callable[[Plan], float]], ...] = (
     ("GB sent", lambda p: sum(p.collective_bytes.values()) / 1e9),
     ("TFLOP", lambda p: p.flops / 1e12),
     ("ms at least", lambda p: 1e3 * max(p.roofline_seconds.values())),
+    ("ms schedule", lambda p: 1e3 * p.schedule_seconds),
 )
+
+_Planner: TypeAlias = Callable[[ExperimentConfig], tuple[ProgramPlan, ProgramCost]]
 
 
 def compare_plans(
@@ -29,14 +36,18 @@ def compare_plans(
     recommend: bool,
     operations: int,
     show: Callable[[str], None],
+    *,
+    sentences: int | None = None,
 ) -> dict[str, Any]:
     """Returns the plan of the settings; with those of others, a list under `plans`.
 
     Args:
         variants: other settings to put beside these, by the name to show for each.
-        recommend: try the few meshes worth it, and name the fastest by its roofline.
+        recommend: try the few meshes worth it, and name the fastest by its schedule.
         operations: show so many of the most expensive instructions.
         show: is called with each line of the table as soon as it is known.
+        sentences: plan a step of search over so many on each device, see `plan_search`.
+            None = plan an update.
 
     Raises:
         InputError: the settings do not fit the topology. Where several are compared,
@@ -44,6 +55,18 @@ def compare_plans(
     """
     if operations < 0:
         raise InputError(f"operations={operations} must be at least 0.")
+    planner: _Planner = functools.partial(
+        plan, topology=topology, num_slices=num_slices
+    )
+    if sentences is not None:
+        planner = functools.partial(
+            plan_search, topology=topology, sentences=sentences, num_slices=num_slices
+        )
+        if recommend:
+            raise InputError(
+                f"recommend=True is for an update, not for sentences={sentences}: in a "
+                "search each device has its own. Leave out either."
+            )
     if recommend:
         num_devices = len(topology_devices(topology, num_slices))
         for mesh in mesh_candidates(num_devices, num_slices):
@@ -52,30 +75,30 @@ def compare_plans(
             )
             variants = {**variants, name: settings.replace(mesh=mesh)}
     elif not variants:
-        found, cost = plan(settings, topology, num_slices=num_slices)
+        found, cost = planner(settings)
         if operations:
             show(cost.table(operations))
         return dataclasses.asdict(found)
     else:
         variants = {"": settings, **variants}
-    return _make_table(variants, topology, num_slices, recommend, operations, show)
+    return _make_table(variants, planner, topology, recommend, operations, show)
 
 
 def _make_table(
     variants: dict[str, ExperimentConfig],
+    planner: _Planner,
     topology: str,
-    num_slices: int,
     recommend: bool,
     operations: int,
     show: Callable[[str], None],
 ) -> dict[str, Any]:
     show("".join(f"{title:>13}" for title, _ in _COLUMNS) + "  settings")
-    found: dict[str, Plan] = {}
+    found: dict[str, ProgramPlan] = {}
     rows: list[dict[str, Any]] = []
     for name, config in variants.items():
         shown = name or "as configured"
         try:
-            found[name], cost = plan(config, topology, num_slices=num_slices)
+            found[name], cost = planner(config)
         except InputError as error:
             rows.append({"settings": name, "error": str(error)})
             show(f"{'does not fit':>13}  {shown}: {error}")
@@ -89,7 +112,7 @@ def _make_table(
         raise InputError(f"{topology}: nothing fits; {rows[0]['error']}")
     if not recommend:
         return {"plans": rows}
-    best = min(found, key=lambda name: max(found[name].roofline_seconds.values()))
+    best = min(found, key=lambda name: found[name].schedule_seconds)
     return {"recommended": found[best].mesh, "settings": best, "plans": rows}
 
 

@@ -24,7 +24,7 @@ def roofline_seconds(
         dtype: of the matrix products.
     """
     share = chip.devices_per_chip
-    network = [_network_seconds(c, chip, devices) for c in cost.collectives]
+    network = [network_seconds(c, chip, devices) for c in cost.collectives]
     seconds = {
         "compute": share * cost.matmul_flops / chip.peak_flops(dtype),
         "memory": share * cost.main_memory_bytes / chip.memory_bandwidth,
@@ -35,7 +35,7 @@ def roofline_seconds(
     return seconds
 
 
-def _network_seconds(
+def network_seconds(
     collective: Collective, chip: Chip, devices: Sequence[jax.Device]
 ) -> tuple[float, float]:
     """Returns the seconds of a collective within slices and across them.

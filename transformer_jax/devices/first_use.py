@@ -4,6 +4,7 @@ import os
 import traceback
 
 from transformer_jax.devices.host_memory import keep_freed_memory
+from transformer_jax.devices.large_pages import has_large_pages
 from transformer_jax.devices.tpu_compiler import leave_alone
 
 
@@ -14,7 +15,15 @@ def prepare_process() -> None:
     harm and no good.
     """
     leave_alone()
-    keep_freed_memory()
+    several = has_chosen_devices() and os.environ.get("JAX_NUM_CPU_DEVICES") != "1"
+    if not several and not has_large_pages():
+        keep_freed_memory()
+
+
+def has_chosen_devices() -> bool:
+    """Returns whether the environment says how many devices a CPU is shown as."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    return "JAX_NUM_CPU_DEVICES" in os.environ or "device_count" in flags
 
 
 def problem_of_devices(error: Exception) -> str | None:

@@ -66,7 +66,7 @@ class _Linear(nn.Module):
             (self.width,),
             (self.bias_axis,),
         )
-        return add_bias(matrix_product(x, kernel), bias)
+        return add_bias(matrix_product(x, kernel, self.kernel_axes), bias)
 
 
 class FeedForward(nn.Module):

@@ -30,7 +30,8 @@ class HeadsProjection(nn.Module):
             (self.config.d_model, self.config.num_heads, self.width),
             (axes.EMBED, axes.HEADS, axes.KV),
         )
-        y = matrix_product(x, kernel.reshape(self.config.d_model, -1))
+        kernel = kernel.reshape(self.config.d_model, -1)
+        y = matrix_product(x, kernel, (axes.EMBED, axes.HEADS))
         if not self.config.attention_bias:
             return y
         bias = make_parameter(
@@ -63,7 +64,8 @@ class OutputProjection(nn.Module):
             (self.config.num_heads, self.config.value_size, self.config.d_model),
             (axes.HEADS, axes.KV, axes.EMBED),
         )
-        y = matrix_product(attended, kernel.reshape(-1, self.config.d_model))
+        kernel = kernel.reshape(-1, self.config.d_model)
+        y = matrix_product(attended, kernel, (axes.HEADS, axes.EMBED))
         if not self.config.attention_bias:
             return y
         bias = make_parameter(

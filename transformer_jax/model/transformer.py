@@ -15,7 +15,7 @@ from transformer_jax.model.dropout import Dropout
 from transformer_jax.model.embedding import Embedding, OutputBias, project_to_logits
 from transformer_jax.model.layer_norm import LayerNorm
 from transformer_jax.model.layers import DecoderLayer, EncoderLayer
-from transformer_jax.model.params import Params
+from transformer_jax.model.params import Params, gather_parameter
 from transformer_jax.model.positional_encoding import PositionalEncoding
 from transformer_jax.model.stack import stack_layers
 from transformer_jax.model.step_weights import StepWeights, make_step_weights
@@ -147,12 +147,11 @@ class Transformer(nn.Module):
         """Returns the matrix of the pre-softmax projection, which the loss fuses."""
         embeddings = {"all": "embedding", "target": "target_embedding"}
         name = embeddings.get(self.config.share_embeddings, "output_embedding")
-        # Gathers d_model over devices once, and scatters the gradient once, instead of
-        # once for each slice of the loss.
-        matrix: Array = nn.with_logical_constraint(
-            getattr(self, name).matrix, (axes.VOCAB, None)
-        )
-        return matrix
+        matrix = gather_parameter(getattr(self, name).matrix, (axes.VOCAB, axes.EMBED))
+        # Its gradient is summed over devices whole, before it is scattered: once,
+        # instead of once for each slice of the loss.
+        whole: Array = nn.with_logical_constraint(matrix, (axes.VOCAB, None))
+        return whole
 
     def output_bias(self) -> Float[Array, " vocab"] | None:
         """Returns what is added to the logits; None unless `config.output_bias`."""
@@ -218,9 +217,7 @@ class Transformer(nn.Module):
         """
         beam = tokens.shape[1]
         cross_mask = (cache.source_segments != 0)[:, None, :]
-        x = self._embed_target(
-            tokens, jnp.broadcast_to(positions[:, None], tokens.shape)
-        )
+        x = self._embed_target(tokens, positions[:, None])
         layer = DecoderLayer(self.config, parent=None)
         presents: list[KeyValue] = []
         attentions: list[Array] = []

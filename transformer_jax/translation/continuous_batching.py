@@ -62,7 +62,7 @@ def search_all(
     """
     if not requests:
         return []
-    sizer = _Sizer(batch_tokens, extra_length, position_limit)
+    sizer = BatchSizer(batch_tokens, extra_length, position_limit)
     batch = _Batch(programs, params, requests, mesh, sizer, pad_id)
     while batch.is_busy:
         batch.fill()
@@ -73,8 +73,11 @@ def search_all(
 
 
 @dataclass(frozen=True)
-class _Sizer:
-    """Chooses array sizes of a batch from the length of its sentences."""
+class BatchSizer:
+    """Chooses array sizes of a batch from the length of its sentences.
+
+    Arguments as in `search_all`.
+    """
 
     batch_tokens: int
     extra_length: int
@@ -106,7 +109,7 @@ class _Batch:
         params: ModelParams,
         requests: Sequence[Request],
         mesh: Mesh,
-        sizer: _Sizer,
+        sizer: BatchSizer,
         pad_id: int,
     ) -> None:
         self.results: list[list[Hypothesis]] = [[] for _ in requests]

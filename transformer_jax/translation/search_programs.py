@@ -6,21 +6,25 @@ sentences into free rows, `advance` decodes until enough rows are done, `resize`
 the array sizes of the batch.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
 from jax import Array
 from jax.sharding import Mesh
 
+from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.decoding.bracket_grammar import BracketGrammar
 from transformer_jax.decoding.search_state import (
     BeamResult,
     Search,
     SearchState,
 )
 from transformer_jax.devices import sharding
+from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.own_rows import on_own_rows, own_rows
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.translation.batch_sizes import BatchSizes
@@ -51,6 +55,43 @@ class SearchPrograms:
     Stops when `enough` rows of a device are done, or a cache is full."""
     resize: Callable[[ModelParams, SearchState, Array, BatchSizes], SearchState]
     """`(params, state, kept rows, sizes) -> state`."""
+
+
+def programs_of_settings(
+    models: Sequence[ModelConfig],
+    settings: DecodingConfig,
+    mesh: Mesh,
+    *,
+    num_results: int,
+    bos_id: int,
+    eos_id: int,
+    pad_id: int,
+    grammar: BracketGrammar | None = None,
+) -> SearchPrograms:
+    """Returns the programs of a search as settings ask for it, on these devices.
+
+    Args:
+        models: one, or those of an ensemble.
+        num_results: length of the n-best list.
+        grammar: what outputs must be.
+    """
+    dtypes = [decoding_dtypes(model, settings, mesh) for model in models]
+    return make_search_programs(
+        tuple(
+            dataclasses.replace(model, compute_dtype=dtype)
+            for model, (_, dtype) in zip(models, dtypes, strict=True)
+        ),
+        tuple(weight_dtype for weight_dtype, _ in dtypes),
+        Search(
+            settings=settings.of_programs(),
+            eos_id=eos_id,
+            pad_id=pad_id,
+            num_results=num_results,
+            grammar=grammar,
+        ),
+        bos_id,
+        mesh,
+    )
 
 
 @functools.lru_cache(maxsize=16)

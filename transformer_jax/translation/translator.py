@@ -1,6 +1,5 @@
 """The translator: a trained model, its tokenizer and the search, ready to use."""
 
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +17,8 @@ from transformer_jax.config.decoding_keywords import (
 from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.bracket_grammar import BracketGrammar
-from transformer_jax.decoding.search_state import Search
 from transformer_jax.devices import sharding
 from transformer_jax.devices.capacity import check_search_fits, search_batch_tokens
-from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -43,7 +40,7 @@ from transformer_jax.translation.position_limit import position_limit
 from transformer_jax.translation.results import Translation, make_translations
 from transformer_jax.translation.search_programs import (
     SearchPrograms,
-    make_search_programs,
+    programs_of_settings,
 )
 from transformer_jax.translation.search_requests import (
     Hypothesis,
@@ -278,22 +275,13 @@ class Translator:
     def _programs(
         self, n: int, settings: DecodingConfig, grammar: BracketGrammar | None
     ) -> SearchPrograms:
-        models, weight_dtypes = [], []
-        for config, _ in self.models:
-            weight_dtype, dtype = decoding_dtypes(config, settings, self.mesh)
-            weight_dtypes.append(weight_dtype)
-            models.append(dataclasses.replace(config, compute_dtype=dtype))
-        search = Search(
-            settings=settings.of_programs(),
+        return programs_of_settings(
+            [config for config, _ in self.models],
+            settings,
+            self.mesh,
+            num_results=n,
+            bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
             pad_id=self.tokenizer.pad_id,
-            num_results=n,
             grammar=grammar,
-        )
-        return make_search_programs(
-            tuple(models),
-            tuple(weight_dtypes),
-            search,
-            self.tokenizer.bos_id,
-            self.mesh,
         )

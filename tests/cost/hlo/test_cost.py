@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from transformer_jax.cost.hlo.cost import program_cost
+from transformer_jax.cost.hlo.cost import program_cost, step_cost
+from transformer_jax.cost.hlo.text import ProgramError
 
 WIDTH, LAYERS = 128, 6
 
@@ -141,3 +142,22 @@ def test_the_table_names_the_dearest_first():
     dearest = max(cost.operations, key=lambda operation: operation.bytes_accessed)
     assert dearest.op_name in second
     assert f" {dearest.times} " in second
+
+
+def test_a_step_of_a_loop_that_depends_on_data_counts_once():
+    weights, x = array(WIDTH, WIDTH), array(8, WIDTH)
+
+    def loop(x, weights):
+        return jax.lax.while_loop(
+            lambda x: jnp.sum(x) < 1.0, lambda x: layer(x, weights), x @ weights
+        )
+
+    text = compiled(loop, x, weights).as_text()
+    with pytest.raises(ProgramError, match="trip count"):
+        program_cost(text)
+    around, step = step_cost(text)
+    assert around.matmul_flops == step.matmul_flops == 2 * 8 * WIDTH * WIDTH
+    once = cost_of(layer, x, weights)
+    assert once.flops < step.flops < once.flops + 2 * 8 * WIDTH  # And the sum.
+    with pytest.raises(ProgramError, match="0 loops"):
+        step_cost(compiled(layer, x, weights).as_text())

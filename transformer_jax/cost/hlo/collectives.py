@@ -56,43 +56,52 @@ def collectives_of(
     program: Program, computation: Computation, times: int
 ) -> Iterator[Collective]:
     """Yields the collectives of a computation, also those inside of fusions."""
-    for holder, instruction in _find_collectives(program, computation):
-        kind = instruction.opcode.removesuffix("-start")
-        operand_bytes = sum(o.num_bytes for o in holder.operands(instruction))
-        result_bytes = instruction.num_bytes
+    for instruction in computation.instructions.values():
+        yield from collectives_at(program, computation, instruction, times)
+
+
+def collectives_at(
+    program: Program, computation: Computation, instruction: Instruction, times: int
+) -> Iterator[Collective]:
+    """Yields the collectives that an instruction is, starts, or has fused into it."""
+    found = _find_collectives(program, computation, instruction)
+    for holder, collective in found:
+        kind = collective.opcode.removesuffix("-start")
+        operand_bytes = sum(o.num_bytes for o in holder.operands(collective))
+        result_bytes = collective.num_bytes
         if kind == "send":
-            kind = _between_slices(instruction)
+            kind = _between_slices(collective)
             result_bytes = operand_bytes
-        if instruction.opcode.endswith("-start"):
+        if collective.opcode.endswith("-start"):
             result_bytes = max(result_bytes - operand_bytes, 0) or operand_bytes
-        if kind == "all-reduce" and _keeps_a_part(holder, instruction):
+        if kind == "all-reduce" and _keeps_a_part(holder, collective):
             kind = "reduce-scatter"
             result_bytes = holder.root.num_bytes
         yield Collective(
             kind,
             operand_bytes,
             result_bytes,
-            _groups(instruction.attributes),
+            _groups(collective.attributes),
             times,
-            instruction.op_name,
+            collective.op_name,
         )
 
 
 def _find_collectives(
-    program: Program, computation: Computation
+    program: Program, computation: Computation, instruction: Instruction
 ) -> Iterator[tuple[Computation, Instruction]]:
-    for instruction in computation.instructions.values():
-        if instruction.opcode.removesuffix("-start") in KINDS:
-            if not is_on_its_way(computation, instruction):
-                yield computation, instruction
-        elif instruction.opcode == "send" and _TRANSFER.search(instruction.attributes):
+    if instruction.opcode.removesuffix("-start") in KINDS:
+        if not is_on_its_way(computation, instruction):
             yield computation, instruction
-        elif instruction.opcode in ("fusion", "async-start"):
-            inner = program.computations[instruction.called["calls"]]
-            if custom_call_target(inner.root) == ASYNC_START:
-                yield inner, inner.operands(inner.root)[0]
-            else:
-                yield from _find_collectives(program, inner)
+    elif instruction.opcode == "send" and _TRANSFER.search(instruction.attributes):
+        yield computation, instruction
+    elif instruction.opcode in ("fusion", "async-start"):
+        inner = program.computations[instruction.called["calls"]]
+        if custom_call_target(inner.root) == ASYNC_START:
+            yield inner, inner.operands(inner.root)[0]
+        else:
+            for fused in inner.instructions.values():
+                yield from _find_collectives(program, inner, fused)
 
 
 def custom_call_target(instruction: Instruction) -> str:

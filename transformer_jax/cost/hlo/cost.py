@@ -5,13 +5,14 @@ trip count. Here every instruction counts as often as it runs. The two agree for
 program without loops.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from transformer_jax.cost.hlo.bytes import anywhere, bytes_of, in_main_memory
 from transformer_jax.cost.hlo.collectives import Collective, collectives_of
 from transformer_jax.cost.hlo.flops import flops_of
-from transformer_jax.cost.hlo.loops import Integers, read_loop
+from transformer_jax.cost.hlo.loops import Integers, UncountedLoopError, read_loop
 from transformer_jax.cost.hlo.text import (
     Computation,
     Instruction,
@@ -106,9 +107,55 @@ def program_cost(text: str) -> ProgramCost:
         ProgramError: not the text of a compiled program, or a loop in it whose trip
             count cannot be told.
     """
-    program = parse_program(text)
+    with _consistent():
+        program = parse_program(text)
+        return _cost_of(program, _runs(program, program.entry, 1, {}))
+
+
+def step_cost(text: str) -> tuple[ProgramCost, ProgramCost]:
+    """Returns the cost of a program of steps: of all around them, and of one step.
+
+    The steps are the turns of its one loop whose trip count depends on data.
+
+    Raises:
+        ProgramError: as `program_cost`, or the program has no such loop, or several.
+    """
+    with _consistent():
+        program = parse_program(text)
+        loop, around = _find_steps(program)
+        step = [
+            run
+            for part in ("condition", "body")
+            for run in _runs(program, loop.called[part], 1, {})
+        ]
+        return _cost_of(program, around), _cost_of(program, step)
+
+
+def find_step(program: Program) -> Computation:
+    """Returns what a program of steps computes in each, see `step_cost`.
+
+    Raises:
+        ProgramError: as `step_cost`.
+    """
+    return program.computations[_find_steps(program)[0].called["body"]]
+
+
+def _find_steps(
+    program: Program,
+) -> tuple[Instruction, list[tuple[Computation, int]]]:
+    """Returns the loop of a program of steps, and what runs around it."""
+    loops: list[Instruction] = []
+    around = list(_runs(program, program.entry, 1, {}, loops))
+    if len(loops) != 1:
+        raise ProgramError(f"{len(loops)} loops depend on data, not one.")
+    return loops[0], around
+
+
+@contextlib.contextmanager
+def _consistent() -> Iterator[None]:
+    """Makes errors of a program that contradicts itself a `ProgramError`."""
     try:
-        return _cost_of(program)
+        yield
     except ProgramError:
         raise
     # What an instruction says does not fit its opcode, its operands or their shapes.
@@ -116,10 +163,10 @@ def program_cost(text: str) -> ProgramCost:
         raise ProgramError(f"the program contradicts itself: {error!r}") from error
 
 
-def _cost_of(program: Program) -> ProgramCost:
+def _cost_of(program: Program, runs: Iterable[tuple[Computation, int]]) -> ProgramCost:
     operations: list[OperationCost] = []
     collectives: list[Collective] = []
-    for computation, times in _runs(program, program.entry, 1, {}):
+    for computation, times in runs:
         collectives += collectives_of(program, computation, times)
         for instruction in computation.instructions.values():
             cost = _operation_cost(program, computation, instruction, times)
@@ -129,24 +176,36 @@ def _cost_of(program: Program) -> ProgramCost:
 
 
 def _runs(
-    program: Program, name: str, times: int, known: Integers
+    program: Program,
+    name: str,
+    times: int,
+    known: Integers,
+    uncounted: list[Instruction] | None = None,
 ) -> Iterator[tuple[Computation, int]]:
     """Yields the computations that run by themselves, and how often.
 
     Args:
         known: constants that the computation is given.
+        uncounted: takes the loops whose trip count depends on data; they are left out.
+            None = there must be none.
     """
     computation = program.computations[name]
     yield computation, times
     for instruction in computation.instructions.values():
         called = instruction.called
         if instruction.opcode == "while":
-            loop = read_loop(program, computation, instruction, known)
+            try:
+                loop = read_loop(program, computation, instruction, known)
+            except UncountedLoopError:
+                if uncounted is None:
+                    raise
+                uncounted.append(instruction)
+                continue
             trips, constants = times * loop.trips, loop.constants
             yield from _runs(program, called["body"], trips, constants)
             yield from _runs(program, called["condition"], trips + times, constants)
         elif instruction.opcode == "call":
-            yield from _runs(program, called["to_apply"], times, {})
+            yield from _runs(program, called["to_apply"], times, {}, uncounted)
         elif instruction.opcode == "conditional":
             # One of them runs: the dearest, to be safe.
             branches = [list(_runs(program, b, times, {})) for b in called.values()]

@@ -21,6 +21,10 @@ Integers = Mapping[int, int]
 """The known constants in the tuple that a computation receives, by index."""
 
 
+class UncountedLoopError(ProgramError):
+    """A loop whose trip count cannot be told."""
+
+
 @dataclass(frozen=True)
 class Loop:
     """What the program text tells about a `while` loop."""
@@ -51,7 +55,7 @@ def read_loop(
         known: constants that the caller receives.
 
     Raises:
-        ProgramError: the count depends on data.
+        UncountedLoopError: the count depends on data.
     """
     body = program.computations[loop.called["body"]]
     start = caller.instructions[loop.operands[0]]
@@ -66,7 +70,9 @@ def read_loop(
     written = _KNOWN.search(loop.attributes)
     trips = int(written[1]) if written else _count(program, body, loop, starts)
     if trips is None:
-        raise ProgramError(f"the trip count of the loop {loop.name} cannot be told.")
+        raise UncountedLoopError(
+            f"the trip count of the loop {loop.name} cannot be told."
+        )
     return Loop(trips, constants)
 
 

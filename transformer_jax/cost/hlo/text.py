@@ -5,11 +5,11 @@ order in which they run. This file reads the parts that a cost needs: shapes wit
 memory space, operands, called computations, and the name that JAX gave.
 """
 
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 _DTYPE_BITS = {"pred": 8, "token": 0, "opaque": 0}
 _SHAPE = re.compile(r"([a-z]\w*)\[([^\]]*)\](?:\{([^}]*)\})?")
@@ -73,7 +73,7 @@ class Instruction:
     """The text after the parentheses."""
     is_root: bool
 
-    @cached_property
+    @functools.cached_property
     def called(self) -> dict[str, str]:
         """Computations it calls: `calls`, `body`, `condition`, `branch 0`, ..."""
         found = dict(_CALLED.findall(self.attributes))
@@ -101,12 +101,12 @@ class Computation:
     name: str
     instructions: dict[str, Instruction] = field(default_factory=dict)
 
-    @cached_property
+    @functools.cached_property
     def root(self) -> Instruction:
         """The instruction whose result the computation returns."""
         return next(i for i in self.instructions.values() if i.is_root)
 
-    @cached_property
+    @functools.cached_property
     def parameters(self) -> dict[int, Instruction]:
         """Parameters by their number."""
         return {
@@ -115,7 +115,7 @@ class Computation:
             if instruction.opcode == "parameter"
         }
 
-    @cached_property
+    @functools.cached_property
     def users(self) -> dict[str, list[Instruction]]:
         """The instructions that read each instruction, by its name."""
         found: dict[str, list[Instruction]] = {name: [] for name in self.instructions}
@@ -137,6 +137,7 @@ class Program:
     entry: str
 
 
+@functools.lru_cache(maxsize=1)  # Of one text its costs and its times are asked.
 def parse_program(text: str) -> Program:
     """Returns the computations of a program from its text (`compiled.as_text()`).
 
