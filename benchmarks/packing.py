@@ -39,7 +39,8 @@ def measure_fill(corpus: Corpus, source_length: int, target_length: int) -> Any:
     lengths = corpus.source_lengths, corpus.target_lengths
     wanted = source_length, target_length
     found = []
-    for rooms in dict.fromkeys([wanted, balanced_lengths(*lengths, max(wanted))]):
+    tokens = corpus.source.num_tokens, corpus.target.num_tokens
+    for rooms in dict.fromkeys([wanted, balanced_lengths(*tokens, max(wanted))]):
         packed = pack_pairs(*lengths, *rooms)
         found.append(
             {

@@ -2,14 +2,17 @@
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 
 from transformer_jax.config.experiment import DataConfig, TokenizerConfig
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.data import corpus_files
+from transformer_jax.data import encoded_chunks
 from transformer_jax.data.batch import make_batch
 from transformer_jax.data.corpus import make_corpus
 from transformer_jax.data.corpus_files import load_corpus, write_corpus
@@ -78,10 +81,37 @@ def test_empty_pairs_are_counted(tokenizer, tmp_path):
 
 def test_chunks_leave_no_seam(tokenizer, tmp_path, monkeypatch):
     whole = write_corpus(PAIRS * 5, tokenizer, tmp_path / "whole")
-    monkeypatch.setattr(corpus_files, "_PAIRS_PER_CHUNK", 4)
+    monkeypatch.setattr(encoded_chunks, "_PAIRS_PER_CHUNK", 4)
     chunked = write_corpus(PAIRS * 5, tokenizer, tmp_path / "chunked")
     np.testing.assert_array_equal(chunked.source.offsets, whole.source.offsets)
     np.testing.assert_array_equal(chunked.source.tokens, whole.source.tokens)
+
+
+def test_all_cores_write_what_one_would(tokenizer, tmp_path, monkeypatch):
+    """The first chunks end last; SentencePiece encodes in one thread to compare."""
+    monkeypatch.setattr(encoded_chunks, "_PAIRS_PER_CHUNK", 5)
+    encode, seconds = encoded_chunks._encode, iter([0.2, 0.05, 0.0] + 99 * [0.0])
+
+    def encode_later(*given):
+        time.sleep(next(seconds))
+        return encode(*given)
+
+    monkeypatch.setattr(encoded_chunks, "_encode", encode_later)
+    pairs = [(f"{number} {source}", target) for number in range(9)
+             for source, target in PAIRS]  # fmt: skip
+    corpus = write_corpus(pairs, tokenizer, tmp_path / "train")
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.source_model)
+    expected = processor.encode([s for s, _ in pairs], add_eos=True, num_threads=1)
+    assert [corpus.source[i].tolist() for i in range(len(pairs))] == expected
+
+
+def test_a_later_chunk_that_is_refused_leaves_nothing(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoded_chunks, "_PAIRS_PER_CHUNK", 2)
+    pairs = [*PAIRS * 3, ("half \ud800", "x"), *PAIRS * 3]
+    with pytest.raises(InputError, match="half of a surrogate pair"):
+        write_corpus(pairs, tokenizer, tmp_path / "train")
+    assert list(tmp_path.iterdir()) == []
+    assert not [t for t in threading.enumerate() if t.name.startswith("encode")]
 
 
 def test_tokens_take_two_bytes(tokenizer, tmp_path):

@@ -1,6 +1,10 @@
 """Lines of text files: what ends a line, and what is refused."""
 
+import errno
 import gzip
+import os
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -65,6 +69,60 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     expected = lines_of(tmp_path / "text", content)
     monkeypatch.setattr(text_lines, "_CHUNK_BYTES", chunk)
     assert lines_of(tmp_path / "text", content) == expected
+
+
+@pytest.mark.parametrize("number", [63, 64, 65, 128, 129, 1_000])
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("chunk", [50, 1 << 20])
+def test_any_part_of_many_lines(tmp_path, monkeypatch, number, end, chunk):
+    monkeypatch.setattr(text_lines, "_CHUNK_BYTES", chunk)
+    whole = [f"Zeile {i} ü" if i % 7 else "" for i in range(number - 1)] + ["last"]
+    path = tmp_path / "text"
+    path.write_text("\n".join(whole) + end, encoding="utf-8")
+    lines = TextLines(path)
+    assert len(lines) == number
+    for start in range(0, number, 9):
+        for stop in {start, start + 1, start + 64, number - 1, number}:
+            if stop <= number:
+                assert lines.read(start, stop) == whole[start:stop]
+
+
+def test_places_of_lines_take_little_memory(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"a\n" * 300_000)
+    tracemalloc.start()
+    lines = TextLines(path)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(lines) == 300_000
+    assert held < 300_000 / 2
+
+
+def test_what_is_unpacked_is_in_a_file_where_it_is_large(tmp_path, monkeypatch):
+    path = tmp_path / "text.gz"
+    path.write_bytes(gzip.compress(b"ein Satz\n" * 5_000))
+    in_memory = TextLines(path)
+    monkeypatch.setattr(text_lines, "_MOST_BYTES_IN_MEMORY", 1_000)
+    monkeypatch.setattr(text_lines, "_CHUNK_BYTES", 1 << 12)
+    tracemalloc.start()
+    in_file = TextLines(path)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 25_000
+    assert in_file.read(0, 5_000) == in_memory.read(0, 5_000) == ["ein Satz"] * 5_000
+
+
+def test_no_room_to_unpack_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "text.gz"
+    path.write_bytes(gzip.compress(b"ein Satz\n" * 5_000))
+
+    class Full(tempfile.SpooledTemporaryFile):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(text_lines.tempfile, "SpooledTemporaryFile", Full)
+    with pytest.raises(InputError, match=r"text\.gz: .* \(No space .* set TMPDIR to"):
+        TextLines(path)
 
 
 def test_gz_is_read_as_the_plain_file(tmp_path):

@@ -1,16 +1,20 @@
 """Sentence -> ids -> sentence, and what a tokenizer refuses."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from transformer_jax.config.experiment import TokenizerConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.errors import InputError
+from transformer_jax.tokenizer import vocabulary
 from transformer_jax.tokenizer.checks import check_vocabulary
 from transformer_jax.tokenizer.tokenizer import (
     SHARED_FILE,
@@ -124,6 +128,30 @@ def test_training_twice_gives_the_same_bytes(kind):
     assert first.source_model == second.source_model
     assert first.digest == second.digest
     assert first.digest != train(kind=kind, lowercase=True).digest
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("symbols", [(), ("<2de>", "ei")])
+def test_bpe_of_counted_words_is_that_of_the_lines(lowercase, symbols):
+    """SentencePiece itself reads the lines; one has its sign for unknown characters."""
+    text = [side for pair in PAIRS for side in pair]
+    text = [f"<2de>{line}" if n % 3 else f" {line}\u2003x ▁" for n, line in
+            enumerate(text)] + ["", " ", "left out \u2585", *NEVER_SEEN]  # fmt: skip
+    config = TokenizerConfig(lowercase=lowercase, user_symbols=symbols)
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text), model_writer=written, model_type="bpe",
+        vocab_size=400, byte_fallback=True, pad_id=0, bos_id=1, eos_id=2, unk_id=3,
+        character_coverage=config.character_coverage, minloglevel=2,
+        normalizer=vocabulary._normalizer(lowercase),
+        user_defined_symbols=list(symbols),
+    )  # fmt: skip
+    learnt = vocabulary.learn_vocabulary(text, config, 400, "model.vocab_size")
+    pieces = [
+        [(piece.piece, piece.score, piece.type) for piece in model.pieces]
+        for model in map(ModelProto.FromString, (written.getvalue(), learnt))
+    ]
+    assert pieces[0] == pieces[1]
 
 
 def test_lowercase_is_in_the_file(tmp_path):

@@ -32,8 +32,8 @@ def prepare(
             "num_train_pairs": data.train.num_pairs,
             **({"num_corpus_pairs": of_corpora} if of_corpora else {}),
             "num_empty_pairs": data.train.num_empty,
-            "source_tokens": int(data.train.source_lengths.sum()),
-            "target_tokens": int(data.train.target_lengths.sum()),
+            "source_tokens": data.train.source.num_tokens,
+            "target_tokens": data.train.target.num_tokens,
             "source_vocab_size": data.tokenizer.source_vocab_size,
             "target_vocab_size": data.tokenizer.target_vocab_size,
         }

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from transformer_jax.data.corpus import Corpus, Sentences
+from transformer_jax.data.indices import join_ranges
 from transformer_jax.data.packing import PackedRows
 
 Tokens: TypeAlias = Any
@@ -59,7 +60,7 @@ def make_batch(
     corpus.target.check_files()
     rows = np.asarray(rows)
     counts = packed.offsets[rows + 1] - packed.offsets[rows]
-    pairs = packed.pairs[_join_ranges(packed.offsets[rows], counts)]
+    pairs = packed.pairs[join_ranges(packed.offsets[rows], counts)]
     height = len(rows) if num_rows is None else num_rows
     pair_rows = np.repeat(np.arange(len(rows)), counts)
     first_of_row = np.repeat(np.cumsum(counts) - counts, counts)
@@ -104,13 +105,7 @@ def _lay_out(
         return filled
 
     return (
-        grid(pad_id, side.tokens[_join_ranges(starts, lengths)]),
+        grid(pad_id, side.tokens[join_ranges(starts, lengths)]),
         grid(0, positions),
         grid(0, np.repeat(segments, lengths)),
     )
-
-
-def _join_ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns starts[0], starts[0] + 1, ..., counts[0] numbers; then from starts[1]."""
-    before = np.cumsum(counts) - counts
-    return np.repeat(starts - before, counts) + np.arange(int(counts.sum()))

@@ -11,10 +11,14 @@ one kind, and rows with equal room are one. The number of kinds is at most the p
 of the two lengths of a row, for any number of items.
 """
 
+import array
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from transformer_jax.data.indices import index_type
 
 _SPREAD_SHARES = (0.9, 0.8, 0.7, 0.5, 0.3, 0.0)
 """The limits to try: the share of the text that counts as large items."""
@@ -30,16 +34,6 @@ class Kinds(NamedTuple):
     source: np.ndarray
     target: np.ndarray
     copies: np.ndarray
-
-
-class Placement(NamedTuple):
-    """The row of each item."""
-
-    num_rows: int
-    order: np.ndarray
-    """int64 [kinds], the order in which kinds were placed."""
-    rows: np.ndarray
-    """int64 [items], the row of each item, kind after kind in that order."""
 
 
 class _Costs(NamedTuple):
@@ -63,6 +57,36 @@ class _Move(NamedTuple):
     """int64, rows of each room."""
 
 
+class Placement(NamedTuple):
+    """The row of each item."""
+
+    num_rows: int
+    order: np.ndarray
+    """int64 [kinds], the order in which kinds were placed."""
+    moves: list[_Move]
+    """As many as there are kinds, or a few more: not one for each item."""
+    full: tuple[int, int]
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yields the row of each item, kind after kind in that order.
+
+        Each array is of items of one kind, in different rows.
+        """
+        # Arrays of Python's own grow and shrink at their ends without a copy. A row
+        # is in one of them.
+        dtype = index_type(self.num_rows)
+        every = array.array(dtype.char)
+        every.frombytes(np.arange(self.num_rows, dtype=dtype).view(np.uint8))
+        by_room = {_code(*self.full, self.full): every}
+        for item, rooms, counts in self.moves:
+            for room, count in zip(rooms.tolist(), counts.tolist(), strict=True):
+                alike = by_room[room]
+                taken = alike[len(alike) - count :]
+                del alike[len(alike) - count :]
+                by_room.setdefault(room - item, array.array(dtype.char)).extend(taken)
+                yield np.frombuffer(taken, dtype)
+
+
 def place(kinds: Kinds, full: tuple[int, int]) -> Placement:
     """Returns the fewest rows found that hold all items.
 
@@ -79,7 +103,7 @@ def place(kinds: Kinds, full: tuple[int, int]) -> Placement:
     sorted_kinds = Kinds(*(field[order] for field in kinds))
     least = math.ceil(max(demand))
     num_rows, moves = _fewest_rows(sorted_kinds, full, costs, least)
-    return Placement(num_rows, order, _rows_of(moves, num_rows, full))
+    return Placement(num_rows, order, moves, full)
 
 
 def _fewest_rows(
@@ -99,20 +123,6 @@ def _fewest_rows(
         if rooms.num_rows <= _GOOD_ENOUGH * least:
             break
     return min(trials, key=lambda trial: trial[0])
-
-
-def _rows_of(moves: list[_Move], num_rows: int, full: tuple[int, int]) -> np.ndarray:
-    """Returns the row of each item, in the order of the moves."""
-    rows = {_code(*full, full): list(range(num_rows))}
-    placed: list[int] = []
-    for item, rooms, counts in moves:
-        for room, count in zip(rooms.tolist(), counts.tolist(), strict=True):
-            alike = rows[room]
-            taken = alike[len(alike) - count :]
-            del alike[len(alike) - count :]
-            rows.setdefault(room - item, []).extend(taken)
-            placed += taken
-    return np.array(placed, np.int64)
 
 
 def _code(source: Any, target: Any, full: tuple[int, int]) -> Any:

@@ -6,13 +6,30 @@ import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from transformer_jax.errors import InputError
 
 OFFSET_TYPE = np.dtype("<i8")
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceLengths:
+    """Lengths of sentences in tokens, made from their places when they are asked for.
+
+    So those of a corpus that is mapped from disk take no memory.
+    """
+
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, step = part.indices(len(self))
+        lengths: np.ndarray = np.diff(self.offsets[start : max(start, stop) + 1])
+        return lengths[::step]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +41,15 @@ class Sentences:
     offsets: np.ndarray
     """int64, one more than there are sentences."""
 
-    @cached_property
-    def lengths(self) -> np.ndarray:
+    @property
+    def lengths(self) -> "SentenceLengths":
         """Tokens of each sentence."""
-        return np.diff(self.offsets)
+        return SentenceLengths(self.offsets)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all sentences."""
+        return int(self.offsets[-1] - self.offsets[0])
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
@@ -74,12 +96,12 @@ class Corpus:
     @property
     def source_lengths(self) -> np.ndarray:
         """Tokens of each source sentence, end-of-sentence included."""
-        return self.source.lengths
+        return self.source.lengths[:]
 
     @property
     def target_lengths(self) -> np.ndarray:
         """Tokens of each target sentence, end-of-sentence included."""
-        return self.target.lengths
+        return self.target.lengths[:]
 
     def separate(self) -> "list[Corpus]":
         """Returns each of several corpora, or the one."""
@@ -125,7 +147,7 @@ def join_tokens(sentences: Sequence[Sequence[int]], dtype: np.dtype) -> np.ndarr
     return np.fromiter(itertools.chain.from_iterable(sentences), dtype, total)
 
 
-def compute_offsets(sentences: Sequence[Sequence[int]], first: int = 0) -> np.ndarray:
-    """Returns the places where sentences begin, and the end, counted from `first`."""
+def compute_offsets(sentences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Returns the places where sentences begin, and the end."""
     lengths = np.fromiter(map(len, sentences), OFFSET_TYPE, len(sentences))
-    return first + np.concatenate([np.zeros(1, OFFSET_TYPE), np.cumsum(lengths)])
+    return np.concatenate([np.zeros(1, OFFSET_TYPE), np.cumsum(lengths)])

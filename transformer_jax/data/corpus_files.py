@@ -5,24 +5,23 @@ A corpus is a directory of raw little-endian arrays, `source_tokens.bin`,
 which is written last. It is mapped into memory, so that only the disk limits its size.
 """
 
-import itertools
 import json
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from transformer_jax.data.corpus import (
-    OFFSET_TYPE,
-    Corpus,
-    Sentences,
-    compute_offsets,
-    join_tokens,
+from transformer_jax.data.corpus import OFFSET_TYPE, Corpus, Sentences
+from transformer_jax.data.encoded_chunks import (
+    TOKEN_TYPES,
+    EncodedSide,
+    encode_chunks,
+    token_type,
 )
 from transformer_jax.errors import InputError
 from transformer_jax.storage.json_values import parse_json
@@ -34,8 +33,6 @@ if TYPE_CHECKING:  # A batch needs no tokenizer.
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-_PAIRS_PER_CHUNK = 10_000
-_TOKEN_TYPES = {name: np.dtype(name) for name in ("<u2", "<u4")}
 _BYTES_PER_READ = 1 << 24
 _FILES = [
     f"{side}_{kind}.bin"
@@ -91,8 +88,8 @@ def _write_whole_corpus(
             raise _nothing_usable(pairs, counts["num_empty"])
         manifest = {
             "format_version": FORMAT_VERSION,
-            "source_dtype": _token_type(tokenizer.source_vocab_size).str,
-            "target_dtype": _token_type(tokenizer.target_vocab_size).str,
+            "source_dtype": token_type(tokenizer.source_vocab_size).str,
+            "target_dtype": token_type(tokenizer.target_vocab_size).str,
             "bos_id": tokenizer.bos_id,
             "pad_id": tokenizer.pad_id,
             "tokenizer_digest": tokenizer.digest,
@@ -198,16 +195,6 @@ def verify_corpus(directory: str | os.PathLike[str]) -> None:
             raise DamagedCorpus(folder, _NOT_AS_WRITTEN.format(str(folder / name)))
 
 
-def _token_type(vocab_size: int) -> np.dtype:
-    return _TOKEN_TYPES["<u2" if vocab_size <= 1 << 16 else "<u4"]
-
-
-def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    remaining = iter(pairs)
-    while chunk := list(itertools.islice(remaining, _PAIRS_PER_CHUNK)):
-        yield chunk
-
-
 def _write_arrays(
     pairs: Iterable[tuple[str, str]], tokenizer: "Tokenizer", folder: Path
 ) -> tuple[dict[str, Any], dict[str, int]]:
@@ -215,18 +202,17 @@ def _write_arrays(
     num_read = num_same = 0
     sizes = []
     with (
-        _SideWriter(folder, "source", tokenizer.source_vocab_size) as source,
-        _SideWriter(folder, "target", tokenizer.target_vocab_size) as target,
+        _SideWriter(folder, "source") as source,
+        _SideWriter(folder, "target") as target,
     ):
         for part in getattr(pairs, "corpora", ()) or (pairs,):
             sizes.append(0)
-            for chunk in _chunks(part):
-                usable = [pair for pair in chunk if pair[0].strip() and pair[1].strip()]
-                source.append(tokenizer.encode_source([pair[0] for pair in usable]))
-                target.append(tokenizer.encode_target([pair[1] for pair in usable]))
-                num_read += len(chunk)
-                sizes[-1] += len(usable)
-                num_same += sum(source == target for source, target in usable)
+            for chunk in encode_chunks(part, tokenizer):
+                source.append(chunk.source)
+                target.append(chunk.target)
+                sizes[-1] += len(chunk.source.lengths)
+                num_read += chunk.num_read
+                num_same += chunk.num_same
     counts: dict[str, Any] = {
         "num_pairs": sum(sizes),
         "num_empty": num_read - sum(sizes),
@@ -242,19 +228,17 @@ def _write_arrays(
 class _SideWriter:
     """Appends sentences to the two files of one side."""
 
-    def __init__(self, folder: Path, side: str, vocab_size: int) -> None:
+    def __init__(self, folder: Path, side: str) -> None:
         self.num_tokens = 0
-        self._dtype = _token_type(vocab_size)
         self._names = [f"{side}_{kind}.bin" for kind in ("tokens", "offsets")]
         self._files: list[BinaryIO] = [(folder / n).open("wb") for n in self._names]
         self.checksums = dict.fromkeys(self._names, 0)
         self._write(1, np.zeros(1, OFFSET_TYPE))
 
-    def append(self, sentences: Sequence[Sequence[int]]) -> None:
-        offsets = compute_offsets(sentences, self.num_tokens)
-        self._write(0, join_tokens(sentences, self._dtype))
-        self._write(1, offsets[1:])
-        self.num_tokens = int(offsets[-1])
+    def append(self, side: EncodedSide) -> None:
+        self._write(0, side.tokens)
+        self._write(1, self.num_tokens + np.cumsum(side.lengths, dtype=OFFSET_TYPE))
+        self.num_tokens += len(side.tokens)
 
     def _write(self, which: int, array: np.ndarray) -> None:
         contents, name = array.tobytes(), self._names[which]
@@ -272,7 +256,7 @@ class _SideWriter:
 def _map_side(folder: Path, side: str, manifest: dict[str, Any]) -> Sentences:
     """Returns one side, mapped into memory; its files must fit the manifest."""
     expected = {
-        "tokens": (_TOKEN_TYPES[manifest[f"{side}_dtype"]], f"num_{side}_tokens", 0),
+        "tokens": (TOKEN_TYPES[manifest[f"{side}_dtype"]], f"num_{side}_tokens", 0),
         "offsets": (OFFSET_TYPE, "num_pairs", 1),
     }
     arrays = {}

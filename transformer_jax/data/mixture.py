@@ -10,7 +10,6 @@ drawn from (seed, epoch, corpus): none of it is lost because another one is shor
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from transformer_jax.config.data import DataConfig
 from transformer_jax.data.packing import PackedRows
+from transformer_jax.data.permutations import EpochPermutations
 
 _DENOMINATOR = 1 << 20
 """Largest one of a share, so that its products are exact in int64."""
@@ -50,6 +50,18 @@ class Mixture:
             for place, weight in enumerate(self.weights[:-1])
         ]
 
+    @functools.cached_property
+    def _permutations_by_seed(self) -> dict[int, list[EpochPermutations]]:
+        return {}
+
+    def _permutations(self, seed: int) -> list[EpochPermutations]:
+        """Returns the order of the rows of each corpus, by its epoch."""
+        drawn = [
+            EpochPermutations(num_rows, seed, corpus)
+            for corpus, num_rows in enumerate(self.num_rows)
+        ]
+        return self._permutations_by_seed.setdefault(seed, drawn)
+
     def locate(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the corpus at each place, and how many of its rows are before it."""
         corpora = np.full(len(places), len(self.num_rows) - 1)
@@ -81,7 +93,7 @@ class Mixture:
         for corpus, num_rows in enumerate(self.num_rows):
             here = np.flatnonzero(corpora == corpus)
             epochs, within = np.divmod(indices[here], num_rows)
-            permutation = _permutations(num_rows, seed, corpus)
+            permutation = self._permutations(seed)[corpus]
             for epoch in np.unique(epochs):
                 now = epochs == epoch
                 rows[here[now]] = first + permutation(int(epoch))[within[now]]
@@ -111,16 +123,3 @@ def _multiply(places: np.ndarray, share: Fraction) -> np.ndarray:
         rest * share.numerator // share.denominator
     )
     return product
-
-
-@functools.lru_cache(maxsize=256)
-def _permutations(num_rows: int, seed: int, corpus: int) -> Callable[[int], np.ndarray]:
-    """Returns the order of the rows of a corpus by its epoch; keeps the last few."""
-
-    @functools.lru_cache(maxsize=3)
-    def permutation(epoch: int) -> np.ndarray:
-        bits = np.random.PCG64([seed, epoch, corpus])
-        order: np.ndarray = np.random.Generator(bits).permutation(num_rows)
-        return order
-
-    return permutation

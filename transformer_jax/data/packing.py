@@ -10,14 +10,14 @@ Differs from the paper: pairs are packed, and every batch has sentences of all l
 The number of tokens of a batch is the same.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from transformer_jax.data import bin_packing
+from transformer_jax.data.indices import index_type
+from transformer_jax.data.row_filling import LengthPairs, Lengths, fill_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +25,14 @@ class PackedRows:
     """Packed rows: row r has the pairs `pairs[offsets[r]:offsets[r + 1]]`."""
 
     pairs: np.ndarray
-    """int64 indices of pairs, each at most once."""
+    """Indices of pairs, each at most once; int32, or int64 of very many."""
     offsets: np.ndarray
-    """int64, one more than there are rows."""
+    """One more than there are rows."""
     source_length: int
     """Source tokens of a row, padding included."""
     target_length: int
     too_long: np.ndarray
-    """int64 indices, ascending, of the pairs that are longer than a row."""
+    """Indices, ascending, of the pairs that are longer than a row."""
     corpus_rows: tuple[int, ...] = ()
     """Rows of each of several corpora, which follow each other; () where it is one."""
 
@@ -70,77 +70,58 @@ def one_pair_a_row(
 
 
 def pack_pairs(
-    source_lengths: np.ndarray,
-    target_lengths: np.ndarray,
+    source_lengths: Lengths,
+    target_lengths: Lengths,
     source_length: int,
     target_length: int,
     *,
     seed: int = 0,
+    corpus_sizes: Sequence[int] = (),
 ) -> PackedRows:
     """Returns rows that hold every pair once, except those that are too long.
+
+    Each of several corpora has rows of its own, one corpus after the other.
 
     Args:
         source_lengths: tokens of each source sentence, end-of-sentence included.
         target_lengths: tokens of each target sentence.
         source_length: source tokens of a row.
         target_length: target tokens of a row.
-        seed: draws the order of pairs with equal lengths.
+        seed: draws which one of several pairs with equal lengths takes which place.
+        corpus_sizes: pairs of each of several corpora; () where it is one.
     """
-    sources = np.asarray(source_lengths, np.int64)
-    targets = np.asarray(target_lengths, np.int64)
-    fits = (sources <= source_length) & (targets <= target_length)
-    chosen = np.flatnonzero(fits)
-    np.random.default_rng(seed).shuffle(chosen)
-    lengths = sources[chosen] * (target_length + 1) + targets[chosen]
-    by_lengths = chosen[np.argsort(lengths, kind="stable")]
-    lengths, counts = np.unique(lengths, return_counts=True)
-    kinds = bin_packing.Kinds(*np.divmod(lengths, target_length + 1), counts)
-    placed = bin_packing.place(kinds, (source_length, target_length))
-
-    ends = np.cumsum(counts)
-    pairs = [by_lengths[ends[k] - counts[k] : ends[k]] for k in placed.order]
-    by_row = np.argsort(placed.rows, kind="stable")
-    per_row = np.bincount(placed.rows, minlength=placed.num_rows)
+    room = source_length, target_length
+    num_pairs = len(source_lengths)
+    pairs = np.empty(num_pairs, index_type(num_pairs))
+    offsets, too_long = [np.zeros(1, pairs.dtype)], [np.zeros(0, pairs.dtype)]
+    begin = num_packed = 0
+    for size in corpus_sizes or (num_pairs,):
+        text = LengthPairs(source_lengths, target_lengths, room, begin, begin + size)
+        own_offsets, own_too_long = fill_rows(text, pairs[num_packed:], seed)
+        own_offsets += own_offsets.dtype.type(num_packed)
+        offsets.append(own_offsets[1:])
+        too_long.append(own_too_long)
+        num_packed, begin = int(own_offsets[-1]), begin + size
     return PackedRows(
-        pairs=np.concatenate([*pairs, np.zeros(0, np.int64)])[by_row],
-        offsets=np.concatenate([[0], np.cumsum(per_row)]),
+        pairs=pairs[:num_packed],
+        offsets=np.concatenate(offsets),
         source_length=source_length,
         target_length=target_length,
-        too_long=np.flatnonzero(~fits),
-    )
-
-
-def join_packed(packed: Sequence[PackedRows], num_pairs: Sequence[int]) -> PackedRows:
-    """Returns the rows of several corpora, one corpus after the other.
-
-    A row has pairs of one corpus alone.
-
-    Args:
-        num_pairs: those of each corpus.
-    """
-    firsts = np.cumsum([0, *num_pairs[:-1]])
-    ends = np.cumsum([0, *(len(rows.pairs) for rows in packed)])
-    return dataclasses.replace(
-        packed[0],
-        pairs=np.concatenate(
-            [r.pairs + n for r, n in zip(packed, firsts, strict=True)]
-        ),
-        offsets=np.concatenate(
-            [[0], *(r.offsets[1:] + n for r, n in zip(packed, ends, strict=False))]
-        ),
-        too_long=np.concatenate(
-            [r.too_long + n for r, n in zip(packed, firsts, strict=True)]
-        ),
-        corpus_rows=tuple(rows.num_rows for rows in packed),
+        too_long=np.concatenate(too_long),
+        corpus_rows=tuple(map(len, offsets[1:])) if len(corpus_sizes) > 1 else (),
     )
 
 
 def fill_of(
-    packed: PackedRows, source_lengths: np.ndarray, target_lengths: np.ndarray
+    packed: PackedRows, source_lengths: Lengths, target_lengths: Lengths
 ) -> Fill:
     """Returns how full the rows are; the arguments are those of `pack_pairs`."""
-    source = int(np.asarray(source_lengths)[packed.pairs].sum())
-    target = int(np.asarray(target_lengths)[packed.pairs].sum())
+    room = packed.source_length, packed.target_length
+    source = target = 0
+    text = LengthPairs(source_lengths, target_lengths, room, 0, len(source_lengths))
+    for _, sources, targets, fits in text.blocks():
+        source += int(sources[fits].sum())
+        target += int(targets[fits].sum())
     source_places = max(packed.num_rows, 1) * packed.source_length
     target_places = max(packed.num_rows, 1) * packed.target_length
     return Fill(
@@ -151,38 +132,33 @@ def fill_of(
 
 
 def highest_fill(
-    source_lengths: np.ndarray,
-    target_lengths: np.ndarray,
-    source_length: int,
-    target_length: int,
+    source: int, target: int, source_length: int, target_length: int
 ) -> float:
     """Returns an upper bound of the fill: one side is full.
 
-    Arguments are those of `pack_pairs`.
+    Args:
+        source: tokens of all source sentences.
+        target: tokens of all target sentences.
+        source_length: source tokens of a row.
+        target_length: target tokens of a row.
     """
-    source, target = int(np.sum(source_lengths)), int(np.sum(target_lengths))
     rows = max(source / source_length, target / target_length)
     return (source + target) / max(rows * (source_length + target_length), 1.0)
 
 
 def balanced_lengths(
-    source_lengths: np.ndarray,
-    target_lengths: np.ndarray,
-    longest: int,
-    *,
-    multiple: int = 8,
+    source: int, target: int, longest: int, *, multiple: int = 8
 ) -> tuple[int, int]:
     """Returns source and target lengths of a row with which both sides can be full.
 
     They have the proportion of all source to all target tokens.
 
     Args:
-        source_lengths: tokens of each source sentence, end-of-sentence included.
-        target_lengths: tokens of each target sentence.
+        source: tokens of all source sentences, ends-of-sentence included.
+        target: tokens of all target sentences.
         longest: the length of the side with more text.
         multiple: the other length is rounded to a multiple of it.
     """
-    source, target = int(np.sum(source_lengths)), int(np.sum(target_lengths))
     share = min(source, target) / max(source, target, 1)
     other = min(longest, multiple * max(1, round(share * longest / multiple)))
     return (other, longest) if source < target else (longest, other)

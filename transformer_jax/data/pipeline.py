@@ -27,9 +27,9 @@ from transformer_jax.data.packing import (
     balanced_lengths,
     fill_of,
     highest_fill,
-    join_packed,
     pack_pairs,
 )
+from transformer_jax.data.permutations import EpochPermutations
 from transformer_jax.errors import InputError
 
 # Returns the numbers of the rows this host reads, ascending, given how many a global
@@ -70,8 +70,13 @@ class RowOrder:
         rows = np.empty_like(places)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            rows[here] = _permutation(self.num_rows, self.seed, epoch)[within[here]]
+            rows[here] = self.permutations(epoch)[within[here]]
         return rows
+
+    @functools.cached_property
+    def permutations(self) -> EpochPermutations:
+        """The rows of the corpus in the order of each epoch."""
+        return EpochPermutations(self.num_rows, self.seed)
 
     def epoch_of(self, step: int) -> float:
         """Returns the epochs that are complete when global update `step` begins.
@@ -88,11 +93,6 @@ class RowOrder:
         return [n / m for n, m in zip(rows, self.mixture.num_rows, strict=True)]
 
 
-@functools.lru_cache(maxsize=4)
-def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(num_rows)
-
-
 def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
     """Returns the corpus packed into rows of the configured lengths.
 
@@ -107,50 +107,41 @@ def pack_corpus(corpus: Corpus, config: DataConfig, *, seed: int) -> PackedRows:
         >>> packed.num_rows < corpus.num_pairs  # several pairs share a row
         True
     """
-    parts = corpus.separate()
-    names = config.corpus_names if len(parts) > 1 else ("",)
-    packed = [
-        _pack_part(part, config, name, seed)
-        for part, name in zip(parts, names, strict=True)
-    ]
-    whole = packed[0]
-    if len(parts) > 1:
-        whole = join_packed(packed, [part.num_pairs for part in parts])
-    _report_fill(corpus, whole)
-    return whole
-
-
-def _pack_part(part: Corpus, config: DataConfig, name: str, seed: int) -> PackedRows:
     packed = pack_pairs(
-        part.source_lengths,
-        part.target_lengths,
+        corpus.source.lengths,
+        corpus.target.lengths,
         config.source_length,
         config.target_length,
         seed=seed,
+        corpus_sizes=corpus.corpus_sizes,
     )
-    if not packed.num_rows:
-        of_corpus = f" of the corpus {name!r}" if name else ""
-        raise InputError(
-            f"none of the {part.num_pairs} pairs{of_corpus} fits into rows of "
-            f"data.source_length={config.source_length} and data.target_length="
-            f"{config.target_length} tokens: raise them."
-        )
+    sizes = corpus.corpus_sizes or (corpus.num_pairs,)
+    for place, num_rows in enumerate(packed.corpus_rows or (packed.num_rows,)):
+        if not num_rows:
+            names = config.corpus_names if packed.corpus_rows else ()
+            of_corpus = f" of the corpus {names[place]!r}" if names else ""
+            raise InputError(
+                f"none of the {sizes[place]} pairs{of_corpus} fits into rows of "
+                f"data.source_length={config.source_length} and data.target_length="
+                f"{config.target_length} tokens: raise them."
+            )
+    _report_fill(corpus, packed)
     return packed
 
 
 def _report_fill(corpus: Corpus, packed: PackedRows) -> None:
     """Logs how full the rows are, and better lengths if there are any."""
-    lengths = corpus.source_lengths, corpus.target_lengths
+    tokens = corpus.source.num_tokens, corpus.target.num_tokens
     room = packed.source_length, packed.target_length
     advice = ""
-    if highest_fill(*lengths, *room) < _HIGH_FILL:
-        better = balanced_lengths(*lengths, max(room))
+    if highest_fill(*tokens, *room) < _HIGH_FILL:
+        better = balanced_lengths(*tokens, max(room))
         if better != room:
             advice = (
                 f"; data.source_length={better[0]}, data.target_length={better[1]} "
                 "would fit the text better"
             )
-    fill = fill_of(packed, *lengths).both
+    fill = fill_of(packed, corpus.source.lengths, corpus.target.lengths).both
     logger.info("%.1f%% of the positions in rows hold tokens%s", 100 * fill, advice)
 
 

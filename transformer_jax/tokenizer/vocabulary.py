@@ -11,6 +11,7 @@ import io
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import sentencepiece
@@ -25,6 +26,7 @@ LONGEST_LINE = 16_384
 """Characters of a line that the vocabulary is learnt from; longer ones are left out."""
 _LONGEST_LINE_BYTES = 1 << 24  # SentencePiece ignores longer lines without a warning.
 _ERRORS_ONLY = 2
+_RESERVED = "\u2585"  # SentencePiece leaves out a sentence that has it.
 SPACE = "\u2581"
 """SentencePiece writes a space so."""
 
@@ -54,11 +56,12 @@ def learn_vocabulary(
     sentencepiece.set_min_log_level(
         _ERRORS_ONLY
     )  # Its progress would fill standard error.
-    lines = _Lines(sentences)
+    lines, is_unigram = _Lines(sentences), config.kind == "unigram"
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
+            sentence_iterator=iter(lines) if is_unigram else _count_words(lines),
+            input_format="text" if is_unigram else "tsv",
             model_writer=written,
             model_type=config.kind,
             vocab_size=vocab_size,
@@ -82,6 +85,21 @@ def learn_vocabulary(
         raise _explain(str(error), vocab_size, setting) from error
     lines.warn_of_long()
     return written.getvalue()
+
+
+def _count_words(lines: Iterable[str]) -> Iterator[str]:
+    """Yields each word and how often it occurs, as SentencePiece reads it.
+
+    Byte pairs are merged within words, so the vocabulary is that of the lines, to the
+    bit; SentencePiece would hold all of them in memory. A unigram model begins with
+    substrings of whole lines, and needs them.
+    """
+    counts: Counter[str] = Counter()
+    for line in lines:
+        if _RESERVED not in line:
+            counts.update(line.replace(SPACE, " ").split())
+    for word, number in counts.items():
+        yield f"{word}\t{number}"
 
 
 class _Lines:
