@@ -76,7 +76,7 @@ class Placement(NamedTuple):
         # is in one of them.
         dtype = index_type(self.num_rows)
         every = array.array(dtype.char)
-        every.frombytes(np.arange(self.num_rows, dtype=dtype).view(np.uint8))
+        every.frombytes(np.arange(self.num_rows, dtype=dtype).data.cast("B"))
         by_room = {_code(*self.full, self.full): every}
         for item, rooms, counts in self.moves:
             for room, count in zip(rooms.tolist(), counts.tolist(), strict=True):
