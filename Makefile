@@ -23,6 +23,8 @@ BIN := $(VENV)/bin
 INSTALL := @echo 'Installing into $(VENV): a minute or two.' && \
   $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKDIR := runs/quickstart
+# Where nothing may be kept, each process that a test starts compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests of one file share what they compile and train, so files stay whole.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 

@@ -1,6 +1,7 @@
 """Eight fake CPU devices, strict JAX, and models with parameters to test them with."""
 
 import functools
+import gc
 import logging
 import os
 
@@ -51,6 +52,18 @@ def random_params():
 def pytest_collection_modifyitems(items):
     """Puts the notebook first: it takes minutes, beside which all others can run."""
     items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
+def pytest_sessionstart():
+    """Looks for no garbage while tests are collected: it takes long, and finds none."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Looks for garbage seldom, and not in what was imported, which stays."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,12 @@ from compile_flags import FEWER_OPTIMISATIONS
 from shared_folder import SHARED
 
 TESTS = Path(__file__).parent
+# Other processes find what the tests have compiled, and keep what they compile there.
+_COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(SHARED / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 
 _START = """
 import json, os, sys
@@ -57,9 +63,7 @@ def start(
     ours = {
         "PYTHONPATH": os.pathsep.join(paths),
         "XLA_FLAGS": " ".join(FEWER_OPTIMISATIONS),
-        "JAX_COMPILATION_CACHE_DIR": str(SHARED / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **_COMPILED,
     }
     environment = os.environ | ours | environment
     processes = []
@@ -108,7 +112,8 @@ def launch(
     *arguments: Any, stderr: Any = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen:
     """Starts a command of `transformer-jax`, as from a shell; its output is text."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
+    ours = {"PYTHONUNBUFFERED": "1", **_COMPILED}
+    environment = os.environ | ours | environment
     return subprocess.Popen(
         [sys.executable, "-m", "transformer_jax", *map(str, arguments)],
         env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True,

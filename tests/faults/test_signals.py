@@ -109,7 +109,7 @@ def test_an_evaluation_is_left_and_made_up_for(tmp_path):
         "training__evaluate_every_steps": 4,
         "training__validation_bleu_sentences": 200,
         "training__num_steps": 6,
-        "decoding__max_extra_length": 100,
+        "decoding__max_extra_length": 30,
     }
     file, workdir = settings(tmp_path, **changes), tmp_path / "run"
     process = launch("train", file, "--workdir", workdir)

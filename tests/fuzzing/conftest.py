@@ -3,7 +3,7 @@
 `make slow` runs few examples, the same every time. To look for faults, run more, which
 are new each time::
 
-    FUZZING=5000 .venv/bin/python -m pytest tests/fuzzing
+    FUZZING=5000 .venv/bin/python -m pytest tests/fuzzing -m slow
 """
 
 import profiles  # noqa: F401

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.program_settings import program_settings
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decide_model
@@ -57,5 +58,4 @@ def make_evaluation_step(
     step: EvaluationStep = jax.jit(evaluation_step, out_shardings=whole)
     if loss is not None:  # What it computes has no name.
         return step
-    made_of = config.model, config.training, len(config.data.corpora)
-    return keep_whole(step, "evaluation_step", made_of, mesh)
+    return keep_whole(step, "evaluation_step", program_settings(config), mesh)

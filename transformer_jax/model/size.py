@@ -13,15 +13,26 @@ from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 
 
-def abstract_params(config: ModelConfig) -> Params:
-    """Returns the parameters with `jax.ShapeDtypeStruct` in place of arrays."""
+@functools.lru_cache(maxsize=32)
+def abstract_boxes(config: ModelConfig) -> Params:
+    """Returns the parameters in boxes with the names of their axes.
+
+    In place of arrays they have `jax.ShapeDtypeStruct`. Whoever asks for the same model
+    gets the same tree: it is traced once.
+    """
     tokens = jnp.zeros((1, 1), jnp.int32)
 
     def init(rng: jax.Array) -> Params:
         return Transformer(config).init(rng, tokens, tokens, deterministic=True)
 
-    variables: dict[str, Params] = nn.unbox(jax.eval_shape(init, jax.random.key(0)))
+    variables: dict[str, Params] = jax.eval_shape(init, jax.random.key(0))
     return variables["params"]
+
+
+def abstract_params(config: ModelConfig) -> Params:
+    """Returns the parameters with `jax.ShapeDtypeStruct` in place of arrays."""
+    params: Params = nn.unbox(abstract_boxes(config))
+    return params
 
 
 def shapes_of(params: PyTree) -> dict[str, tuple[int, ...]]:

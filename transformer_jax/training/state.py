@@ -13,13 +13,14 @@ from jax import Array
 from jax.sharding import Mesh
 
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
+from transformer_jax.config.program_settings import program_settings
 from transformer_jax.devices import sharding
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.errors import InputError
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import split_params
-from transformer_jax.model.size import find_misfit
+from transformer_jax.model.size import abstract_boxes, find_misfit
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.optimizer import make_optimizer
 
@@ -129,8 +130,7 @@ def abstract_state(
         InputError: a parameter cannot be spread over the mesh as the settings ask, or
             `training.frozen` names no part of the model.
     """
-    rng = make_rng(config.training, "init")
-    boxed = jax.eval_shape(functools.partial(_init_params, config=config), rng)
+    boxed = abstract_boxes(config.model)
     optimize = optimizer or make_optimizer(config)
     params = sharding.unbox(boxed)
     state = jax.eval_shape(lambda params: _make_state(params, config, optimize), params)
@@ -185,8 +185,7 @@ def init_state(
         rng = make_rng(config.training, "init")
         begin: Callable[[Array], TrainState] = jax.jit(make, out_shardings=shardings)
         if optimizer is None:
-            made_of = config.model, config.optimizer, config.training
-            begin = keep_whole(begin, "init_state", made_of, mesh)
+            begin = keep_whole(begin, "init_state", program_settings(config), mesh)
         state = begin(rng)
         return state
     misfit = find_misfit(config.model, params)

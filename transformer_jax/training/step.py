@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.config.program_settings import program_settings
 from transformer_jax.data.batch import Batch
 from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decide_model
@@ -114,9 +115,7 @@ def make_train_step(
     )
     if is_own:  # What they compute has no name.
         return step
-    made_of = (
-        config.model, config.optimizer, config.training, len(config.data.corpora)
-    )  # fmt: skip
+    made_of = program_settings(config)
     return keep_whole(step, "train_step", made_of, mesh, before=one_shape.require)
 
 
