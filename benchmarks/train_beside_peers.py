@@ -110,9 +110,9 @@ def batches_of_like_length(
     """
     rng = np.random.default_rng(0)
     order = rng.permutation(corpus.num_pairs)
-    lengths = corpus.target_lengths[order], corpus.source_lengths[order]
-    order = order[np.lexsort(lengths[::-1])]
-    before = np.cumsum(corpus.target_lengths[order]) - corpus.target_lengths[order]
+    sources, targets = corpus.source_lengths, corpus.target_lengths
+    order = order[np.lexsort((sources[order], targets[order]))]
+    before = np.cumsum(targets[order]) - targets[order]
     cuts = np.flatnonzero(np.diff(before // target_tokens)) + 1
     groups = np.split(order, cuts)
     for number in itertools.chain.from_iterable(
@@ -120,17 +120,17 @@ def batches_of_like_length(
     ):
         pairs = groups[number]
         yield {
-            "source": _pad(corpus.source, pairs, corpus.pad_id),
-            "source_lengths": corpus.source_lengths[pairs],
-            "target": _pad(corpus.target, pairs, corpus.pad_id),
-            "target_lengths": corpus.target_lengths[pairs],
+            "source": _pad([corpus.source[pair] for pair in pairs], corpus.pad_id),
+            "source_lengths": sources[pairs],
+            "target": _pad([corpus.target[pair] for pair in pairs], corpus.pad_id),
+            "target_lengths": targets[pairs],
         }
 
 
-def _pad(side: Any, pairs: np.ndarray, pad_id: int) -> np.ndarray:
-    padded = np.full((len(pairs), side.lengths[pairs].max()), pad_id, np.int64)
-    for row, pair in zip(padded, pairs, strict=True):
-        row[: side.lengths[pair]] = side[pair]
+def _pad(sentences: list[np.ndarray], pad_id: int) -> np.ndarray:
+    padded = np.full((len(sentences), max(map(len, sentences))), pad_id, np.int64)
+    for row, sentence in zip(padded, sentences, strict=True):
+        row[: len(sentence)] = sentence
     return padded
 
 

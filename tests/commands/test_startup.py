@@ -25,12 +25,13 @@ CORES = (
     "import jax\n"
     "print(jax.config.jax_num_cpu_devices, os.cpu_count())\n"
 )
-# Devices for 60, 7 and 60 rows, the last with a mesh; each time as if JAX were new.
+# Devices for rows and meshes, each time as if JAX were new.
 TRAINING = (
     "import dataclasses, os, sys\n"
     "import transformer_jax as tj\n"
     "from transformer_jax.commands import startup\n"
     "startup._num_cores = lambda: 6\n"
+    "mesh = tj.MeshConfig\n"
     "def devices(rows, mesh=tj.MeshConfig(), parts=1):\n"
     "    data = tj.DataConfig(batch_tokens=rows * 8, target_length=8)\n"
     "    training = tj.TrainingConfig(accumulation_steps=parts)\n"
@@ -39,7 +40,9 @@ TRAINING = (
     "        tj.ExperimentConfig(data=data, training=training, mesh=mesh))\n"
     "    return os.environ.get('JAX_NUM_CPU_DEVICES')\n"
     "print(devices(60), devices(60, parts=10), devices(7),\n"
-    "      devices(60, tj.MeshConfig(tensor=2)))\n"
+    "      devices(60, mesh(tensor=2)), devices(7, mesh(tensor=2)),\n"
+    "      devices(60, mesh(data=5)), devices(60, mesh(data=7)),\n"
+    "      devices(60, mesh(data=1)), devices(60, mesh(data=1, fsdp=2, tensor=1)))\n"
 )
 
 
@@ -53,7 +56,9 @@ def devices_and_cores(program=CORES, **environment):
 
 
 def test_an_update_takes_as_many_cores_as_can_share_its_rows():
-    assert devices_and_cores(TRAINING) == [4, 3, 1, None]
+    assert devices_and_cores(TRAINING) == [
+        4, 3, 1, 4, 2, 5, None, 4, 2,
+    ]  # fmt: skip
 
 
 def test_a_cpu_is_a_device_for_each_of_its_first_cores():

@@ -10,7 +10,7 @@ from transformer_jax.devices import large_pages
 from transformer_jax.devices.large_pages import has_large_pages
 
 PROGRAM = """
-import os, resource
+import os, resource, sys
 from transformer_jax.devices.large_pages import restart_with_large_pages
 print("begun", flush=True)
 restart_with_large_pages()
@@ -18,7 +18,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(3):
     b"1" * 64_000_000  # 15,600 small pages.
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(os.getpid(), faults, os.environ.get("GLIBC_TUNABLES"))
+print(os.getpid(), faults, os.environ.get("GLIBC_TUNABLES"), *sys.argv[1:])
 """
 asks = pytest.mark.skipif(
     large_pages._kernel_mode() != "madvise"
@@ -28,20 +28,28 @@ asks = pytest.mark.skipif(
 )
 
 
-def run(**environment):
-    inherited = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
-    started = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PROGRAM],
-        stdout=subprocess.PIPE, text=True, env=inherited | environment,
-    )  # fmt: skip
-    lines = started.communicate()[0].splitlines()
-    process, faults, tunables = lines[-1].split()
-    assert int(process) == started.pid
-    return lines.count("begun"), int(faults), tunables
+@pytest.fixture
+def run(tmp_path):
+    """Runs the program under a name; returns how often it began, and what it saw."""
+
+    def run(name="transformer-jax", **environment):
+        script = tmp_path / name
+        script.write_text(PROGRAM)
+        inherited = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+        started = subprocess.Popen(
+            [sys.executable, "-W", "error", str(script), "a b"],
+            stdout=subprocess.PIPE, text=True, env=inherited | environment,
+        )  # fmt: skip
+        lines = started.communicate()[0].splitlines()
+        process, faults, tunables, *arguments = lines[-1].split()
+        assert (int(process), arguments) == (started.pid, ["a", "b"])
+        return lines.count("begun"), int(faults), tunables
+
+    return run
 
 
 @asks
-def test_a_program_starts_again_once_with_large_pages():
+def test_a_program_starts_again_once_with_large_pages(run):
     begun, faults, tunables = run()
     assert begun == 2
     assert faults < 5_000
@@ -49,12 +57,29 @@ def test_a_program_starts_again_once_with_large_pages():
 
 
 @asks
-def test_other_settings_of_the_user_stay_and_his_choice_is_kept():
+def test_other_settings_of_the_user_stay_and_his_choice_is_kept(run):
     begun, _, tunables = run(GLIBC_TUNABLES="glibc.malloc.check=0")
     assert (begun, tunables) == (2, "glibc.malloc.check=0:glibc.malloc.hugetlb=1")
     begun, faults, tunables = run(GLIBC_TUNABLES="glibc.malloc.hugetlb=0")
     assert (begun, tunables) == (1, "glibc.malloc.hugetlb=0")
     assert faults > 30_000
+
+
+@asks
+def test_a_program_of_the_users_own_is_not_started_twice(run):
+    assert run("my_script.py")[0] == 1
+
+
+@asks
+def test_where_it_cannot_start_again_it_goes_on_without(monkeypatch, tmp_path):
+    script = tmp_path / "transformer-jax"
+    script.touch()
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setattr(sys, "orig_argv", ["python", str(script)])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    large_pages.restart_with_large_pages()
+    assert not has_large_pages()
 
 
 @pytest.mark.parametrize(

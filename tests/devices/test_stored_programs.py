@@ -249,3 +249,20 @@ def test_a_search_from_stored_programs_is_the_same():
         found.append([[dataclasses.astuple(each) for each in two] for two in best])
     assert found[0] == found[1]
     make_search_programs.cache_clear()
+
+
+@pytest.mark.parametrize("sources", [[], ["model.py"]], ids=["in a zip", "updated"])
+def test_source_that_is_not_that_in_memory_names_no_program(
+    sources, tmp_path, folder, monkeypatch
+):
+    """What it computes would be found by a process with the new source."""
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in sources:
+        (package / name).touch()
+    before = Multiplied()  # Made before the update, compiled after it.
+    monkeypatch.setattr(stored_programs, "_PACKAGE", package)
+    for multiplied in (before, Multiplied(), Multiplied()):
+        check(multiplied)
+        assert multiplied.traces == 1
+    assert not folder.exists()

@@ -66,6 +66,14 @@ def test_a_sentence_is_translated_alike_alone_and_among_others(trained):
     assert trained.translate(SENTENCES[::-1]) == together[::-1]
 
 
+def test_of_many_sentences_the_short_ones_are_in_narrower_rows(trained):
+    """With rows for 32 tokens, 4 sentences for each device are many."""
+    many = SHORT[:4] * jax.device_count()
+    assert trained.translate(many, batch_tokens=32) == (
+        trained.translate(SHORT[:4]) * jax.device_count()
+    )
+
+
 def test_translations_do_not_depend_on_the_devices(trained):
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     params = jax.device_put(trained.params, sharding.replicated_sharding(mesh))

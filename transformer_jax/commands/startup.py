@@ -1,6 +1,8 @@
 """The start of a command, before JAX looks for devices."""
 
+import dataclasses
 import logging
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from transformer_jax.config.experiment import ExperimentConfig, MeshConfig
+from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.devices.first_use import has_chosen_devices, prepare_process
 from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import user_cache
@@ -84,14 +86,22 @@ def train_on_all_cores(settings: ExperimentConfig) -> None:
     """Makes JAX show a CPU as several devices, which share the rows of an update.
 
     Cores that compute rows of their own wait for each other once an update; those of
-    one device do so after every operation. Nothing changes if the mesh is set, either,
-    or if the rows cannot be shared by several cores.
+    one device do so after every operation. The mesh may ask for more than 4 of them.
+    Nothing changes if no number of cores makes that mesh, or can share the rows.
     """
-    if settings.mesh != MeshConfig():
-        return
+    sizes = dataclasses.astuple(settings.mesh)
+    asked = math.prod(size or 1 for size in sizes)
+    tensor = settings.mesh.tensor or 1
     rows = settings.data.rows // settings.training.accumulation_steps
-    cores = min(_num_cores(), _MOST_CPU_DEVICES)
-    _show_cpu_devices(max(n for n in range(1, cores + 1) if rows % n == 0))
+
+    def fits(number: int) -> bool:
+        makes_mesh = number % asked == 0 if None in sizes else number == asked
+        return makes_mesh and rows % (number // tensor) == 0
+
+    most = min(_num_cores(), max(_MOST_CPU_DEVICES, asked))
+    fitting = [number for number in range(1, most + 1) if fits(number)]
+    if fitting:
+        _show_cpu_devices(max(fitting))
 
 
 def _show_cpu_devices(number: int) -> None:

@@ -19,6 +19,7 @@ from transformer_jax.cost.program_plan import (
 from transformer_jax.cost.schedule import step_schedule
 from transformer_jax.devices import sharding
 from transformer_jax.devices.capacity import search_batch_tokens
+from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import own_rows
 from transformer_jax.errors import InputError
@@ -100,7 +101,7 @@ def plan_search(
         "lower decoding.batch_tokens, and the number of sentences with it",
     )
     outside, step = step_cost(compiled.text)
-    dtype = config.decoding.compute_dtype or config.model.compute_dtype
+    dtype, _ = decoding_dtypes(config.model, config.decoding, mesh)
     fields = plan_fields(compiled, step, step_schedule, found, mesh, dtype)
     share = found.chip.devices_per_chip
     cache_bytes = share * _num_bytes(state.cache) // mesh.size

@@ -37,6 +37,9 @@ def problem_of_devices(error: Exception) -> str | None:
             f"{' '.join(str(error).split()):.200}: correct or unset the environment "
             "variable of that name, in capital letters."
         )
+    number = os.environ.get("JAX_NUM_CPU_DEVICES", "1")
+    if not number.isdecimal() or int(number) < 1:
+        return f"JAX_NUM_CPU_DEVICES={number} must be at least 1: correct or unset it."
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or os.path.basename(frames[-1].filename) != "xla_bridge.py":
         return None

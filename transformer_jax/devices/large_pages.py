@@ -4,6 +4,7 @@ A step on CPUs allocates hundreds of megabytes and frees them at its end. In pag
 4 KB, clearing them again takes a sixth of the step; in pages of 2 MB, next to nothing.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from transformer_jax.devices.host_memory import has_accelerator, is_glibc
 
 _TUNABLES, _LARGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb"
+_PACKAGE, _SCRIPT = "transformer_jax", "transformer-jax"
 _OF_KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -27,17 +29,34 @@ def restart_with_large_pages() -> None:
     """Starts this program again with large pages, in the same process, if they help.
 
     The C library reads its settings only when a program starts, so call it first of
-    all. Nothing happens without glibc, with an accelerator, or where the kernel gives
-    large pages to nobody or to everybody.
+    all. Nothing happens in another program, which may have done something already;
+    without glibc, with an accelerator, or where the kernel gives large pages to nobody
+    or to everybody.
     """
     wanted = _wanted_tunables()
-    if wanted is None:
+    if wanted is None or not _is_own_program():
         return
-    os.environ[_TUNABLES] = wanted
-    try:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    except OSError:  # It goes on as it is.
-        return
+    with contextlib.suppress(OSError):  # It goes on as it is.
+        os.execve(
+            sys.executable,
+            [sys.executable, *sys.orig_argv[1:]],
+            {**os.environ, _TUNABLES: wanted},
+        )
+
+
+def _is_own_program() -> bool:
+    """Returns whether Python was started for this package's program and nothing else.
+
+    As `transformer-jax ...` or `python -m transformer_jax ...`.
+    """
+    arguments = sys.argv[1:]
+    cut = len(sys.orig_argv) - len(arguments)
+    before, after = sys.orig_argv[1:cut], sys.orig_argv[cut:]
+    if not before or after != arguments:
+        return False
+    return before[-2:] == ["-m", _PACKAGE] or (
+        os.path.basename(before[-1]) == _SCRIPT and os.path.isfile(before[-1])
+    )
 
 
 def _wanted_tunables() -> str | None:

@@ -38,7 +38,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
         prepare_process()
         devices = jax.devices()
     devices = list(devices)
-    sizes = _sizes(config, len(devices))
+    sizes = _sizes(config, devices)
     # Devices of one slice have no such attribute on every platform.
     num_slices = len({getattr(device, "slice_index", 0) for device in devices})
     if num_slices > 1 and sizes[0] % num_slices:
@@ -68,8 +68,9 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     return Mesh(grid, MESH_AXES)
 
 
-def _sizes(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
+def _sizes(config: MeshConfig, devices: Sequence[jax.Device]) -> tuple[int, ...]:
     """Returns the size of each axis, those of None computed."""
+    num_devices = len(devices)
     asked = [getattr(config, name) for name in MESH_AXES]
     taken = math.prod(size or 1 for size in asked)
     sizes = [size or 1 for size in asked]
@@ -77,10 +78,13 @@ def _sizes(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
         sizes[asked.index(None)] = num_devices // taken
     if math.prod(sizes) == num_devices:
         return tuple(sizes)
+    of_cpu = ""
+    if devices[0].platform == "cpu":
+        of_cpu = "; JAX_NUM_CPU_DEVICES sets how many a CPU is shown as"
     given = [f"mesh.{n}={s}" for n, s in zip(MESH_AXES, asked, strict=True) if s]
     raise InputError(
         f"{' times '.join(given)} must {'divide' if None in asked else 'be'} the "
-        f"number of devices, {num_devices}."
+        f"number of devices, {num_devices}{of_cpu}."
     )
 
 

@@ -23,6 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
 from transformer_jax.storage.work_directory import is_remote, write_whole
+from transformer_jax.version import STARTED
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 FOLDER = "whole"
 """In the directory of JAX's cache."""
 _MOST_FILES = 2_000
+_PACKAGE = Path(__file__).parents[1]
 _DIGEST_SIZE = hashlib.sha256().digest_size
 # Settings of JAX that change where it keeps things, or what it tells, but no program.
 _WITHOUT_EFFECT = ("jax_compilation_cache", "jax_persistent_cache", "jax_log_compiles")
@@ -94,7 +96,7 @@ def _folder() -> Path | None:
         return None
     if is_remote(directory):  # JAX's own cache is there alone.
         return None
-    return Path(directory) / FOLDER
+    return Path(directory) / FOLDER if _is_source_known() else None
 
 
 @contextlib.contextmanager
@@ -199,6 +201,8 @@ def _load(path: Path, unpack: Callable[[bytes], Any]) -> Any:
 
 def _save(path: Path, pack: Callable[[], bytes]) -> None:
     """Writes something into a file, where that is possible."""
+    if not _is_source_known():  # Any more.
+        return
     try:
         stored = pack()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,13 +241,34 @@ def _describe(mesh: Mesh) -> str:
     return f"{mesh.shape} {devices}"
 
 
+def _is_source_known() -> bool:
+    """Returns whether the source on disk is that of the modules in memory.
+
+    Not in a zip, where there is none, nor after an update of the package meanwhile.
+    """
+    paths = _source_files()
+    return bool(paths) and not any(map(_is_new, paths))
+
+
+def _is_new(path: Path) -> bool:
+    try:
+        times = path.stat()
+    except OSError:  # It was removed.
+        return True
+    # Clocks of file systems may lag a little.
+    return max(times.st_mtime, times.st_ctime) > STARTED - 0.05
+
+
+def _source_files() -> list[Path]:
+    return sorted(_PACKAGE.rglob("*.py"))
+
+
 @functools.cache
 def _surroundings() -> str:
     """Returns what programs depend on that does not change in a process."""
-    package = Path(__file__).parents[1]
     source = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        source.update(f"{path.relative_to(package)}\0".encode())
+    for path in _source_files():
+        source.update(f"{path.relative_to(_PACKAGE)}\0".encode())
         source.update(path.read_bytes())
     client = jax.devices()[0].client
     versions = [_version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")]

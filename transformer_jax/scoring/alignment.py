@@ -194,17 +194,13 @@ def attention_matrices(
         layer = _layer(config, settings)
         return _make_function(config, layer, translator.mesh)
 
+    targets, sources = corpus.target_lengths, corpus.source_lengths
     for numbers, _, outputs in run_on_pairs(
         translator, corpus, make_function, settings, keeps_attention=True
     ):
         attention = np.mean([np.asarray(each) for each in outputs], axis=0)
         for row, index in enumerate(numbers.tolist()):
-            yield (
-                index,
-                attention[
-                    row, : corpus.target_lengths[index], : corpus.source_lengths[index]
-                ],
-            )
+            yield index, attention[row, : targets[index], : sources[index]]
 
 
 def _layer(config: ModelConfig, settings: DecodingConfig) -> int:

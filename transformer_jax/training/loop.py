@@ -237,6 +237,7 @@ class TrainingLoop:
             initial_checkpoint=self._record.initial_checkpoint,
             evaluation_due=self._intervals.is_evaluated(step),
             plateau=self._patience.plateau,
+            mesh=dict(self._mesh.shape),
         )
         with failing_as_set(self._config.training):
             self._checkpoints.wait()  # The one before may have failed.

@@ -71,6 +71,8 @@ class RunRecord:
     """Whether this step is one of those that are evaluated, after it was saved."""
     plateau: Plateau = field(default_factory=Plateau)
     """Of the evaluations before this step."""
+    mesh: Mapping[str, int] | None = None
+    """Devices along each axis."""
     versions: Mapping[str, str] = field(
         default_factory=lambda: {
             "transformer_jax": VERSION,
@@ -126,6 +128,8 @@ class RunRecord:
             raise ValueError("a count that is none")
         if not isinstance(self.initial_checkpoint, Mapping | None):
             raise ValueError("an initial checkpoint that is none")
+        if not isinstance(self.mesh, Mapping | None):
+            raise ValueError("a mesh that is none")
         if self.window:
             window = Window.from_dict(self.window)
             numbers = [window.started, window.num_steps, *window.sums.values()]

@@ -22,6 +22,7 @@ from transformer_jax.interruption import handle_signals
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 from transformer_jax.training.ending import promising_to_continue
 from transformer_jax.training.loop import TrainingLoop
+from transformer_jax.training.mesh_of_run import tell_mesh
 from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.own_tokenizer import choose_tokenizer
 from transformer_jax.training.patience import check_patience
@@ -155,6 +156,7 @@ def train(
             # Up to here an error leaves nothing but data in the work directory.
             set_aside_together(start, folder)
             warn_of_changes(config, start)
+            tell_mesh(mesh, start)
             return _run(
                 config, mesh, folder, start, data, progress, on_metrics, check_lock
             )

@@ -21,6 +21,8 @@ from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
 
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16
+# With so many batches of short sentences, narrower ones too are worth their programs.
+_MANY, _NARROW = 4, 16
 # Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
 # of at least 32 rows shrinks by a factor of 4 for the last sentences.
 _GROUPS, _SHRINK, _LARGE = 8, 4, 32
@@ -62,7 +64,13 @@ def search_all(
     """
     if not requests:
         return []
-    sizer = BatchSizer(batch_tokens, extra_length, position_limit)
+    is_long_work = len(requests) >= _MANY * most_at_a_time(batch_tokens, mesh)
+    sizer = BatchSizer(
+        batch_tokens,
+        extra_length,
+        position_limit,
+        least_width=_NARROW if is_long_work else _LEAST_WIDTH,
+    )
     batch = _Batch(programs, params, requests, mesh, sizer, pad_id)
     while batch.is_busy:
         batch.fill()
@@ -82,10 +90,12 @@ class BatchSizer:
     batch_tokens: int
     extra_length: int
     position_limit: int | None
+    least_width: int = _LEAST_WIDTH
+    """Source tokens of the narrowest rows, and steps of their cache at first."""
 
     def sizes(self, length: int, rows: int, prefix: int) -> BatchSizes:
         """Returns the sizes for sources of `length` tokens and at most `rows` rows."""
-        width = self._limit_length(max(_LEAST_WIDTH, next_power_of_two(length)))
+        width = self._limit_length(max(self.least_width, next_power_of_two(length)))
         return BatchSizes(
             rows=min(rows, _most_rows(self.batch_tokens, width)),
             width=width,
