@@ -132,10 +132,11 @@ def translate(
 
 def tell_speed(taken: "FileTranslation") -> None:
     """Prints speed, and the lines that were skipped."""
+    lines = f"{taken.lines:,} line{'s' * (taken.lines != 1)}"
+    programs = f"{taken.compilations} program{'s' * (taken.compilations != 1)}"
     print_note(
-        f"{taken.lines:,} lines in {taken.seconds:,.1f} s: "
-        f"{taken.lines_per_second:,.1f} sentences/s, {taken.compilations} programs "
-        "compiled"
+        f"{lines} in {taken.seconds:,.1f} s: {taken.lines_per_second:,.1f} sentences/s, "
+        f"{programs} compiled"
     )
     tell_lines("lines skipped, as they cannot be used", taken.counts.skipped)
 

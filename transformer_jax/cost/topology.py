@@ -43,7 +43,8 @@ def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
         )
     except jax.errors.JaxRuntimeError as error:
         why = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
-        raise InputError(f"topology={topology} must be {_EXAMPLES}: {why}") from None
+        given = f"topology={topology or repr(topology)}"
+        raise InputError(f"{given} must be {_EXAMPLES}: {why}") from None
     devices: list[jax.Device] = found.devices
     return devices
 
