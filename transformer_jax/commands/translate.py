@@ -135,8 +135,8 @@ def tell_speed(taken: "FileTranslation") -> None:
     lines = f"{taken.lines:,} line{'s' * (taken.lines != 1)}"
     programs = f"{taken.compilations} program{'s' * (taken.compilations != 1)}"
     print_note(
-        f"{lines} in {taken.seconds:,.1f} s: {taken.lines_per_second:,.1f} sentences/s, "
-        f"{programs} compiled"
+        f"{lines} in {taken.seconds:,.1f} s: "
+        f"{taken.lines_per_second:,.1f} sentences/s, {programs} compiled"
     )
     tell_lines("lines skipped, as they cannot be used", taken.counts.skipped)
 
