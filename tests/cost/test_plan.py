@@ -103,7 +103,7 @@ def test_a_topology_that_does_not_exist(topology):
 @pytest.mark.slow
 def test_what_does_not_fit_is_refused():
     # Of 16 GiB the compiler keeps some. Parameters and moments alone are 23 GB.
-    with pytest.raises(InputError, match=r"has 16\.9 GB for an update that needs \d{2}"):
+    with pytest.raises(InputError, match=r"has 16\.9 GB for an update that needs 1"):
         plan(tiny(vocab_size=60_000_000), "v5e:1x1")
     with pytest.raises(InputError, match=r"must divide the number of devices, 4"):
         plan(tiny(MeshConfig(fsdp=3)), "v5e:2x2")
