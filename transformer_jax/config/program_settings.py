@@ -31,8 +31,8 @@ def program_settings(config: ExperimentConfig) -> tuple[object, ...]:
     A run with more updates, or other checkpoints, has the programs of the one before.
     """
     names = {field.name for field in dataclasses.fields(config.training)}
-    if config.optimizer.cooldown_steps is None:  # It is counted back from the end.
-        names -= {"num_steps"}
-    names -= {name for name in OF_THE_RUN if name != "num_steps"}
+    names -= set(OF_THE_RUN)
+    if config.optimizer.cooldown_steps is not None:  # It is counted back from the end.
+        names.add("num_steps")
     training = [(name, getattr(config.training, name)) for name in sorted(names)]
     return config.model, config.optimizer, training, len(config.data.corpora)

@@ -124,7 +124,7 @@ def _schedule(
     """
     clock, inner = _Clock(), Schedule(0.0, 0.0, 0.0)
     for instruction in computation.instructions.values():
-        called = _called(program, computation, instruction, known, rates)
+        called = _inner_schedule(program, computation, instruction, known, rates)
         inner += called
         clock.now += called.seconds
         network = sum(
@@ -148,7 +148,7 @@ def _schedule(
     return inner + Schedule(clock.now - inner.seconds, clock.sent, clock.waited)
 
 
-def _called(
+def _inner_schedule(
     program: Program,
     computation: Computation,
     instruction: Instruction,
