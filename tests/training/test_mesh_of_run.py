@@ -4,15 +4,21 @@ import logging
 from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 from continued_runs import eight_steps
 
 from transformer_jax.checkpoints.errors import DamagedCheckpoint
 from transformer_jax.checkpoints.reader import StoredCheckpoints
 from transformer_jax.config.experiment import MeshConfig
+from transformer_jax.data.packing import pack_pairs
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.training.mesh_of_run import tell_mesh
-from transformer_jax.training.run_record import RunRecord
+from transformer_jax.training.run_record import (
+    RunRecord,
+    order_of_rows,
+    position_at_start,
+)
 
 
 def said(caplog, mesh, before):
@@ -37,6 +43,21 @@ def test_another_mesh_is_told_and_the_same_one_is_not(caplog):
     assert "step 8 was written on another mesh, mesh.data=2, mesh.fsdp=1" in text
     for same in (dict(mesh.shape), None):
         assert "another mesh" not in said(caplog, mesh, same)
+
+
+def test_pairs_in_other_rows_are_told(caplog):
+    """Of a checkpoint whose version had another packing, and did not say so."""
+    workdir, _ = eight_steps()
+    stored = StoredCheckpoints(workdir).run_record(8)
+    config = StoredCheckpoints(workdir).config(8)
+    lengths = np.array([3, 4])
+    packed = pack_pairs(lengths, lengths, 8, 8)
+    now = position_at_start(config, packed, stored["position"]["training_text"])
+    for change in (lambda position: None, lambda position: position.pop("packing")):
+        assert "other pairs" not in caplog.text
+        change(stored["position"])
+        order_of_rows(config, packed, now, RunRecord.from_dict(stored), 8)
+    assert "other pairs into a row" in caplog.text
 
 
 def test_a_damaged_mesh_is_told():

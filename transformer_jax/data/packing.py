@@ -19,6 +19,9 @@ import numpy as np
 from transformer_jax.data.indices import index_type
 from transformer_jax.data.row_filling import LengthPairs, Lengths, fill_rows
 
+PACKING = 2
+"""Number of the method: with another one, other pairs share a row."""
+
 
 @dataclass(frozen=True, eq=False)
 class PackedRows:

@@ -1,6 +1,7 @@
 """What a checkpoint says of the run, beside parameters and optimizer state."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,13 @@ from transformer_jax.checkpoints.reader import StoredCheckpoints
 from transformer_jax.checkpoints.validation_file import YARDSTICK
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.data.mixture import make_mixture
-from transformer_jax.data.packing import PackedRows
+from transformer_jax.data.packing import PACKING, PackedRows
 from transformer_jax.data.pipeline import RowOrder
 from transformer_jax.training.patience import Plateau
 from transformer_jax.training.window import Window
 from transformer_jax.version import VERSION
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class DataPosition:
     target_length: int
     training_text: str
     """Digest of the text."""
+    packing: int = 1
+    """Number of the method that put pairs into rows; the first was not recorded."""
 
     def first_row(self, batches: int, now: "DataPosition", rows_per_step: int) -> int:
         """Returns where update 0 begins for a run that continues here.
@@ -123,7 +128,7 @@ class RunRecord:
         if self.position is not None:
             place = self.position
             counts += [place.row, place.num_rows - 1, place.seed]
-            counts += [place.source_length, place.target_length]
+            counts += [place.source_length, place.target_length, place.packing]
         if not all(isinstance(n, int) and n >= 0 for n in counts):
             raise ValueError("a count that is none")
         if not isinstance(self.initial_checkpoint, Mapping | None):
@@ -172,6 +177,7 @@ def position_at_start(
         source_length=packed.source_length,
         target_length=packed.target_length,
         training_text=training_text,
+        packing=PACKING,
     )
 
 
@@ -189,6 +195,11 @@ def order_of_rows(
     those that a run with these weights would have had from its start.
     """
     rows = config.data.rows
+    if record.position is not None and record.position.packing != start.packing:
+        logger.warning(
+            "the checkpoint is of a version that put other pairs into a row: some "
+            "pairs of this epoch come twice, and some not at all"
+        )
     first_row = (
         0
         if record.position is None
