@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from transformer_jax.decoding.top_k import top_k
+from transformer_jax.decoding.top_k import top_k, top_k_of_sums
 
 
 def rows_of(length):
@@ -57,3 +57,26 @@ def test_any_number_of_axes():
     for part in (x, x[0, 0, 0]):
         for found, expected in zip(top_k(part, 5), lax.top_k(part, 5), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("length", "k"), [(200, 8), (2000, 8), (1999, 8), (997, 10)])
+def test_sums_of_several_rows_are_selected_as_lax_selects_them(length, k):
+    rng = np.random.default_rng(length)
+    # Few different numbers: sums are equal within rows and between them.
+    x = rng.integers(0, 9, (6, 4, length)).astype(np.float32)
+    subtrahend = rng.integers(0, 3, (6, 4)).astype(np.float32)
+    addend = rng.integers(0, 3, (6, 4)).astype(np.float32)
+    addend[0, 1:] = -np.inf  # No such hypothesis.
+    addend[1] = -np.inf
+    x[2, 1] = -np.inf
+    x[3, 2, 5] = subtrahend[3, 2] = np.nan
+    x[4, :, :-3] = -np.inf
+    values, rows, places = jax.jit(top_k_of_sums, static_argnums=3)(
+        x, subtrahend, addend, k
+    )
+    sums = addend[..., None] + (x - subtrahend[..., None])
+    sums = np.where(np.isnan(sums), -np.inf, sums).reshape(6, -1)
+    expected_values, expected_places = lax.top_k(sums, k)
+    np.testing.assert_array_equal(values, expected_values)
+    np.testing.assert_array_equal(rows * length + places, expected_places)
+    assert ((places >= 0) & (places < length)).all()

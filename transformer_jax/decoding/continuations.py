@@ -4,14 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from transformer_jax.decoding.bracket_grammar import allowed_tokens
 from transformer_jax.decoding.constraints import apply_constraints
 from transformer_jax.decoding.sampling import sample_tokens
 from transformer_jax.decoding.search_state import Search, SearchState
-from transformer_jax.decoding.top_k import top_k
+from transformer_jax.decoding.top_k import top_k_of_sums
 
 
 class Continuations(NamedTuple):
@@ -38,7 +37,7 @@ def propose_continuations(
         logits, state.live.sequences, state.positions, state.prefixes, settings,
         search.eos_id,
     )  # fmt: skip
-    batch_size, beam_size, vocab_size = logits.shape
+    _, beam_size, vocab_size = logits.shape
     if search.grammar is not None and state.brackets is not None:
         left = state.limits - state.positions
         allowed = allowed_tokens(
@@ -51,18 +50,10 @@ def propose_continuations(
         drawn = _log_probabilities(drawn, normalizer)
         parents = jnp.broadcast_to(jnp.arange(beam_size)[None], tokens.shape)
         return Continuations(state.live.scores + drawn[:, :, 0], parents, tokens)
-    # The best tokens of each hypothesis are selected before its log-probability is
-    # added. The selections are then small and independent, and rounding in the sum
-    # cannot make different logits equal.
-    num_proposed = min(2 * beam_size, vocab_size)
-    proposed, tokens = top_k(logits, num_proposed)
-    proposed = _log_probabilities(proposed, normalizer)
-    totals = state.live.scores[:, :, None] + proposed
-    totals, index = lax.top_k(
-        totals.reshape(batch_size, -1), min(2 * beam_size, beam_size * num_proposed)
+    number = min(2, vocab_size) * beam_size
+    return Continuations(
+        *top_k_of_sums(logits, normalizer[:, :, 0], state.live.scores, number)
     )
-    tokens = jnp.take_along_axis(tokens.reshape(batch_size, -1), index, axis=1)
-    return Continuations(totals, index // num_proposed, tokens)
 
 
 def _log_probabilities(

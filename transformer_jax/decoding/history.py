@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-_NONE = -1
+NO_PLACE = -1
+"""In `History.ancestors`: nothing was read in this slot."""
 _Tree = TypeVar("_Tree")
 
 
@@ -34,7 +35,7 @@ class History(NamedTuple):
     """
 
     slot: Array  # int32 [batch], all equal: the slot that this step writes
-    ancestors: Array  # int32 [batch, beam, slots]: place in each slot, -1 = none
+    ancestors: Array  # int32 [batch, beam, slots]: place in each slot, or NO_PLACE
 
     def visible_places(
         self, window: int | None = None
@@ -57,7 +58,7 @@ def empty_history(batch: int, beam: int, slots: int) -> History:
     """Returns the history of empty hypotheses."""
     return History(
         slot=jnp.zeros((batch,), jnp.int32),
-        ancestors=jnp.full((batch, beam, slots), _NONE, jnp.int32),
+        ancestors=jnp.full((batch, beam, slots), NO_PLACE, jnp.int32),
     )
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from transformer_jax.decoding.history import History
+from transformer_jax.decoding.history import NO_PLACE
 from transformer_jax.decoding.search_state import Hypotheses, Search, SearchState
-from transformer_jax.model.cache import DecoderCache
+from transformer_jax.model.cache import DecoderCache, KeyValue
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,21 @@ def resize_state(
     slots = old.ancestors.shape[-1]
     caches, history = state.cache, state.history
     if sizes.slots != slots:
-        first = state.history.slot[0]
+        first = history.slot[0]
         caches = tuple(
             cache._replace(
                 self_attention=tuple(
-                    layer._replace(
-                        key=_unroll(layer.key, 3, first * beam, sizes.slots * beam),
-                        value=_unroll(layer.value, 2, first * beam, sizes.slots * beam),
+                    KeyValue(
+                        key=_insert(layer.key, 3, first * beam, sizes.slots * beam),
+                        value=_insert(layer.value, 2, first * beam, sizes.slots * beam),
                     )
                     for layer in cache.self_attention
                 ),
             )
             for cache in caches
         )
-        history = History(
-            slot=jnp.full_like(history.slot, slots),
-            ancestors=_unroll(history.ancestors, 2, first, sizes.slots, -1),
-        )
+        ancestors = _insert(history.ancestors, 2, first, sizes.slots, NO_PLACE)
+        history = history._replace(ancestors=ancestors)
     coverage = state.coverage
     return state._replace(
         live=_lengthen(state.live, sizes, search.pad_id),
@@ -88,18 +86,28 @@ def _widen_cache(cache: DecoderCache, width: int) -> DecoderCache:
 
 
 def _pad_axis(leaf: Array, axis: int, size: int, fill: float = 0) -> Array:
+    return _pad(leaf, axis, 0, size - leaf.shape[axis], fill)
+
+
+def _insert(leaf: Array, axis: int, first: Array, size: int, fill: float = 0) -> Array:
+    """Returns a ring buffer with new slots, of `fill`, inserted at slot `first`.
+
+    `first` is the slot to be written next. So the order in which slots are written, and
+    the age of each, stay as they are.
+    """
+    number = size - leaf.shape[axis]
+    place = lax.broadcasted_iota(
+        jnp.int32, [size if i == axis else 1 for i in range(leaf.ndim)], axis
+    )
+    # Of static paddings alone: other ways to move the slots are many times slower.
+    return jnp.where(
+        place < first,
+        _pad(leaf, axis, 0, number, fill),
+        jnp.where(place < first + number, fill, _pad(leaf, axis, number, 0, fill)),
+    )
+
+
+def _pad(leaf: Array, axis: int, before: int, after: int, fill: float) -> Array:
     padding = [(0, 0)] * leaf.ndim
-    padding[axis] = (0, size - leaf.shape[axis])
+    padding[axis] = (before, after)
     return jnp.pad(leaf, padding, constant_values=fill)
-
-
-def _unroll(leaf: Array, axis: int, first: Array, size: int, fill: float = 0) -> Array:
-    """Returns a ring buffer rotated so that slot `first` leads, then padded."""
-    length = leaf.shape[axis]
-    # Two static slices and one write: `jnp.roll` copies number by number on CPUs.
-    twice = jnp.concatenate([leaf, leaf], axis)
-    twice = lax.dynamic_update_slice_in_dim(twice, leaf, length - first, axis)
-    left = lax.slice_in_dim(twice, 0, length, axis=axis)
-    right = lax.slice_in_dim(twice, length, 2 * length, axis=axis)
-    place = lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
-    return _pad_axis(jnp.where(place < length - first, right, left), axis, size, fill)

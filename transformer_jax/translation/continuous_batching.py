@@ -16,16 +16,17 @@ from jax.sharding import Mesh
 from transformer_jax.decoding.search_state import BeamResult
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.translation.batch_sizes import BatchSizes
-from transformer_jax.translation.device_search import ModelParams, NewSentences
+from transformer_jax.translation.device_search import ModelParams
 from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
+from transformer_jax.translation.waiting_sentences import WaitingSentences
 
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16
 # With so many batches of short sentences, narrower ones too are worth their programs.
 _MANY, _NARROW = 4, 16
-# Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
-# of at least 32 rows shrinks by a factor of 4 for the last sentences.
-_GROUPS, _SHRINK, _LARGE = 8, 4, 32
+# Sentences are admitted in groups of rows / 16. When none is waiting any more, a batch
+# of at least 16 rows shrinks by a factor of 4 for the last sentences.
+_GROUPS, _SHRINK, _LARGE = 16, 4, 16
 
 
 def next_power_of_two(number: int) -> int:
@@ -124,18 +125,14 @@ class _Batch:
     ) -> None:
         self.results: list[list[Hypothesis]] = [[] for _ in requests]
         self._programs, self._params = programs, params
-        self._requests, self._mesh, self._sizer = requests, mesh, sizer
-        self._pad_id = pad_id
-        # Shortest first.
-        self._waiting = sorted(
-            range(len(requests)), key=lambda i: -len(requests[i].source)
-        )
-        longest_prefix = max(len(request.prefix) for request in requests)
+        self._mesh, self._sizer = mesh, sizer
+        self._waiting = WaitingSentences(requests, pad_id)
+        longest_prefix = self._waiting.longest_prefix
         prefix = longest_prefix and max(
             _LEAST_PREFIX, next_power_of_two(longest_prefix)
         )
         rows = next_power_of_two(-(-len(requests) // mesh.size))
-        self._sizes = sizer.sizes(self._next_length, rows, prefix)
+        self._sizes = sizer.sizes(self._waiting.next_length, rows, prefix)
         self._occupants = np.full((mesh.size, self._sizes.rows), -1)
         one = self._on_devices(np.zeros((mesh.size,), np.int32))
         self._state = programs.start(params, one, self._sizes)
@@ -144,10 +141,6 @@ class _Batch:
     def is_busy(self) -> bool:
         """Whether any request is waiting or being translated."""
         return bool(self._waiting) or self._num_occupied > 0
-
-    @property
-    def _next_length(self) -> int:
-        return len(self._requests[self._waiting[-1]].source)
 
     @property
     def _num_occupied(self) -> int:
@@ -162,7 +155,7 @@ class _Batch:
     def fill(self) -> None:
         """Admits waiting sentences while a whole group of rows is free."""
         self._fit_sizes()
-        while self._waiting and self._next_length <= self._sizes.width:
+        while self._waiting and self._waiting.next_length <= self._sizes.width:
             free = (self._occupants < 0).sum(axis=1).max()
             if free < min(
                 self._num_admitted, -(-len(self._waiting) // self._mesh.size)
@@ -173,8 +166,10 @@ class _Batch:
     def _fit_sizes(self) -> None:
         """Widens the batch for the next sentence; shrinks it for the last ones."""
         sizes = self._sizes
-        if self._waiting and self._next_length > sizes.width:
-            wanted = self._sizer.sizes(self._next_length, sizes.rows, sizes.prefix)
+        if self._waiting and self._waiting.next_length > sizes.width:
+            wanted = self._sizer.sizes(
+                self._waiting.next_length, sizes.rows, sizes.prefix
+            )
             if self._num_occupied <= wanted.rows:
                 slots = max(wanted.slots, sizes.slots)
                 self._resize(dataclasses.replace(wanted, slots=slots))
@@ -205,40 +200,17 @@ class _Batch:
     def _admit(self) -> None:
         """Puts the next sentences into free rows of every device."""
         number, sizes = self._num_admitted, self._sizes
-        shape = (self._mesh.size, number)
-        new = NewSentences(
-            rows=np.full(shape, sizes.rows, np.int32),  # No such row: dropped.
-            source=np.full((*shape, sizes.width), self._pad_id, np.int32),
-            segments=np.zeros((*shape, sizes.width), np.int32),
-            limits=np.zeros(shape, np.int32),
-            prefixes=np.full((*shape, sizes.prefix), -1, np.int32),
-            seeds=np.zeros(shape, np.uint32),
-            num_leaves=np.zeros(shape, np.int32),
-        )
-        for place in range(number):
-            for device in range(self._mesh.size):
-                free = np.flatnonzero(self._occupants[device] < 0)
-                if (
-                    not self._waiting
-                    or not len(free)
-                    or self._next_length > sizes.width
-                ):
-                    continue
-                index = self._waiting.pop()
-                request = self._requests[index]
-                self._occupants[device, free[0]] = index
-                new.rows[device, place] = free[0]
-                new.source[device, place, : len(request.source)] = request.source
-                new.segments[device, place, : len(request.source)] = 1
-                new.limits[device, place] = min(request.limit, sizes.max_length)
-                new.prefixes[device, place, : len(request.prefix)] = request.prefix
-                new.seeds[device, place] = request.seed
-                new.num_leaves[device, place] = request.num_leaves
-        flat: NewSentences[jax.Array] = make_own_rows(
-            NewSentences(*(np.concatenate(x) for x in new)), self._mesh
-        )
-        encoded = self._programs.encode(self._params, flat.source, flat.segments)
-        self._state = self._programs.admit(self._params, self._state, flat, encoded)
+        is_free = self._occupants < 0
+        # Free rows come first.
+        rows = np.argsort(~is_free, axis=1, kind="stable")[:, :number]
+        taken = self._waiting.take(number, sizes.width, is_free.sum(axis=1))
+        devices, places = np.nonzero(taken >= 0)
+        self._occupants[devices, rows[devices, places]] = taken[devices, places]
+        rows = np.where(taken >= 0, rows, sizes.rows)  # No such row: dropped.
+        new = self._waiting.arrays(taken, rows, sizes.width, sizes.prefix)
+        new = make_own_rows(new, self._mesh)
+        encoded = self._programs.encode(self._params, new.sources)
+        self._state = self._programs.admit(self._params, self._state, new, encoded)
 
     def advance(self) -> list[int]:
         """Decodes until enough rows are done; returns the requests with new results."""
@@ -268,9 +240,9 @@ class _Batch:
         sizes = self._sizes
         if not self._waiting:
             return sizes.rows - self._last_rows
-        if self._next_length <= sizes.width:
+        if self._waiting.next_length <= sizes.width:
             return self._num_admitted
-        wanted = self._sizer.sizes(self._next_length, sizes.rows, sizes.prefix)
+        wanted = self._sizer.sizes(self._waiting.next_length, sizes.rows, sizes.prefix)
         return sizes.rows - wanted.rows
 
     def _on_devices(self, rows: np.ndarray) -> jax.Array:

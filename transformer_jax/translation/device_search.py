@@ -40,15 +40,14 @@ HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array)
 
 
 class NewSentences(NamedTuple, Generic[HostOrDevice]):
-    """Sentences to be put into free rows of a batch."""
+    """Sentences to be put into free rows of a batch: two arrays, so two transfers."""
 
-    rows: HostOrDevice  # int32 [number]: row on its device; too large a row = none
-    source: HostOrDevice  # int32 [number, width]
-    segments: HostOrDevice  # int32 [number, width]: 1, and 0 for padding
-    limits: HostOrDevice  # int32 [number]: most output tokens
-    prefixes: HostOrDevice  # int32 [number, prefix], padded with -1
-    seeds: HostOrDevice  # uint32 [number]: seeds of the random numbers
-    num_leaves: HostOrDevice  # int32 [number]: leaves of the trees of a grammar
+    sources: HostOrDevice
+    """int32 `[number, 1 + width]`: the length of each source, then its token ids."""
+    fields: HostOrDevice
+    """int32 `[number, 4 + prefix]`: the row on its device (too large = none), the most
+    output tokens, the seed of the random numbers, the leaves of the tree of a grammar;
+    then the prefix, padded with -1."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,19 @@ class DeviceSearch:
     def start(self, params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
         del params, one
         settings = self.search.settings
-        segments = jnp.zeros((sizes.rows, sizes.width), jnp.int32)
         caches = tuple(
             DecoderCache(
                 self_attention=empty_key_values(
                     config, sizes.rows, sizes.slots * settings.beam_size
                 ),
                 cross_attention=empty_key_values(config, sizes.rows, sizes.width),
-                source_segments=segments,
+                source_segments=jnp.zeros((sizes.rows, sizes.width), jnp.int32),
             )
             for config in self.models
         )
         nothing = NewSentences(
-            rows=jnp.arange(sizes.rows),
-            source=segments,
-            segments=segments,
-            limits=jnp.zeros((sizes.rows,), jnp.int32),
-            prefixes=jnp.full((sizes.rows, sizes.prefix), -1, jnp.int32),
-            seeds=jnp.zeros((sizes.rows,), jnp.uint32),
-            num_leaves=jnp.zeros((sizes.rows,), jnp.int32),
+            sources=jnp.zeros((sizes.rows, 1 + sizes.width), jnp.int32),
+            fields=jnp.zeros((sizes.rows, 4 + sizes.prefix), jnp.int32),
         )
         return self._new_state(nothing, sizes.slots, sizes.max_length)._replace(
             cache=caches
@@ -92,24 +85,28 @@ class DeviceSearch:
     ) -> SearchState:
         """Returns the state of sentences at position 0; its cache is None."""
         settings = self.search.settings
+        limits, seeds, num_leaves = (new.fields[:, i] for i in (1, 2, 3))
+        limits = jnp.minimum(limits, max_length)
         rng = None
         if settings.sampling:
             key = jax.random.key(0, impl=MURMUR)
-            rng = jax.vmap(functools.partial(jax.random.fold_in, key))(new.seeds)
+            rng = jax.vmap(functools.partial(jax.random.fold_in, key))(
+                seeds.astype(jnp.uint32)
+            )
         grammar, brackets = self.search.grammar, None
         if grammar is not None:
-            brackets = no_brackets(grammar, new.num_leaves, settings.beam_size)
+            brackets = no_brackets(grammar, num_leaves, settings.beam_size)
         return empty_state(
             None,
-            jnp.full(new.limits.shape, self.bos_id, jnp.int32),
-            new.limits,
+            jnp.full(limits.shape, self.bos_id, jnp.int32),
+            limits,
             settings,
             self.search.pad_id,
             slots=slots,
             max_length=max_length,
-            prefixes=new.prefixes if new.prefixes.shape[1] else None,
+            prefixes=new.fields[:, 4:] if new.fields.shape[1] > 4 else None,
             coverage=(
-                jnp.where(new.segments == 0, 1.0, 0.0)
+                jnp.where(_segments(new.sources) == 0, 1.0, 0.0)
                 if settings.coverage_penalty
                 else None
             ),
@@ -117,14 +114,15 @@ class DeviceSearch:
             brackets=brackets,
         )
 
-    def encode(
-        self, params: ModelParams, source: Array, segments: Array
-    ) -> CrossKeyValues:
+    def encode(self, params: ModelParams, sources: Array) -> CrossKeyValues:
         key_values: list[tuple[KeyValue, ...]] = []
         for config, own_params in zip(self.models, params, strict=True):
             model = functools.partial(Transformer(config).apply, {"params": own_params})
             memory: Any = model(
-                source, segments=segments, deterministic=True, method="encode"
+                sources[:, 1:],
+                segments=_segments(sources),
+                deterministic=True,
+                method="encode",
             )
             projected: Any = model(memory, method="project_memory")
             key_values.append(projected)
@@ -141,18 +139,19 @@ class DeviceSearch:
         slots = state.history.ancestors.shape[-1]
         max_length = state.live.sequences.shape[-1]
         fresh = self._new_state(new, slots, max_length)
-        slot = jnp.full(new.limits.shape, state.history.slot[0])
+        rows = new.fields[:, 0]
+        slot = jnp.full(rows.shape, state.history.slot[0])
         fresh = fresh._replace(history=fresh.history._replace(slot=slot))
 
         def put(old: Array, part: Array) -> Array:
-            return old.at[new.rows].set(part, mode="drop")
+            return old.at[rows].set(part, mode="drop")
 
         admitted: SearchState = jax.tree.map(put, state._replace(cache=None), fresh)
         # The self-attention cache keeps what former sentences wrote; it is masked.
         caches = tuple(
             cache._replace(
                 cross_attention=jax.tree.map(put, cache.cross_attention, key_values),
-                source_segments=put(cache.source_segments, new.segments),
+                source_segments=put(cache.source_segments, _segments(new.sources)),
             )
             for cache, key_values in zip(state.cache, encoded, strict=True)
         )
@@ -217,6 +216,12 @@ class DeviceSearch:
     ) -> SearchState:
         del params
         return resize_state(state, kept, sizes, self.search)
+
+
+def _segments(sources: Array) -> Array:
+    """Returns 1 where there is a token, 0 in padding; `NewSentences.sources`."""
+    place = jnp.arange(sources.shape[1] - 1)
+    return (place < sources[:, :1]).astype(jnp.int32)
 
 
 def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:

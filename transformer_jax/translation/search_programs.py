@@ -42,8 +42,8 @@ class SearchPrograms:
 
     start: Callable[[ModelParams, Array, BatchSizes], SearchState]
     """`(params, any array of one row a device, sizes) -> state`; all rows are free."""
-    encode: Callable[[ModelParams, Array, Array], CrossKeyValues]
-    """`(params, source, segments) -> keys and values`."""
+    encode: Callable[[ModelParams, Array], CrossKeyValues]
+    """`(params, sources) -> keys and values`."""
     admit: Callable[
         [ModelParams, SearchState, NewSentences[Array], CrossKeyValues], SearchState
     ]
