@@ -221,7 +221,7 @@ class DeviceSearch:
 def _segments(sources: Array) -> Array:
     """Returns 1 where there is a token, 0 in padding; `NewSentences.sources`."""
     place = jnp.arange(sources.shape[1] - 1)
-    return (place < sources[:, :1]).astype(jnp.int32)
+    return (place[None] < sources[:, :1]).astype(jnp.int32)
 
 
 def mean_of_probabilities(logits: tuple[Array, ...]) -> Array:
