@@ -10,7 +10,10 @@ _LARGE = 1_024
 def top_k(
     x: Float[Array, "*rows n"], k: int
 ) -> tuple[Float[Array, "*rows k"], Int[Array, "*rows k"]]:
-    """Returns values and indices as `lax.top_k` does, faster for long rows."""
+    """Returns values and indices as `lax.top_k` does, faster for long rows.
+
+    Without its order of NaN.
+    """
     zero = jnp.zeros((*x.shape[:-1], 1), x.dtype)
     values, _, places = top_k_of_sums(x[..., None, :], zero, zero, k)
     return values, places
@@ -24,8 +27,8 @@ def top_k_of_sums(
 ) -> tuple[Float[Array, "*rows k"], Int[Array, "*rows k"], Int[Array, "*rows k"]]:
     """Returns the k largest of `addend + (x - subtrahend)`, largest first.
 
-    Of equal ones, the first in order of m, then n. Where the difference is NaN, it
-    counts as minus infinity.
+    Of equal ones, the first in order of m, then n. Where a subtrahend is NaN, its sums
+    count as minus infinity; a NaN in x alone has no defined result.
 
     Returns:
         The sums, and their indices along m and along n.
@@ -37,7 +40,7 @@ def top_k_of_sums(
     """
     *rows, m, n = x.shape
 
-    def ordered(
+    def largest_sums(
         numbers: Array, less: Array, more: Array, number: int
     ) -> tuple[Array, Array]:
         differences = numbers - less[..., None]
@@ -48,19 +51,19 @@ def top_k_of_sums(
         return lax.optimization_barrier(values), lax.optimization_barrier(places)
 
     if m * n < max(_LARGE, 4 * k * k):
-        values, places = ordered(x, subtrahend, addend, k)
+        values, places = largest_sums(x, subtrahend, addend, k)
         return values, *_row_and_place(places, n)
     chunk = _chunk_size(n, m * n / k)
     maxima = _chunk_maxima(x, chunk)
     chunks = maxima.shape[-1]
-    _, chosen = ordered(maxima, subtrahend, addend, k)
+    _, chosen = largest_sums(maxima, subtrahend, addend, k)
     chosen = jnp.sort(chosen, axis=-1)  # Keeps the order of equal numbers.
     row, first = _row_and_place(chosen, chunks)
     taken = _take_chunks(x, row, first, chunk)
     less, more = (
         jnp.take_along_axis(each, row, axis=-1) for each in (subtrahend, addend)
     )
-    values, places = ordered(taken, less, more, k)
+    values, places = largest_sums(taken, less, more, k)
     which, within = _row_and_place(places, chunk)
     row, first = (jnp.take_along_axis(each, which, axis=-1) for each in (row, first))
     return values, row, chunk * first + within

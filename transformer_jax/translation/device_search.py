@@ -91,7 +91,7 @@ class DeviceSearch:
         if settings.sampling:
             key = jax.random.key(0, impl=MURMUR)
             rng = jax.vmap(functools.partial(jax.random.fold_in, key))(
-                seeds.astype(jnp.uint32)
+                lax.bitcast_convert_type(seeds, jnp.uint32)
             )
         grammar, brackets = self.search.grammar, None
         if grammar is not None:

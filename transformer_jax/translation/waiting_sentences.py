@@ -18,7 +18,7 @@ class WaitingSentences:
         self._prefixes = _Ragged(request.prefix for request in requests)
         fields = [(each.limit, each.seed, each.num_leaves) for each in requests]
         # The last one is no sentence.
-        self._fields = np.array([*fields, (0, 0, 0)], np.uint32).astype(np.int32)
+        self._fields = np.array([*fields, (0, 0, 0)], np.uint32).view(np.int32)
         self._order = np.argsort(self._sources.lengths[:-1], kind="stable")
         self._num_begun = 0
 
