@@ -66,3 +66,15 @@ def test_arrays_are_the_requests():
         assert fields[2:3].view(np.uint32)[0] == request.seed
         prefix = request.prefix + [-1] * (2 - len(request.prefix))
         assert fields[4:].tolist() == prefix
+
+
+def test_none_is_taken_where_it_does_not_fit():
+    waiting = WaitingSentences(requests_of([3, 5]), PAD)
+    assert (waiting.take(2, width=2, rooms=np.array([2, 2])) == -1).all()
+    assert (waiting.take(2, width=9, rooms=np.array([0, 0])) == -1).all()
+    assert len(waiting) == 2
+    assert waiting.take(2, width=4, rooms=np.array([2, 2])).tolist() == [
+        [0, -1],
+        [-1, -1],
+    ]
+    assert waiting.next_length == 5

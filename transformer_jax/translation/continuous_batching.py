@@ -24,9 +24,9 @@ from transformer_jax.translation.waiting_sentences import WaitingSentences
 _LEAST_WIDTH, _LEAST_PREFIX = 32, 16
 # With so many batches of short sentences, narrower ones too are worth their programs.
 _MANY, _NARROW = 4, 16
-# Sentences are admitted in groups of rows / 16. When none is waiting any more, a batch
-# of at least 16 rows shrinks by a factor of 4 for the last sentences.
-_GROUPS, _SHRINK, _LARGE = 16, 4, 16
+# Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
+# of at least 32 rows shrinks by a factor of 4 for the last sentences.
+_GROUPS, _SHRINK, _LARGE = 8, 4, 32
 
 
 def next_power_of_two(number: int) -> int:
