@@ -149,7 +149,8 @@ def test_a_checkpoint_that_is_none_or_damaged_is_refused(general, tmp_path):
     with pytest.raises(InputError, match=r"initial_checkpoint='.*nowhere': .* has no"):
         tune(workdir, tmp_path / "nowhere")
     damaged = next((general / "checkpoints" / "8" / "params" / "d").iterdir())
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match=r"initial_checkpoint=.* is damaged"):
         tune(workdir, general)
     with pytest.raises(InputError, match=r"initial_checkpoint='' must be a directory"):
