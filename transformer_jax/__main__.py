@@ -1,11 +1,16 @@
 """The program `transformer-jax`, also as `python -m transformer_jax`."""
 
+import atexit
+import gc
+
 from transformer_jax.devices.large_pages import restart_with_large_pages
 
 
 def main() -> int:
     """Runs the command line in a process with large pages; returns the exit code."""
     restart_with_large_pages()
+    # At its end Python would look for garbage among half a million objects.
+    atexit.register(gc.freeze)
     # Only now: what is imported before a restart is imported twice.
     from transformer_jax.cli import main
 

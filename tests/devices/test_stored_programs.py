@@ -13,9 +13,12 @@ from tiny_runs import trained_run
 
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices import sharding, stored_programs
+from transformer_jax.devices.kept_shapes import kept_shapes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.devices.stored_programs import FOLDER, keep_result, keep_whole
+from transformer_jax.model import size
+from transformer_jax.translation.translator import Translator
 
 MESH = make_mesh(MeshConfig(data=2), jax.devices()[:2])
 
@@ -249,6 +252,20 @@ def test_a_search_from_stored_programs_is_the_same():
         found.append([[dataclasses.astuple(each) for each in two] for two in best])
     assert found[0] == found[1]
     make_search_programs.cache_clear()
+
+
+def test_a_second_start_traces_no_model(monkeypatch):
+    def start():
+        for known in (kept_shapes, size.expected_shapes, size.abstract_boxes):
+            known.cache_clear()
+        return Translator.from_checkpoint(trained_run().workdir).params
+
+    def refuse(*_, **__):
+        raise AssertionError("a model is traced")
+
+    first = start()
+    monkeypatch.setattr(size.Transformer, "init", refuse)
+    assert size.shapes_of(start()) == size.shapes_of(first)
 
 
 @pytest.mark.parametrize("sources", [[], ["model.py"]], ids=["in a zip", "updated"])

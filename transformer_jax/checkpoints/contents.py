@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,10 +20,10 @@ from transformer_jax.checkpoints.errors import (
 from transformer_jax.checkpoints.orbax_warnings import drop_expected_warnings
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.reading import config_to_store, stored_config
-from transformer_jax.devices.stored_programs import keep_result
+from transformer_jax.devices.kept_shapes import kept_shapes
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
-from transformer_jax.model.size import expected_shapes, find_misfit
+from transformer_jax.model.size import find_misfit
 from transformer_jax.storage.json_values import parse_json
 from transformer_jax.storage.work_directory import StoredPath
 from transformer_jax.tokenizer.tokenizer import Tokenizer
@@ -171,10 +170,7 @@ def check_fits(config: ExperimentConfig, directory: StoredPath) -> None:
     with _reading_params(directory):
         stored = stored_params(directory)
     try:
-        expected = keep_result(
-            "shapes", config.model, functools.partial(expected_shapes, config.model)
-        )
-        misfit = find_misfit(config.model, stored, expected)
+        misfit = find_misfit(config.model, stored, kept_shapes(config.model))
     except Exception as error:  # Of any type: sizes that no model can have.
         raise DamagedCheckpoint(
             f"{directory / 'config'} describes no model ({first_line(error)})."

@@ -16,6 +16,7 @@ from transformer_jax.checkpoints.origin import ORIGIN
 from transformer_jax.checkpoints.reader import CHECKPOINTS, StoredCheckpoints
 from transformer_jax.config.checks import require_config
 from transformer_jax.config.experiment import ExperimentConfig
+from transformer_jax.devices.kept_shapes import kept_shapes
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.model.size import find_misfit
@@ -113,7 +114,7 @@ def _check(config: ExperimentConfig, params: Params) -> Params:
                 f"params: {name} is {kind or type(leaf).__name__}; expected an array "
                 "of real numbers."
             )
-    misfit = find_misfit(config.model, params)
+    misfit = find_misfit(config.model, params, kept_shapes(config.model))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
     with np.errstate(over="ignore"):  # It is told below.

@@ -8,6 +8,7 @@ import numpy as np
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.model import ModelConfig
+from transformer_jax.devices.kept_shapes import kept_shapes
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.model.size import find_misfit
@@ -70,7 +71,7 @@ def check_model(config: ModelConfig, params: Params, tokenizer: Tokenizer) -> No
         InputError: they are not.
     """
     check_vocabulary(tokenizer, config)
-    misfit = find_misfit(config, params)
+    misfit = find_misfit(config, params, kept_shapes(config))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
 
