@@ -49,6 +49,7 @@ def variables(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tj.__all__)
 def test_the_example_of_each_public_name_runs(name, variables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

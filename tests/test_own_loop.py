@@ -13,6 +13,8 @@ from tiny_runs import one_layer_config, reversed_pairs, tiny_config, trained_run
 import transformer_jax as tj
 from transformer_jax.cli import main
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[1] / "docs" / "own_loop.py"
 PAIRS = reversed_pairs(60)
 

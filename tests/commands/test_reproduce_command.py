@@ -8,6 +8,8 @@ from tiny_runs import reversed_pairs
 from transformer_jax.cli import main
 from transformer_jax.reproduction.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 SMOOTHING = "--training.label-smoothing", "0.3"
 
 

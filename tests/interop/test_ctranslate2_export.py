@@ -20,6 +20,8 @@ from transformer_jax.interop.ctranslate2_parameters import make_specification
 from transformer_jax.interop.ctranslate2_program import CTranslate2Program
 from transformer_jax.tokenizer.tokenizer import train_tokenizer
 
+pytestmark = pytest.mark.slow
+
 ctranslate2 = pytest.importorskip("ctranslate2")
 specs = pytest.importorskip("ctranslate2.specs")
 

@@ -18,6 +18,8 @@ from transformer_jax.reproduction import reproduce as stages
 from transformer_jax.reproduction.scaling import target_settings
 from transformer_jax.reproduction.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 
 def tiny_settings(folder, **changes):
     """Settings of a tiny run on files."""
@@ -122,7 +124,6 @@ def test_a_finished_run_is_not_made_again(run, caplog, monkeypatch):
     assert "the verdict was there" in caplog.text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["train", "average_checkpoints", "evaluate"])
 def test_an_interrupted_run_ends_with_the_same_verdict(
     run, stage, tmp_path, monkeypatch

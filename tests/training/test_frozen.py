@@ -16,6 +16,8 @@ from transformer_jax.model.size import abstract_params, shapes_of
 from transformer_jax.training.state import abstract_state, init_state
 from transformer_jax.training.step import make_train_step
 
+pytestmark = pytest.mark.slow
+
 FROZEN = ("embedding", "decoder/cross_attention", "decoder/feed_forward/inner/bias")
 ALL_OF_IT = {
     "model__share_embeddings": "none",

@@ -17,6 +17,8 @@ from transformer_jax.training.metrics_file import read_metrics
 from transformer_jax.training.preparation import prepare
 from transformer_jax.training.step import make_train_step
 
+pytestmark = pytest.mark.slow
+
 # Two pairs in 200 have a letter that no other has, and so has a batch in three or four.
 # Without dropout, so that an update does not depend on how many batches were skipped
 # before it.

@@ -19,6 +19,8 @@ from transformer_jax.training.state import init_state
 from transformer_jax.training.step import make_train_step
 from transformer_jax.translation.translator import Translator
 
+pytestmark = pytest.mark.slow
+
 
 def model_of(ids):
     """Settings and tokenizer of a vocabulary with ids of its own."""

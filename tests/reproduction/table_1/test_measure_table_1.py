@@ -9,6 +9,8 @@ from transformer_jax.errors import InputError
 from transformer_jax.reproduction.table_1.measure import measure_table_1
 from transformer_jax.reproduction.table_1.paper import ROWS
 
+pytestmark = pytest.mark.slow
+
 TINY = {"lengths": (32, 96), "widths": (16, 64), "restricted": 3, "repeats": 1}
 
 
