@@ -101,6 +101,14 @@ def test_lines_that_no_one_asked_for_are_ten_seconds_apart(monkeypatch, clock):
     ]
 
 
+def test_one_is_named_as_one(monkeypatch, clock):
+    screen = screen_of(monkeypatch, False)
+    with Progress(None, "sentences") as shown:
+        clock[0] += 60
+        shown.show_done(1)
+    assert screen.getvalue() == "1 sentence\n"
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_what_is_not_wanted_is_not_shown(monkeypatch, clock, is_terminal):
     screen = screen_of(monkeypatch, is_terminal)

@@ -114,7 +114,8 @@ class Progress:
 
     def _line(self) -> str:
         """Returns `200 of 2,000 steps (10 %), 12.5 steps/s, 2:24 left`."""
-        parts = [f"{self._done:,} {self._unit}"]
+        one = self._unit.removesuffix("s")
+        parts = [f"{self._done:,} {one if self._done == 1 else self._unit}"]
         if self._total is not None:
             percent = 100 * self._done // max(1, self._total)
             parts = [f"{self._done:,} of {self._total:,} {self._unit} ({percent} %)"]

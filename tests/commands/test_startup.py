@@ -82,6 +82,20 @@ def kept_in(**environment):
     return done.stdout.strip()
 
 
+def test_a_cache_that_cannot_be_used_is_told_and_left_alone(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
+        inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+        named = {"JAX_COMPILATION_CACHE_DIR": str(directory)}
+        done = subprocess.run(
+            [sys.executable, "-c", f"{KEEP}import jax; jax.jit(abs)(1)"],
+            capture_output=True, text=True, check=True, env=inherited | named,
+        )  # fmt: skip
+        (line,) = done.stderr.splitlines()
+        assert f"JAX_COMPILATION_CACHE_DIR={str(directory)!r} cannot be used" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_compiled_programs_are_kept_where_the_user_keeps_such_things(tmp_path):
     expected = tmp_path / "transformer_jax" / "compiled"
     assert kept_in(XDG_CACHE_HOME=str(tmp_path)) == str(expected)

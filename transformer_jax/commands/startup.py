@@ -13,7 +13,9 @@ import tyro
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.devices.first_use import has_chosen_devices, prepare_process
 from transformer_jax.errors import InputError
-from transformer_jax.storage.work_directory import user_cache
+from transformer_jax.storage.work_directory import is_remote, user_cache
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,11 @@ def keep_compiled_programs() -> None:
     They go into `JAX_COMPILATION_CACHE_DIR`, or else into the user's cache directory.
     Nothing changes if that cannot be written, or if JAX has been imported.
     """
-    if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if "jax" in sys.modules:
+        return
+    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if given is not None:
+        _check_cache(given)
         return
     try:
         directory = user_cache() / "compiled"
@@ -130,6 +136,22 @@ def keep_compiled_programs() -> None:
         return
     if os.access(directory, os.W_OK):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)
+
+
+def _check_cache(directory: str) -> None:
+    """Does without a cache that cannot be used, of which JAX would warn each time."""
+    if not directory or is_remote(directory):
+        return
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        logger.warning(
+            "JAX_COMPILATION_CACHE_DIR=%r cannot be used (%s): programs are compiled "
+            "at every start; name a directory that can be written",
+            directory,
+            error.strerror,
+        )
 
 
 def show_log(shown: bool) -> None:
