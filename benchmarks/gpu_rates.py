@@ -246,6 +246,8 @@ def print_measurements(*functions: Callable[..., Iterator[Measurement]]) -> None
 
     A measurement that fails ends the process; those before it are printed by then.
     """
+    if len(sys.argv) != 4:
+        sys.exit(f"{sys.argv[0]} is called by benchmarks/on_gpu.sh: call that")
     name, arguments, wanted = sys.argv[1:]
     # JAX goes on with the CPU where it cannot use the GPU.
     if jax.devices()[0].platform != wanted:
