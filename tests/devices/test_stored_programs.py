@@ -13,11 +13,12 @@ from tiny_runs import trained_run
 
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices import sharding, stored_programs
-from transformer_jax.devices.kept_shapes import kept_shapes
+from transformer_jax.devices.kept_shapes import kept_boxes, kept_shapes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import on_own_rows
 from transformer_jax.devices.stored_programs import FOLDER, keep_result, keep_whole
 from transformer_jax.model import size
+from transformer_jax.training import state
 from transformer_jax.translation.translator import Translator
 
 MESH = make_mesh(MeshConfig(data=2), jax.devices()[:2])
@@ -255,17 +256,25 @@ def test_a_search_from_stored_programs_is_the_same():
 
 
 def test_a_second_start_traces_no_model(monkeypatch):
+    run = trained_run()
+
     def start():
-        for known in (kept_shapes, size.expected_shapes, size.abstract_boxes):
+        traced = size.expected_shapes, size.abstract_boxes, state.abstract_state
+        for known in (*traced, kept_shapes, kept_boxes):
             known.cache_clear()
-        return Translator.from_checkpoint(trained_run().workdir).params
+        return (
+            Translator.from_checkpoint(run.workdir).params,
+            state.abstract_state(run.config, MESH),
+        )
 
     def refuse(*_, **__):
         raise AssertionError("a model is traced")
 
-    first = start()
+    params, begun = start()
     monkeypatch.setattr(size.Transformer, "init", refuse)
-    assert size.shapes_of(start()) == size.shapes_of(first)
+    again, begun_again = start()
+    assert size.shapes_of(again) == size.shapes_of(params)
+    assert begun_again == begun
 
 
 @pytest.mark.parametrize("sources", [[], ["model.py"]], ids=["in a zip", "updated"])

@@ -170,7 +170,7 @@ def check_fits(config: ExperimentConfig, directory: StoredPath) -> None:
     with _reading_params(directory):
         stored = stored_params(directory)
     try:
-        misfit = find_misfit(config.model, stored, kept_shapes(config.model))
+        misfit = find_misfit(stored, kept_shapes(config.model))
     except Exception as error:  # Of any type: sizes that no model can have.
         raise DamagedCheckpoint(
             f"{directory / 'config'} describes no model ({first_line(error)})."

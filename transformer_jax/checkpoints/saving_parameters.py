@@ -114,7 +114,7 @@ def _check(config: ExperimentConfig, params: Params) -> Params:
                 f"params: {name} is {kind or type(leaf).__name__}; expected an array "
                 "of real numbers."
             )
-    misfit = find_misfit(config.model, params, kept_shapes(config.model))
+    misfit = find_misfit(params, kept_shapes(config.model))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
     with np.errstate(over="ignore"):  # It is told below.

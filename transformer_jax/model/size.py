@@ -49,18 +49,14 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes_of(abstract_params(config))
 
 
-def find_misfit(
-    config: ModelConfig,
-    params: PyTree,
-    expected: dict[str, tuple[int, ...]] | None = None,
-) -> str | None:
+def find_misfit(params: PyTree, expected: dict[str, tuple[int, ...]]) -> str | None:
     """Returns where parameters are not those of a model; None if they are.
 
     Args:
         params: arrays, or anything with a shape.
-        expected: None = `expected_shapes`.
+        expected: the model's `expected_shapes`.
     """
-    expected, found = expected or expected_shapes(config), shapes_of(params)
+    found = shapes_of(params)
     for name in sorted(expected | found):
         if expected.get(name) != found.get(name):
             if name not in found:

@@ -15,12 +15,13 @@ from jax.sharding import Mesh
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.config.program_settings import program_settings
 from transformer_jax.devices import sharding
+from transformer_jax.devices.kept_shapes import kept_boxes, kept_shapes
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.errors import InputError
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.params import Params
 from transformer_jax.model.parts import split_params
-from transformer_jax.model.size import abstract_boxes, find_misfit
+from transformer_jax.model.size import find_misfit
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.optimizer import make_optimizer
 
@@ -130,7 +131,7 @@ def abstract_state(
         InputError: a parameter cannot be spread over the mesh as the settings ask, or
             `training.frozen` names no part of the model.
     """
-    boxed = abstract_boxes(config.model)
+    boxed = kept_boxes(config.model)
     optimize = optimizer or make_optimizer(config)
     params = sharding.unbox(boxed)
     state = jax.eval_shape(lambda params: _make_state(params, config, optimize), params)
@@ -188,7 +189,7 @@ def init_state(
             begin = keep_whole(begin, "init_state", program_settings(config), mesh)
         state = begin(rng)
         return state
-    misfit = find_misfit(config.model, params)
+    misfit = find_misfit(params, kept_shapes(config.model))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
     params = jax.device_put(params, shardings.params)

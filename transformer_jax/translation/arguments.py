@@ -71,7 +71,7 @@ def check_model(config: ModelConfig, params: Params, tokenizer: Tokenizer) -> No
         InputError: they are not.
     """
     check_vocabulary(tokenizer, config)
-    misfit = find_misfit(config, params, kept_shapes(config))
+    misfit = find_misfit(params, kept_shapes(config))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
 
