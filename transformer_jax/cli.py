@@ -88,8 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("transformer_jax").setLevel(logging.INFO)
     leave_alone()
     drop_closed_loops()
-    with handle_signals(ends_process=True):
-        return _run(arguments, debug)
+    try:
+        with handle_signals(ends_process=True):
+            return _run(arguments, debug)
+    except Interrupted as end:  # Between the end of the command and that of the block.
+        return _fail(str(end), end.exit_code)
 
 
 def _run(arguments: Sequence[str], debug: bool) -> int:

@@ -70,6 +70,7 @@ class _Signals:
         self._received_at = 0.0
         self._noted_by_thread: set[int] = set()
         self._others: dict[int, Any] = {}
+        self._is_over = False
 
     def install(self) -> None:
         for number in _SIGNALS:
@@ -83,6 +84,8 @@ class _Signals:
                 signal.signal(number, self._handle)
 
     def restore(self) -> None:
+        """Ends the handling: a signal of this moment finds nothing left to end."""
+        self._is_over = True
         for number, other in self._others.items():
             signal.signal(number, other)
 
@@ -113,6 +116,8 @@ class _Signals:
         return time.monotonic() - self._received_at < _SAME_SECONDS
 
     def _handle(self, number: int, frame: Any) -> None:
+        if self._is_over:
+            return
         if number in self._noted_by_thread:
             self._noted_by_thread.remove(number)
             return
@@ -206,12 +211,12 @@ def handle_signals(*, ends_process: bool = False) -> Iterator[None]:
         return
     _active = signals = _Signals(ends_process=ends_process)
     signals.install()
-    try:
-        with _watch_signals(signals) if ends_process else contextlib.nullcontext():
+    with _watch_signals(signals) if ends_process else contextlib.nullcontext():
+        try:
             yield
-    finally:
-        signals.restore()
-        _active = None
+        finally:
+            signals.restore()
+            _active = None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Stored programs compute what was compiled, and are made again where none fits."""
 
-import dataclasses
 import hashlib
 import logging
 
@@ -8,31 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
-from tiny_runs import trained_run
 
 from transformer_jax.config.experiment import MeshConfig
-from transformer_jax.devices import sharding, stored_programs
-from transformer_jax.devices.kept_shapes import kept_boxes, kept_shapes
+from transformer_jax.devices import kept_files, sharding, stored_programs
+from transformer_jax.devices.kept_files import keep_result
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import on_own_rows
-from transformer_jax.devices.stored_programs import FOLDER, keep_result, keep_whole
-from transformer_jax.model import size
-from transformer_jax.training import state
-from transformer_jax.translation.translator import Translator
+from transformer_jax.devices.stored_programs import keep_whole
 
 MESH = make_mesh(MeshConfig(data=2), jax.devices()[:2])
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path):
-    """The folder of programs, empty; JAX's own cache is beside it."""
-    before = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
-    compilation_cache.reset_cache()
-    yield tmp_path / FOLDER
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def jit(function, mesh=MESH):
@@ -75,8 +61,9 @@ def test_what_was_compiled_is_not_traced_again(folder):
     second = Multiplied()
     check(second)
     assert second.traces == 0
-    # By what it is made of, and by what it computes: one file.
-    assert len({file.stat().st_ino for file in folder.iterdir()}) == 1
+    # By what it computes; and that name, by what it is made of.
+    name, program = sorted(folder.iterdir(), key=lambda file: file.stat().st_size)
+    assert name.read_bytes().endswith(program.name.encode())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +90,7 @@ def test_what_jax_compiles_by_is_looked_at(monkeypatch):
         other = Multiplied()
         check(other)
     assert other.traces == 1
-    monkeypatch.setattr(stored_programs, "_surroundings", lambda: "another version")
+    monkeypatch.setattr(kept_files, "_surroundings", lambda: "another version")
     other = Multiplied()
     check(other)
     assert other.traces == 1
@@ -117,8 +104,13 @@ def test_other_settings_of_the_same_program_do_not_compile_it(monkeypatch):
         return x * 3.0 * by, jnp.sum(x)
 
     same = keep_whole(jit(multiply), "multiply", "other", MESH, static_argnums=(1,))
-    monkeypatch.setattr(stored_programs, "_save", None)  # It would be called.
+    saved = []
+    monkeypatch.setattr(
+        stored_programs, "save_file", lambda _, pack: saved.append(pack())
+    )
     check(same)
+    (name,) = saved
+    assert len(name) == 64
 
 
 def test_what_gives_the_same_in_another_shape_is_another_program():
@@ -137,7 +129,7 @@ def test_a_program_of_another_user_is_used(monkeypatch):
     def refuse(path):
         raise PermissionError(path)
 
-    monkeypatch.setattr(stored_programs.os, "utime", refuse)
+    monkeypatch.setattr(kept_files.os, "utime", refuse)
     other = Multiplied()
     check(other)
     assert other.traces == 0
@@ -165,6 +157,40 @@ def test_a_damaged_program_is_made_again(folder, damage):
     assert mended.traces == 0
 
 
+def test_files_of_other_names_are_made_again(folder):
+    for factor in 2.0, 5.0:
+        check(Multiplied(factor), factor=factor)
+    files = sorted(folder.iterdir())
+    contents = [file.read_bytes() for file in files]
+    for file, other in zip(files, contents[1:] + contents[:1], strict=True):
+        file.write_bytes(other)
+    for traces in 1, 0:
+        again = Multiplied(2.0)
+        check(again, factor=2.0)
+        assert again.traces == traces
+
+
+def test_a_kept_function_is_transformed_as_any_other():
+    def loss(x):
+        return Multiplied()(x)[1]
+
+    check(Multiplied())
+    np.testing.assert_array_equal(jax.grad(loss)(X), np.ones(6))
+    assert jax.eval_shape(loss, X).shape == ()
+    _, found = jax.lax.scan(lambda total, x: (total, Multiplied()(x)[0]), 0.0, X)
+    np.testing.assert_array_equal(found, 3 * X)
+
+
+def test_precision_and_the_search_for_nan_are_those_of_the_call():
+    kept = Multiplied()
+    check(kept)
+    with jax.default_matmul_precision("highest"):
+        check(kept)
+    assert kept.traces == 2
+    with jax.debug_nans(True), pytest.raises(FloatingPointError, match="nan"):
+        kept(X * np.nan)
+
+
 def test_a_place_that_cannot_be_written_does_no_harm(folder, caplog):
     folder.write_text("a file")
     with caplog.at_level(logging.INFO):
@@ -176,7 +202,7 @@ def test_a_place_that_cannot_be_written_does_no_harm(folder, caplog):
 
 
 def test_the_oldest_programs_go_first(folder, monkeypatch):
-    monkeypatch.setattr(stored_programs, "_MOST_FILES", 4)
+    monkeypatch.setattr(kept_files, "_MOST_FILES", 4)
     for number in range(6):
         check(Multiplied(factor=float(number)), factor=float(number))
         assert len(list(folder.iterdir())) <= 5  # The second name comes last.
@@ -227,10 +253,11 @@ def test_results_are_kept_and_made_again(folder):
     assert len(calls) == 3
 
 
-def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan():
-    jitted = jax.jit(lambda x: x)
+def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan(folder):
     with jax.debug_nans(True):
-        assert keep_whole(jitted, "same", (), MESH) is jitted
+        check(Multiplied())
+    assert not folder.exists()
+    jitted = jax.jit(lambda x: x)
     jax.config.update("jax_enable_compilation_cache", False)
     assert keep_whole(jitted, "same", (), MESH) is jitted
     jax.config.update("jax_enable_compilation_cache", True)
@@ -238,43 +265,6 @@ def test_nothing_is_kept_where_jax_keeps_nothing_or_looks_for_nan():
     assert keep_whole(jitted, "same", (), MESH) is jitted
     jax.config.update("jax_compilation_cache_dir", None)
     assert keep_whole(jitted, "same", (), MESH) is jitted
-
-
-def test_a_search_from_stored_programs_is_the_same():
-    from transformer_jax.translation.search_programs import make_search_programs
-
-    run = trained_run()
-    sources = [source for source, _ in run.train_pairs[:9]]
-    translator = run.result.translator
-    found = []
-    for _ in range(2):
-        make_search_programs.cache_clear()
-        best = translator.n_best(sources, 2, beam_size=3)
-        found.append([[dataclasses.astuple(each) for each in two] for two in best])
-    assert found[0] == found[1]
-    make_search_programs.cache_clear()
-
-
-def test_a_second_start_traces_no_model(monkeypatch):
-    run = trained_run()
-
-    def start():
-        traced = size.expected_shapes, size.abstract_boxes, state.abstract_state
-        for known in (*traced, kept_shapes, kept_boxes):
-            known.cache_clear()
-        return (
-            Translator.from_checkpoint(run.workdir).params,
-            state.abstract_state(run.config, MESH),
-        )
-
-    def refuse(*_, **__):
-        raise AssertionError("a model is traced")
-
-    params, begun = start()
-    monkeypatch.setattr(size.Transformer, "init", refuse)
-    again, begun_again = start()
-    assert size.shapes_of(again) == size.shapes_of(params)
-    assert begun_again == begun
 
 
 @pytest.mark.parametrize("sources", [[], ["model.py"]], ids=["in a zip", "updated"])
@@ -287,7 +277,7 @@ def test_source_that_is_not_that_in_memory_names_no_program(
     for name in sources:
         (package / name).touch()
     before = Multiplied()  # Made before the update, compiled after it.
-    monkeypatch.setattr(stored_programs, "_PACKAGE", package)
+    monkeypatch.setattr(kept_files, "_PACKAGE", package)
     for multiplied in (before, Multiplied(), Multiplied()):
         check(multiplied)
         assert multiplied.traces == 1

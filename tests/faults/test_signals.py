@@ -195,3 +195,45 @@ def test_notice_and_then_the_end_of_time_are_not_hurry():
     process.send_signal(signal.SIGTERM)
     code, output, _ = end_of(process)
     assert (code, output) == (0, "finished\n")
+
+
+# Signals that arrive before a command begins, and after it has ended.
+BEFORE = "program.restart_with_large_pages = lambda: signal.raise_signal({number})"
+AFTER = """
+def close(descriptor):
+    signal.raise_signal({number})
+interruption.os = types.SimpleNamespace(**vars(os) | {{"close": close}})
+"""
+ALMOST_AFTER = """
+run = cli._run
+def run_and_signal(*arguments):
+    run(*arguments)
+    signal.raise_signal({number})
+cli._run = run_and_signal
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("moment", "printed"), [(BEFORE, False), (AFTER, True), (ALMOST_AFTER, True)]
+)
+def test_at_either_end_of_a_command_a_signal_shows_no_traceback(
+    moment, printed, number
+):
+    code = (
+        "import os, signal, sys, types\n"
+        "from transformer_jax import __main__ as program, cli, interruption\n"
+        "sys.argv = ['transformer-jax', '--version']\n"
+        f"{moment.format(number=int(number))}\n"
+        "sys.exit(program.main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("transformer-jax") == printed
+    if moment is ALMOST_AFTER:
+        assert done.returncode == ENDING[number]
+        assert done.stderr == f"transformer-jax: interrupted by {number.name}\n"
+    else:
+        assert done.returncode == -number
+        assert not done.stderr

@@ -6,7 +6,7 @@ A second start traces no model to know them.
 import functools
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.devices.stored_programs import keep_result
+from transformer_jax.devices.kept_files import keep_result
 from transformer_jax.model.params import Params
 from transformer_jax.model.size import abstract_boxes, expected_shapes
 
