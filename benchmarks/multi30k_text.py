@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory of the files to write")
     parser.add_argument("languages", nargs="+", help="two letters each, as en de")
     options = parser.parse_args()
+    for language in options.languages:
+        if not list(options.raw.glob(f"*.{language}")):
+            parser.error(f"{options.raw} has no file that ends in .{language}")
     options.output.mkdir(parents=True, exist_ok=True)
     for language in options.languages:
         normalizer, tokenizer = MosesPunctNormalizer(language), MosesTokenizer(language)

@@ -1,5 +1,6 @@
 """Steps of search compiled for TPUs that are not here."""
 
+import dataclasses
 import importlib.util
 
 import pytest
@@ -23,6 +24,19 @@ CONFIG = ExperimentConfig(
     ),
     decoding=DecodingConfig(batch_tokens=512),
 )
+
+
+@pytest.mark.slow
+def test_the_selection_of_tokens_copies_no_logits():
+    """With the paper's vocabulary, where a chunk could be longer than a tile."""
+    model = dataclasses.replace(CONFIG.model, vocab_size=37_000)
+    decoding = DecodingConfig(batch_tokens=256 * 32)
+    config = CONFIG.replace(model=model, decoding=decoding)
+    _, cost = plan_search(config, "v5e:1x1", 256)
+    logits = 4 * 256 * 4 * model.vocab_size
+    assert max(each.bytes_accessed for each in cost.operations) > logits
+    copies = [each for each in cost.operations if each.opcode == "copy"]
+    assert all(each.main_memory_bytes < logits / 4 for each in copies)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from continued_runs import (
 )
 from test_loop import PAIRS, assert_same_bits, files_in, steps_of
 
+from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.checkpoints.choosing import checkpoint_dir
 from transformer_jax.checkpoints.contents import load_params
 from transformer_jax.checkpoints.reader import StoredCheckpoints
@@ -152,10 +153,13 @@ def test_the_tokenizer_must_be_that_of_the_checkpoint(damage, copied, caplog):
 
 @pytest.mark.slow
 def test_a_run_goes_back_and_keeps_what_came_after(copied):
+    average_checkpoints(copied, steps=[4, 5])
+    average_checkpoints(copied, steps=[5, 6])
     slower = {"num_steps": 9, "optimizer__learning_rate_scale": 0.25}
     result = run(copied, from_step=5, **slower)
     kept = sorted(path.name for path in (copied / "set_aside").iterdir())
-    assert kept == ["6", "7", "8", "metrics.jsonl"]
+    assert kept == ["6", "7", "8", "average-6", "metrics.jsonl"]
+    assert [path.name for path in (copied / "average").iterdir()] == ["5"]
     (line,) = map(json.loads, lines_of(copied / "set_aside" / "metrics.jsonl"))
     assert line in eight_steps()[1].history
     assert line["step"] == 8
@@ -169,7 +173,7 @@ def test_a_run_goes_back_and_keeps_what_came_after(copied):
     shutil.rmtree(copied / "checkpoints" / "9")
     again = run(copied, from_step=5, **slower)
     assert_same_bits(again.state, result.state)
-    assert len(list((copied / "set_aside").iterdir())) == 4
+    assert len(list((copied / "set_aside").iterdir())) == 5
     run(copied, from_step=5, num_steps=6, optimizer__learning_rate_scale=0.125)
     assert "6-2" in {path.name for path in (copied / "set_aside").iterdir()}
     with pytest.raises(InputError, match=r"from_step=77: .* has no such checkpoint"):

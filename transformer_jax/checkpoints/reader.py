@@ -3,14 +3,17 @@
 Nothing here asks other processes, so that one of several may look alone.
 """
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orbax.checkpoint.utils import is_checkpoint_finalized as is_finalized
 
 from transformer_jax.checkpoints.checksums import verify_checkpoint
 from transformer_jax.checkpoints.contents import (
+    AVERAGE,
+    averaged_steps,
     check_times,
     load_config_of,
     load_description,
@@ -143,9 +146,23 @@ class StoredCheckpoints:
         load_description(directory)
         self.run_record(step)
 
-    def set_aside(self, step: int) -> StoredPath:
-        """Moves a step's checkpoint out of the way; returns where it is.
+    def set_aside_after(self, step: int, steps: Iterable[int]) -> list[StoredPath]:
+        """Moves checkpoints out of the way, and averages of any later than a step.
 
         In one process; the others see it when they look at the directory anew.
+
+        Args:
+            step: the one that the run continues from.
+            steps: those of the checkpoints.
+
+        Returns:
+            Where they are.
         """
-        return set_aside(self._workdir, self.directory(step))
+        moved = [set_aside(self._workdir, self.directory(each)) for each in steps]
+        folder = self._workdir / AVERAGE
+        for average in sorted(folder.iterdir()) if folder.is_dir() else []:
+            with contextlib.suppress(DamagedCheckpoint):  # Whoever uses it is told.
+                if any(each > step for each in averaged_steps(average)):
+                    name = f"{AVERAGE}-{average.name}"
+                    moved.append(set_aside(self._workdir, average, name))
+        return moved

@@ -1,10 +1,12 @@
 """Fast top-k selection from long rows, such as logits."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 _LARGE = 1_024
+_SIDE_BY_SIDE = 128
 
 
 def top_k(
@@ -93,9 +95,11 @@ def _take_chunks(
     """Returns the numbers of the chosen chunks, minus infinity after the last."""
     *rows, m, length = x.shape
     if length % chunk == 0:  # Not number by number, which is slow on TPUs.
-        chunks = x.reshape(*rows, m * (length // chunk), chunk)
-        place = row * (length // chunk) + first
-        return jnp.take_along_axis(chunks, place[..., None], axis=-2)
+        # Nor with m merged into the chunks: there x would be copied for it.
+        chunks = x.reshape(-1, m, length // chunk, chunk)
+        at = (each.reshape(-1, each.shape[-1]) for each in (row, first))
+        taken: Array = jax.vmap(lambda own, row, first: own[row, first])(chunks, *at)
+        return taken.reshape(*first.shape, chunk)
     within = lax.broadcasted_iota(jnp.int32, (*first.shape, chunk), first.ndim)
     within += first[..., None] * chunk
     place = row[..., None] * length + jnp.minimum(within, length - 1)
@@ -109,9 +113,9 @@ def _chunk_size(length: int, numbers_to_one: float) -> int:
 
     That balances the two sorts: there are about as many chunks as numbers in k chunks.
     Chunks that divide the row need no copy; nor do they on TPUs, if they are also whole
-    tiles of eight numbers.
+    tiles of eight numbers, and no more than the 128 that stand side by side there.
     """
-    best = max(1, min(round(numbers_to_one**0.5), length))
+    best = max(1, min(round(numbers_to_one**0.5), _SIDE_BY_SIDE // 2, length))
     near = [size for size in range(best // 2 + 1, 2 * best) if length % size == 0]
     tiles = [size for size in near if size % 8 == 0]
     return min(tiles or near, key=lambda size: abs(size - best), default=best)

@@ -287,8 +287,8 @@ class TrainingLoop:
         record = stored_record(self._checkpoints, step, self._config.training)
         with all_together("setting checkpoints aside"):
             if is_primary():
-                for later in [other for other in steps if other > step]:
-                    self._checkpoints.set_aside(later)
+                later = [other for other in steps if other > step]
+                self._checkpoints.set_aside_after(step, later)
         self._checkpoints.reload()
         self._reporter.rewind(step)
         self._resume_window(record)

@@ -293,7 +293,7 @@ def set_aside_together(start: Start, workdir: StoredPath) -> None:
         return
     with all_together("setting checkpoints aside"):
         if is_primary():
-            checkpoints = StoredCheckpoints(workdir)
-            for step in start.set_aside:
-                logger.info("set aside %s", checkpoints.set_aside(step))
-            set_lines_aside(workdir, start.step or 0)
+            checkpoints, step = StoredCheckpoints(workdir), start.step or 0
+            for path in checkpoints.set_aside_after(step, start.set_aside):
+                logger.info("set aside %s", path)
+            set_lines_aside(workdir, step)
