@@ -48,7 +48,7 @@ MULTI30K = ExperimentConfig(
         vocab_size=10_000, num_encoder_layers=4, num_decoder_layers=4, d_model=128,
         d_ff=256, num_heads=4, dropout_rate=0.3,
     ),
-    data=DataConfig(source_length=64, target_length=64, batch_tokens=4_096),
+    data=DataConfig(source_length=64, target_length=64, batch_tokens=8_192),
     optimizer=OptimizerConfig(warmup_steps=400, learning_rate_scale=2.53),
 )  # fmt: skip
 _TINY_RUN = MULTI30K.replace(model=ModelConfig.tiny(dropout_rate=0.3), data=TINY_DATA)
