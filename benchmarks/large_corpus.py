@@ -61,9 +61,13 @@ class Phases:
 
 def first_lines(path: Path, number: int, folder: Path) -> Path:
     """Returns a file of the first lines of another one."""
-    copy = folder / path.name
+    copy, found = folder / path.name, 0
     with path.open("rb") as lines, copy.open("wb") as written:
-        written.writelines(itertools.islice(lines, number))
+        for line in itertools.islice(lines, number):
+            written.write(line)
+            found += 1
+    if found < number:
+        raise SystemExit(f"{path} has {found} lines: too few for --pairs {number}")
     return copy
 
 
@@ -79,8 +83,8 @@ def settings(texts: list[Path], arguments: argparse.Namespace) -> Any:
             train_target_path=str(texts[1]),
             source_length=arguments.length,
             target_length=arguments.length,
-            source_language="en",
-            target_language="fr",
+            source_language=arguments.languages[0],
+            target_language=arguments.languages[1],
         ),
     )
 
@@ -122,10 +126,10 @@ def start(
     with phase("second start: first batch"):
         batches = tj.make_batches(corpus, packed, config.data, seed=0)
         batch = next(batches)
-    tokens = np.count_nonzero(batch.source_segments), batch.source_segments.size
-    print(packed.num_rows, "rows; first batch filled", tokens, file=sys.stderr)
+    tokens = int(np.count_nonzero(batch.source_segments)), batch.source_segments.size
+    print(packed.num_rows, "rows; first batch filled", *tokens, file=sys.stderr)
     del batches
-    last = packed.num_rows // config.data.rows - 2
+    last = max(0, packed.num_rows // config.data.rows - 2)
     with phase("batches from one epoch to the next"):
         batches = tj.make_batches(corpus, packed, config.data, seed=0, start_step=last)
         for _ in range(6):
@@ -171,17 +175,23 @@ def _run(run: Any, connection: Any, *given: Any) -> None:
 def main() -> None:
     """Prints a JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--workdir", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, nargs="+", required=True)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--vocab-size", type=int, default=32_000)
-    parser.add_argument("--max-sentences", type=int, default=400_000)
+    add = parser.add_argument
+    add("--source", type=Path, required=True, help="text, one sentence a line")
+    add("--target", type=Path, required=True, help="its translation")
+    add("--workdir", type=Path, required=True, help="for files while it runs")
+    add("--pairs", type=int, nargs="+", required=True, help="first lines to take")
+    add("--length", type=int, default=256, help="tokens of a row")
+    add("--languages", nargs=2, default=["en", "fr"], help="of source and target")
+    add("--vocab-size", type=int, default=32_000, help="fewer for small texts")
+    add("--max-sentences", type=int, default=400_000, help="the tokenizer learns from")
     arguments = parser.parse_args()
+    for path in (arguments.source, arguments.target):
+        if not path.is_file():
+            parser.error(f"{path} is no file")
     report = describe("jax", "numpy", "sentencepiece") | {"phases": {}}
     for number in arguments.pairs:
         folder = arguments.workdir / str(number)
+        shutil.rmtree(folder, ignore_errors=True)  # Of a run that has failed.
         folder.mkdir(parents=True)
         texts = [
             first_lines(path, number, folder)

@@ -97,6 +97,14 @@ def test_starting_at_k_is_skipping_k(corpus):
     assert all(map(same, skipped, started))
 
 
+@pytest.mark.parametrize("name", ["start_step", "first_row"])
+def test_batches_before_the_first_are_refused(name):
+    corpus = numbered_corpus()
+    packed = pack_corpus(corpus, config(), seed=0)
+    with pytest.raises(InputError, match=f"{name}=-1 must be at least 0"):
+        make_batches(corpus, packed, config(), seed=0, **{name: -1})
+
+
 def test_starting_very_late_is_immediate(corpus):
     settings = config()
     packed = pack_corpus(corpus, settings, seed=0)

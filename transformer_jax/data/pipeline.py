@@ -171,6 +171,9 @@ def make_batches(
         rows_of_host: returns this host's rows, given their number in a global batch;
             by default all.
 
+    Raises:
+        InputError: `start_step` or `first_row` is negative.
+
     Example:
         >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
         >>> packed = tj.pack_corpus(corpus, config.data, seed=0)
@@ -178,6 +181,9 @@ def make_batches(
         >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
         True
     """
+    for name, number in (("start_step", start_step), ("first_row", first_row)):
+        if number < 0:
+            raise InputError(f"{name}={number} must be at least 0.")
     mixture = make_mixture(packed, config)
     order = RowOrder(packed.num_rows, config.rows, seed, first_row, mixture)
     places = rows_of_host(config.rows)
