@@ -37,7 +37,8 @@ class Plan(ProgramPlan):
     attention_score_flops: float
     """Of attention scores over whole rows, which are not in the formula."""
     target_tokens_per_second_at_most: float
-    """All chips together, as if every position were a token."""
+    """All chips together, in the longest of `roofline_seconds`, as if every position
+    were a token."""
     model_flops_utilization_at_most: float
     """`model_flops` in `schedule_seconds`, over the chip's peak rate."""
 

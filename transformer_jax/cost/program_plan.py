@@ -16,6 +16,7 @@ from transformer_jax.cost.roofline import network_seconds, roofline_seconds
 from transformer_jax.cost.schedule import Rates, Schedule
 from transformer_jax.cost.topology import chip_of_topology, topology_devices
 from transformer_jax.devices.chips import Chip, Dtype
+from transformer_jax.devices.stored_programs import without_jax_cache
 from transformer_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ def compile_program(
     started = time.perf_counter()
     lowered = lower()
     try:
-        program = lowered.compile()
+        with without_jax_cache():  # Which cannot read programs for such devices.
+            program = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         raise _too_large(error, what, topology.name, remedy) from error
     seconds = time.perf_counter() - started

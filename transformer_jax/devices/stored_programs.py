@@ -72,7 +72,7 @@ def _is_taken_apart() -> bool:
 
 
 @contextlib.contextmanager
-def _without_jax_cache() -> Iterator[None]:
+def without_jax_cache() -> Iterator[None]:
     """Makes XLA compile afresh: it cannot write a program whole that it has read."""
     was_used: bool = jax.config.values["jax_enable_compilation_cache"]
     try:
@@ -144,7 +144,7 @@ class _WholePrograms(Generic[_Arguments, _Result]):
         traced = self._folder / name_of(computed)
         program = load_file(traced, self._unpack)
         if program is None:
-            with _without_jax_cache():
+            with without_jax_cache():
                 program = lowered.compile()
             save_file(
                 traced, lambda: pickle.dumps(serialize_executable.serialize(program))
