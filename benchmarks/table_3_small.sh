@@ -6,7 +6,8 @@
 #
 # On a CPU of two cores: a device for each is 1.3 times as fast as one with two threads.
 set -euo pipefail
-data=$1 runs=$2
+usage="usage: benchmarks/table_3_small.sh DATA RUNS"
+data=${1:?$usage} runs=${2:?$usage}
 python=${PYTHON:-.venv/bin/python}
 export JAX_NUM_CPU_DEVICES=2
 

@@ -34,7 +34,7 @@ class Processes:
     process_index: int | None = None
     """Number of this process, from 0."""
     alone: bool = False
-    """Train separately, although this is one of several processes."""
+    """Work separately, although this is one of several processes."""
 
     def start(self, trained: ExperimentConfig | None = None) -> None:
         """Keeps compiled programs, and joins the other processes if there are any.
