@@ -56,7 +56,8 @@ class SearchPlan(ProgramPlan):
     least_bytes: int
     """A step that reads weights and caches once moves so many bytes."""
     bytes_over_least: float
-    """`main_memory_bytes` over `least_bytes`."""
+    """`main_memory_bytes` over `least_bytes`; less than 1 where caches are so small
+    that they stay on the chip."""
     main_memory_bytes_of_call: int
     """What the program moves besides, once for all the steps of a call."""
     output_tokens_per_second_at_most: float
