@@ -5,7 +5,8 @@ v5e-16 it is the roofline of the compiled update. Of 8 H100 it is the same progr
 products and bytes on their data sheet, without a network. Needs the extra `tpu`:
 
     python benchmarks/plan_targets.py             each takes minutes to compile
-    python benchmarks/plan_targets.py --missing   those that the file has not
+    python benchmarks/plan_targets.py --missing   those that the file has not; the
+                                                  others stay, however old they are
 """
 
 import argparse
