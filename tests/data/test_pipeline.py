@@ -97,12 +97,16 @@ def test_starting_at_k_is_skipping_k(corpus):
     assert all(map(same, skipped, started))
 
 
-@pytest.mark.parametrize("name", ["start_step", "first_row"])
-def test_batches_before_the_first_are_refused(name):
+@pytest.mark.parametrize("start", [{"start_step": -1}, {"first_row": -1}])
+def test_batches_before_the_first_are_refused(start):
     corpus = numbered_corpus()
     packed = pack_corpus(corpus, config(), seed=0)
-    with pytest.raises(InputError, match=f"{name}=-1 must be at least 0"):
-        make_batches(corpus, packed, config(), seed=0, **{name: -1})
+    (name,) = start
+    with pytest.raises(InputError, match=f"{name}=-1"):
+        make_batches(corpus, packed, config(), seed=0, **start)
+    # Update 2 of a run whose data begin anew there.
+    again = make_batches(corpus, packed, config(), seed=0, start_step=2, first_row=-16)
+    assert same(next(again), next(make_batches(corpus, packed, config(), seed=0)))
 
 
 def test_starting_very_late_is_immediate(corpus):

@@ -172,7 +172,7 @@ def make_batches(
             by default all.
 
     Raises:
-        InputError: `start_step` or `first_row` is negative.
+        InputError: `start_step` is negative, or begins before row 0 of the order.
 
     Example:
         >>> corpus = tj.prepare(config, "runs/prepared", train_pairs=pairs).train
@@ -181,9 +181,13 @@ def make_batches(
         >>> next(batches).source.shape == (config.data.rows, config.data.source_length)
         True
     """
-    for name, number in (("start_step", start_step), ("first_row", first_row)):
-        if number < 0:
-            raise InputError(f"{name}={number} must be at least 0.")
+    if start_step < 0:
+        raise InputError(f"start_step={start_step} must be at least 0.")
+    if start_step * config.rows + first_row < 0:
+        raise InputError(
+            f"first_row={first_row}: update {start_step} of {config.rows} rows would "
+            "begin before row 0."
+        )
     mixture = make_mixture(packed, config)
     order = RowOrder(packed.num_rows, config.rows, seed, first_row, mixture)
     places = rows_of_host(config.rows)
