@@ -18,8 +18,8 @@ import itertools
 import json
 import multiprocessing
 import os
-import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,18 +190,17 @@ def main() -> None:
             parser.error(f"{path} is no file")
     report = describe("jax", "numpy", "sentencepiece") | {"phases": {}}
     for number in arguments.pairs:
-        folder = arguments.workdir / str(number)
-        shutil.rmtree(folder, ignore_errors=True)  # Of a run that has failed.
-        folder.mkdir(parents=True)
-        texts = [
-            first_lines(path, number, folder)
-            for path in (arguments.source, arguments.target)
-        ]
-        for run in (prepare, start):
-            for name, found in watch(run, folder, texts, arguments).items():
-                report["phases"].setdefault(name, {})[number] = found
-                print(number, name, found, file=sys.stderr)
-        shutil.rmtree(folder)
+        arguments.workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=arguments.workdir) as name:
+            folder = Path(name)
+            texts = [
+                first_lines(path, number, folder)
+                for path in (arguments.source, arguments.target)
+            ]
+            for run in (prepare, start):
+                for phase, found in watch(run, folder, texts, arguments).items():
+                    report["phases"].setdefault(phase, {})[number] = found
+                    print(number, phase, found, file=sys.stderr)
     for found in report["phases"].values():
         for few, many in itertools.pairwise(arguments.pairs):
             grown = found[many]["peak_bytes"] - found[few]["peak_bytes"]

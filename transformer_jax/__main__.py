@@ -9,7 +9,7 @@ from transformer_jax.devices.large_pages import restart_with_large_pages
 
 def main() -> int:
     """Runs the command line in a process with large pages; returns the exit code."""
-    # Before there is work to end in good order, and after it, it just ends.
+    # Before and after a command, Ctrl-C ends the process without a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     restart_with_large_pages()

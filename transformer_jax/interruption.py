@@ -150,6 +150,8 @@ class _Signals:
                 until = time.monotonic() + _PATIENCE_SECONDS
                 while not self.received and time.monotonic() < until:
                     time.sleep(0.05)
+                if self._is_over:
+                    return
                 if not self.received:
                     self._noted_by_thread.add(number)
                     self.note(number)
@@ -209,10 +211,11 @@ def handle_signals(*, ends_process: bool = False) -> Iterator[None]:
         _active.install()  # Others may have taken the signals meanwhile.
         yield
         return
-    _active = signals = _Signals(ends_process=ends_process)
-    signals.install()
+    signals = _Signals(ends_process=ends_process)
     with _watch_signals(signals) if ends_process else contextlib.nullcontext():
         try:
+            _active = signals
+            signals.install()
             yield
         finally:
             signals.restore()

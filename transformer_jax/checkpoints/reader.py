@@ -158,11 +158,13 @@ class StoredCheckpoints:
         Returns:
             Where they are.
         """
-        moved = [set_aside(self._workdir, self.directory(each)) for each in steps]
-        folder = self._workdir / AVERAGE
+        moved, folder = [], self._workdir / AVERAGE
+        # Averages first: interrupted here, the next start finds the checkpoints.
         for average in sorted(folder.iterdir()) if folder.is_dir() else []:
             with contextlib.suppress(DamagedCheckpoint):  # Whoever uses it is told.
                 if any(each > step for each in averaged_steps(average)):
                     name = f"{AVERAGE}-{average.name}"
                     moved.append(set_aside(self._workdir, average, name))
+        for each in steps:
+            moved.append(set_aside(self._workdir, self.directory(each)))
         return moved
