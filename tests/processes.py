@@ -57,7 +57,7 @@ def start(
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     paths = [
-        *(str(TESTS / name) for name in ("", "training", "faults")),
+        *(str(TESTS / name) for name in ("", "training", "faults", "evaluation")),
         os.environ.get("PYTHONPATH", ""),
     ]
     ours = {

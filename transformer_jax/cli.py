@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import tyro
 
@@ -127,13 +127,18 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
         code = 1 if error.filename is None and error.errno not in _OF_DISK else 2
         return _fail(f"{where}: {reason}; check it and its disk (--debug shows)", code)
     except ProcessLost as error:
-        _fail(str(error), 1)
-        # At its end JAX would wait for the process that is lost.
-        sys.stdout.flush()
-        os._exit(1)
+        _leave_others(str(error))
     except Exception as error:
         if debug:
             raise
+        from transformer_jax.devices.lost_processes import is_of_exchange
+
+        if is_of_exchange(error):
+            reason = " ".join(str(error).split())
+            _leave_others(
+                f"another process of this job has ended or cannot be reached "
+                f"({reason:.120}): start the job again"
+            )
         if problem := problem_of_devices(error):
             return _fail(problem, 2)
         summary = " ".join(str(error).split()) or "no message"
@@ -141,6 +146,13 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             summary = f"out of memory ({summary:.160}): take fewer tokens or a smaller"
             return _fail(f"{summary} beam at a time, or shorter lines", 1)
         return _fail(f"{type(error).__name__}: {summary} (--debug shows where)", 1)
+
+
+def _leave_others(message: str) -> NoReturn:
+    """Ends a process that has lost another; JAX would wait for that at its end."""
+    _fail(message, 1)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def _fail(message: str, code: int) -> int:

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 import shutil
-from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -39,7 +38,7 @@ def write(workdir: Path, values: dict, minutes=None, tokenizer=None) -> None:
     """Writes a checkpoint of one parameter for each step, at these minutes."""
     trained = trained_run()
     training = tiny_config(training__keep_last=100).training
-    with closing(Checkpoints(workdir, training)) as checkpoints:
+    with Checkpoints(workdir, training) as checkpoints:
         for step, value in values.items():
             checkpoints.save(
                 step,

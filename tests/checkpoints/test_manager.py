@@ -4,7 +4,6 @@ import dataclasses
 import os
 import shutil
 import time
-from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -70,14 +69,14 @@ def copied(tmp_path) -> Path:
 )
 def test_the_last_and_the_best_are_kept_and_known_later(metric, values, kept, tmp_path):
     training = settings(keep_last=2, keep_best=1, best_metric=metric)
-    with closing(Checkpoints(tmp_path, training)) as checkpoints:
+    with Checkpoints(tmp_path, training) as checkpoints:
         for step, value in enumerate(values, 1):
             # By default the score that there is counts, not the loss.
             other = "bleu" if metric == "loss" else "loss"
             numbers = None if value is None else {metric or "f1": value, other: value}
             save(checkpoints, step, numbers)
     scored = {step: value for step, value in enumerate(values, 1) if value == value}
-    with closing(Checkpoints(tmp_path)) as checkpoints:
+    with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.steps == kept
         best = checkpoints.best_step(metric)
     choose = min if metric == "loss" else max
@@ -95,7 +94,7 @@ def test_the_best_of_a_run_is_found_by_its_name():
 
 
 def test_a_step_that_is_there_is_left_as_it_is(tmp_path):
-    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+    with Checkpoints(tmp_path, settings()) as checkpoints:
         save(checkpoints, 1)
         save(checkpoints, 1, params={"w": jnp.zeros((2, 3))})
     assert load_params(checkpoint_dir(tmp_path))["w"][0, 0] == 1.0
@@ -106,7 +105,7 @@ def test_what_is_written_in_the_background_is_the_state_that_was_given(tmp_path)
     rows = sharding.batch_sharding(make_mesh(tiny_config().mesh))
     update = jax.jit(lambda x: -x, donate_argnums=0)
     value = np.random.default_rng(0).standard_normal((1 << 11, 1 << 11), np.float32)
-    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+    with Checkpoints(tmp_path, settings()) as checkpoints:
         array = jax.device_put(value, rows)
         save(checkpoints, 1, params={"w": array})
         assert checkpoints.steps == [1]
@@ -124,7 +123,7 @@ def test_a_restored_state_has_the_values_and_the_layout_asked_for():
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
         (state.params, rest),
     )
-    with closing(Checkpoints(trained.workdir)) as checkpoints:
+    with Checkpoints(trained.workdir) as checkpoints:
         found = checkpoints.restore(36, *wanted)
         assert checkpoints.config(36) == trained.config
     jax.tree.map(np.testing.assert_array_equal, found, (state.params, rest))
@@ -149,7 +148,7 @@ def test_a_state_is_restored_onto_any_other_mesh(tmp_path):
 
     rng = np.random.default_rng(0)
     saved = jax.tree.map(random, wanted(data=1, fsdp=4, tensor=2))
-    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+    with Checkpoints(tmp_path, settings()) as checkpoints:
         checkpoints.save(
             1, *parts(saved), config, trained_run().result.translator.tokenizer
         )
@@ -182,13 +181,13 @@ def test_half_a_checkpoint_is_never_taken(copied):
     partial = checkpoints / "45.orbax-checkpoint-tmp-123"
     shutil.copytree(checkpoints / "36" / "config", partial / "config")
     assert checkpoint_dir(copied).name == "36"
-    with closing(Checkpoints(copied, settings())) as found:
+    with Checkpoints(copied, settings()) as found:
         assert found.steps[-1] == 36
 
 
 def test_a_checkpoint_says_when_it_was_written_also_as_a_copy(tmp_path):
     before = time.time()
-    with closing(Checkpoints(tmp_path, settings())) as checkpoints:
+    with Checkpoints(tmp_path, settings()) as checkpoints:
         save(checkpoints, 1)
     after = time.time()
     copy = shutil.copytree(checkpoint_dir(tmp_path), tmp_path / "copy")

@@ -15,6 +15,7 @@ PAIRS = reversed_pairs(200)
 PROGRAM = """
 import signal, threading, time
 from test_lost_process import PAIRS, config
+from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.devices import lost_processes
 from transformer_jax.errors import ProcessLost
 from transformer_jax.training import watchdog
@@ -32,7 +33,15 @@ def fail():
         time.sleep(2); os.kill(os.getpid(), signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGKILL)
 
-if rank == 1:
+save = Checkpoints.save
+def save_and_die(self, step, *arguments, **named):
+    save(self, step, *arguments, **named)  # It goes on in the background.
+    if step == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if rank == 1 and how == "dies saving":
+    Checkpoints.save = save_and_die
+elif rank == 1:
     threading.Thread(target=fail, daemon=True).start()
 try:
     train(config(10**6), workdir, train_pairs=PAIRS, progress=False)
@@ -49,10 +58,11 @@ def config(num_steps: int):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_is_named_and_the_run_goes_on(tmp_path):
+@pytest.mark.parametrize("how", ["dies", "dies saving"])
+def test_a_process_that_dies_is_named_and_the_run_goes_on(how, tmp_path):
     # JAX alone would wait for five minutes.
     first, second = start(
-        PROGRAM, tmp_path, "dies", num_processes=2, num_devices=1, timeout=240
+        PROGRAM, tmp_path, how, num_processes=2, num_devices=1, timeout=240
     )
     assert second.returncode == -9
     assert first.returncode == 1

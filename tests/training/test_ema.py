@@ -1,7 +1,6 @@
 """The running average of the parameters, and what a checkpoint holds with it."""
 
 import shutil
-from contextlib import closing
 
 import jax
 import numpy as np
@@ -154,14 +153,14 @@ def continued(workdir, mesh, before, decay):
     was = None if before.averaged_params is None else DECAY
     config = config_of(was)
     layout = jax.tree.map(lambda x: x.sharding, abstract_state(config, mesh))
-    with closing(Checkpoints(workdir, config.training)) as checkpoints:
+    with Checkpoints(workdir, config.training) as checkpoints:
         checkpoints.save(
             int(before.step),
             *checkpoint_items(jax.device_put(before, layout)),
             config,
             trained_run().result.translator.tokenizer,
         )
-    with closing(Checkpoints(workdir)) as checkpoints:
+    with Checkpoints(workdir) as checkpoints:
         step = int(before.step)
         return starting_state(config_of(decay), mesh, checkpoints, step)
 

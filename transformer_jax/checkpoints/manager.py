@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -33,7 +33,7 @@ from transformer_jax.checkpoints.reader import StoredCheckpoints
 from transformer_jax.checkpoints.validation_file import YARDSTICK, write_validation
 from transformer_jax.config.experiment import ExperimentConfig, TrainingConfig
 from transformer_jax.devices.lost_processes import is_of_exchange
-from transformer_jax.errors import InputError
+from transformer_jax.errors import InputError, ProcessLost
 from transformer_jax.model.params import Params
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 
@@ -41,8 +41,8 @@ from transformer_jax.tokenizer.tokenizer import Tokenizer
 class Checkpoints(StoredCheckpoints):
     """The checkpoints of one work directory: the last N, and the best by a metric.
 
-    Writing happens in the background; `close` waits for it. Every process of a
-    multi-host run must make the same calls.
+    Writing happens in the background; `close`, and the end of a `with` block, wait for
+    it. Every process of a multi-host run must make the same calls.
     """
 
     def __init__(
@@ -57,6 +57,14 @@ class Checkpoints(StoredCheckpoints):
             options=manager_options(training, self._validations),
             item_handlers=item_handlers(),
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        # What a lost process has not written will never be complete.
+        if not isinstance(error, ProcessLost):
+            self.close()
 
     @property
     def steps(self) -> list[int]:

@@ -25,7 +25,7 @@ _EXCHANGE = re.compile(
 
 def is_of_exchange(error: BaseException) -> bool:
     """Returns whether an error comes from the exchange between processes."""
-    return jax.process_count() > 1 and bool(_EXCHANGE.search(str(error)))
+    return bool(_EXCHANGE.search(str(error))) and jax.process_count() > 1
 
 
 @contextlib.contextmanager

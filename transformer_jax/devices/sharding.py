@@ -51,6 +51,31 @@ def replicated_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def place(tree: _Tree, shardings: PyTree) -> _Tree:
+    """Returns arrays spread over devices.
+
+    JAX alone moves no array of one process's devices to those of several.
+
+    Args:
+        tree: arrays that every process holds whole, or that lie on all devices.
+        shardings: one, or a tree of them.
+    """
+    placed: _Tree
+    if jax.process_count() == 1:
+        placed = jax.device_put(tree, shardings)
+    elif all(getattr(x, "is_fully_addressable", True) for x in jax.tree.leaves(tree)):
+        placed = jax.tree.map(
+            lambda x, sharding: jax.make_array_from_callback(
+                x.shape, sharding, np.asarray(x).__getitem__
+            ),
+            tree,
+            jax.tree.broadcast(shardings, tree),
+        )
+    else:
+        placed = jax.jit(lambda x: x, out_shardings=shardings)(tree)
+    return placed
+
+
 def shardings_of(boxed: PyTree, mesh: Mesh) -> PyTree:
     """Returns the shardings of a tree whose parameters carry logical axis names.
 

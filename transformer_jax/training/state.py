@@ -192,6 +192,6 @@ def init_state(
     misfit = find_misfit(params, kept_shapes(config.model))
     if misfit is not None:
         raise InputError(f"params: {misfit}: give the parameters of this model.")
-    params = jax.device_put(params, shardings.params)
+    params = sharding.place(params, shardings.params)
     state = jax.jit(make_of, out_shardings=shardings)(params)
     return state

@@ -191,8 +191,8 @@ def _run(
     check_lock: Callable[[], None],
 ) -> TrainResult:
     """Trains until the run is over."""
-    # It waits for files being written when it is closed, after an interrupt too.
-    with contextlib.closing(Checkpoints(folder, config.training)) as checkpoints:
+    # It waits for files being written at its end, after an interrupt too.
+    with Checkpoints(folder, config.training) as checkpoints:
         state = starting_state(config, mesh, checkpoints, start.step, start.initial)
         write_config(config, folder)
         reporter = Reporter(
@@ -248,7 +248,7 @@ def _load_finished(
         logger.warning(
             "so what is new in the settings has no effect: %s", "; ".join(changes)
         )
-    with contextlib.closing(Checkpoints(folder)) as checkpoints:
+    with Checkpoints(folder) as checkpoints:
         state = restore_state(config, mesh, checkpoints, start.step)
     history = [line for line in read_metrics(folder) if line["step"] <= start.step]
     translator = Translator(config, state.final_params, start.trained.tokenizer, mesh)

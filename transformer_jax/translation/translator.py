@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Unpack
 
-import jax
 from jax.sharding import Mesh
 
 from transformer_jax.checkpoints.choosing import Which, load_chosen
@@ -127,9 +126,9 @@ class Translator:
                     f"{directory} has another tokenizer than {workdir}: the models of "
                     "an ensemble must be trained with the same."
                 )
-            other_params = jax.device_put(other_params, everywhere)
+            other_params = sharding.place(other_params, everywhere)
             others.append((other_config.model, other_params))
-        params = jax.device_put(params, everywhere)
+        params = sharding.place(params, everywhere)
         return cls(config, params, tokenizer, mesh, others=others)
 
     @refuse_misspelt_keywords
@@ -256,12 +255,7 @@ class Translator:
     def _whole_params(self) -> tuple[Params, ...]:
         """Parameters of each model, gathered once where they were sharded."""
         params = tuple(params for _, params in self.models)
-        everywhere = sharding.replicated_sharding(self.mesh)
-        if jax.process_count() == 1:
-            whole: tuple[Params, ...] = jax.device_put(params, everywhere)
-        else:
-            whole = jax.jit(lambda tree: tree, out_shardings=everywhere)(params)
-        return whole
+        return sharding.place(params, sharding.replicated_sharding(self.mesh))
 
     @property
     def position_limit(self) -> int | None:
