@@ -43,7 +43,9 @@ def for_topology(config: ExperimentConfig) -> ExperimentConfig:
 
 def main() -> None:
     """Compiles each target that is not like one before."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--missing", action="store_true")
     kept = json.loads(FILE.read_text()) if parser.parse_args().missing else {}
     known: dict[ExperimentConfig, dict[str, float]] = {}

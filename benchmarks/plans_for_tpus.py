@@ -48,7 +48,9 @@ def row_of_search(found: SearchPlan) -> str:
 
 def main() -> None:
     """Prints plans as they are made, and then the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--topologies", nargs="+", default=TOPOLOGIES)
     parser.add_argument("--no-search", action="store_true")

@@ -31,6 +31,7 @@ ROWS = {
     f"{TRAIN} --from-step -1": ("new has no checkpoints", "train into it first"),
     f"{TRAIN} --from-step 7": ("new has no checkpoints", "train into it first"),
     f"{TRAIN} --num-processes 2": ("--num-processes", "--distributed: add it"),
+    f"{TRANSLATE} more.txt": ("more.txt", "did you mean --input more.txt?"),
     f"{TRANSLATE} --source in.txt": ("no option --source", "--max-source-tokens"),
     f"{TRANSLATE} --decoding.beam-size 3": (
         "no option --decoding.beam-size",

@@ -202,7 +202,7 @@ DAMAGES = {
         lambda run: [shutil.rmtree(path) for path in run.glob("checkpoints/*/metrics")],
         f"{TRANSLATE} --checkpoint best",
         "no checkpoint with validation results",
-        "choose another",
+        "choose one of latest",
     ),
     "best of one checkpoint": (
         lambda run: None,

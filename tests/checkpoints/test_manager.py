@@ -208,9 +208,12 @@ def test_parameters_come_to_one_device_from_any_layout():
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        (7, "has no checkpoint 7: choose one of latest, best, average, 24, 27, 36"),
+        (7, "has no checkpoint 7: choose one of latest, best, 24, 27, 36"),
         ("average", "has no averaged checkpoint: make one with"),
-        ("best", "has no checkpoint with validation results: choose another"),
+        (
+            "best",
+            "has no checkpoint with validation results: choose one of latest",
+        ),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(which, message, copied):

@@ -1,5 +1,6 @@
 """Scores of a model are those of a computation that takes one pair at a time."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -10,6 +11,8 @@ from sacrebleu.tokenizers import tokenizer_ja_mecab, tokenizer_ko_mecab
 from tiny_runs import WORDS, tiny_config, trained_run
 
 from transformer_jax.checkpoints.averaging import average_checkpoints
+from transformer_jax.checkpoints.choosing import load_chosen
+from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.data.sentence_pairs import from_files, from_list
 from transformer_jax.errors import InputError
 from transformer_jax.evaluation.corpus_loss import encode_corpus, split_batches
@@ -169,6 +172,16 @@ def test_a_checkpoint_elsewhere_is_evaluated_without_its_run(result, pairs, tmp_
 def test_nothing_to_evaluate_is_an_error(pairs, message):
     with pytest.raises(InputError, match=message):
         evaluate(trained_run().workdir, pairs=pairs)
+
+
+def test_a_run_without_a_test_text_is_pointed_at_its_validation_text(tmp_path):
+    params, config, tokenizer = load_chosen(trained_run().workdir)
+    files = {"validation_source_path": "val.en", "validation_target_path": "val.de"}
+    config = config.replace(data=dataclasses.replace(config.data, **files))
+    with Checkpoints(tmp_path, config.training) as checkpoints:
+        checkpoints.save(1, params, {"step": jnp.int32(1)}, config, tokenizer)
+    with pytest.raises(InputError, match="give pairs; or evaluate split=validation"):
+        evaluate(tmp_path)
 
 
 def test_names_of_files_that_are_not_german_get_no_german_protocol(

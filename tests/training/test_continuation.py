@@ -50,7 +50,10 @@ def test_a_finished_run_says_so_and_is_left_alone(copied, caplog):
     before = files_in(copied)
     result = run(copied, OTHERS, num_steps=8)
     assert "trained to step 8 already: nothing is left to do" in caplog.text
-    assert "has no effect: training.log_every_steps: 4 -> 1" in caplog.text
+    assert "training.log_every_steps: 4 -> 1; train_pairs are others" in caplog.text
+    caplog.clear()
+    run(copied, num_steps=8)
+    assert "train_pairs" not in caplog.text
     assert files_in(copied) == before
     assert int(result.state.step) == 8
     assert result.translator.translate(["ba be"])

@@ -109,21 +109,20 @@ def _choose_step(
         )
     if which == "latest":
         return steps[-1]
-    if which == "best":
-        metric = checkpoints.config(steps[-1]).training.best_metric
-        best = checkpoints.best_step(metric)
-        if best is None:
-            raise InputError(
-                f"{workdir} has no checkpoint with validation results: choose another "
-                f"of latest, average, {', '.join(map(str, steps))}."
-            )
+    metric = checkpoints.config(steps[-1]).training.best_metric
+    best = checkpoints.best_step(metric)
+    if which == "best" and best is not None:
         return best
-    if not isinstance(which, int) or which not in steps:
-        raise InputError(
-            f"{workdir} has no checkpoint {which!r}: choose one of latest, best, "
-            f"average, {', '.join(map(str, steps))}."
-        )
-    return int(which)
+    if isinstance(which, int) and which in steps:
+        return which
+    named = {"latest": True, "best": best is not None, "average": averages(workdir)}
+    there = [*(name for name, is_there in named.items() if is_there), *map(str, steps)]
+    lacks = (
+        "checkpoint with validation results"
+        if which == "best"
+        else f"checkpoint {which!r}"
+    )
+    raise InputError(f"{workdir} has no {lacks}: choose one of {', '.join(there)}.")
 
 
 def _choose_average(workdir: StoredPath) -> StoredPath:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # Arguments of `evaluate` as its errors name them, and as the shell's user does.
 _FLAGS = {
     "corpus=": "--corpus ",
-    "give pairs.": "give --source and --target.",
+    "give pairs": "give --source and --target",
+    "split=": "--split ",
     "tokenizer=": "--tokenizer ",
     "trees=": "--trees ",
     "well_formed=False": "--no-well-formed",

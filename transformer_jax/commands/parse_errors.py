@@ -8,6 +8,8 @@ import re
 
 _BORDERS = "[╭╮╰╯│]"
 _RULE = "[─-]{9,}"
+# Commands whose text has a name, so that a file after the work directory is a slip.
+_READS_INPUT = ("translate", "parse")
 
 
 def one_line(box: str, program: str) -> str:
@@ -24,9 +26,12 @@ def one_line(box: str, program: str) -> str:
     unknown = re.findall(r"(--\S+) \(applied to", error)
     if unknown:
         error = f"{program} has no option {' and no '.join(unknown)}"
+    surplus = re.match(r"Unrecognized options: ([^-\s]\S*)$", error)
     meant = re.search(r"Perhaps you meant: (\S+)", " ".join(texts))
+    if surplus and program.split()[-1] in _READS_INPUT:
+        hint = f"did you mean --input {surplus[1]}?"
     # Another command may have an option of the very name.
-    if meant is None or meant[1] in unknown:
+    elif meant is None or meant[1] in unknown:
         hint = f"see {program} --help."
     else:
         hint = f"did you mean {meant[1]}?"

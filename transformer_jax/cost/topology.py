@@ -43,6 +43,7 @@ def topology_devices(topology: str, num_slices: int = 1) -> list[jax.Device]:
         )
     except jax.errors.JaxRuntimeError as error:
         why = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
+        why = why.partition(" and does not match regex")[0]
         given = f"topology={topology or repr(topology)}"
         raise InputError(f"{given} must be {_EXAMPLES}: {why}") from None
     devices: list[jax.Device] = found.devices

@@ -79,13 +79,13 @@ def prepare_data(
     Raises:
         InputError: the text, its format or the vocabulary is refused.
     """
-    train = _choose_pairs(config, "train", train_pairs)
+    train = choose_pairs(config, "train", train_pairs)
     assert train is not None  # load_pairs refuses a configuration without any
     from_python = train_pairs is not None
     validation = (
         None
         if from_python and validation_pairs is None
-        else _choose_pairs(config, "validation", validation_pairs)
+        else choose_pairs(config, "validation", validation_pairs)
     )
     if not (from_python or config.treebank.is_used):
         data = config.data
@@ -125,9 +125,10 @@ def prepare_data(
     )
 
 
-def _choose_pairs(
+def choose_pairs(
     config: ExperimentConfig, split: Split, given: GivenPairs | None
 ) -> SentencePairs | None:
+    """Returns the given pairs, else those of the settings; None = there are none."""
     if given is None:
         return load_split(config, split)
     if isinstance(given, Mapping):

@@ -169,10 +169,14 @@ def evaluate(
 def _no_data(
     workdir: str | os.PathLike[str], split: str, config: ExperimentConfig
 ) -> InputError:
-    where = f"data.{split}_source_path and data.{split}_target_path, or give pairs."
+    data = config.data
+    where = f"data.{split}_source_path and data.{split}_target_path, or give pairs"
+    others = data.files("validation")[0] or data.dataset
     if config.treebank.is_used:
-        where = f"treebank.{split}_paths, or name files of trees."
-    return InputError(f"the run in {workdir} has no {split} data: set {where}")
+        where = f"treebank.{split}_paths, or name files of trees"
+        others = config.treebank.validation_paths
+    hint = "; or evaluate split=validation" if others and split == "test" else ""
+    return InputError(f"the run in {workdir} has no {split} data: set {where}{hint}.")
 
 
 def _check_task(

@@ -233,7 +233,8 @@ def _keep(output: ResumableOutput) -> None:
         discard(output.path)
         return
     logger.info(
-        "%s keeps the %d lines that are done: the job can be continued.",
+        "%s keeps the %d lines that are done: with --continue (resume=True) the same "
+        "job goes on.",
         output.path,
         output.journal.lines,
     )

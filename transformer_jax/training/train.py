@@ -14,7 +14,7 @@ from transformer_jax.config.checks import require_config, require_type
 from transformer_jax.config.corpora import CorpusConfig
 from transformer_jax.config.experiment import DataConfig, ExperimentConfig
 from transformer_jax.config.reading import differences
-from transformer_jax.data.prepare import PreparedData
+from transformer_jax.data.prepare import PreparedData, choose_pairs
 from transformer_jax.data.sentence_pairs import GivenPairs
 from transformer_jax.devices.agreement import all_together
 from transformer_jax.evaluation.long_corpus_pairs import split_long_corpus_pairs
@@ -138,7 +138,7 @@ def train(
             check_continues(config, start, folder)
             tokenizer = choose_tokenizer(config, start)
             if start.is_finished(config):
-                return _load_finished(config, mesh, folder, start)
+                return _load_finished(config, mesh, folder, start, train_pairs)
             if has_validation and not config.treebank.is_used:
                 with all_together("the tokenizer of BLEU"):
                     check_validation_tokenizer(config)
@@ -221,7 +221,11 @@ def _run(
 
 
 def _load_finished(
-    config: ExperimentConfig, mesh: Mesh, folder: StoredPath, start: Start
+    config: ExperimentConfig,
+    mesh: Mesh,
+    folder: StoredPath,
+    start: Start,
+    train_pairs: GivenPairs | None,
 ) -> TrainResult:
     """Returns the result of a run that was over before."""
     assert start.step is not None
@@ -244,10 +248,13 @@ def _load_finished(
         )
     assert start.config is not None
     changes = list(differences(start.config, config))
+    text = start.trained.training_text
+    if train_pairs is not None and text is not None:
+        given = choose_pairs(config, "train", train_pairs)
+        if given is not None and given.digest() != text:
+            changes.append("train_pairs are others")
     if changes:
-        logger.warning(
-            "so what is new in the settings has no effect: %s", "; ".join(changes)
-        )
+        logger.warning("so what is new has no effect: %s", "; ".join(changes))
     with Checkpoints(folder) as checkpoints:
         state = restore_state(config, mesh, checkpoints, start.step)
     history = [line for line in read_metrics(folder) if line["step"] <= start.step]
