@@ -131,13 +131,12 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        from transformer_jax.devices.lost_processes import is_of_exchange
+        from transformer_jax.devices.lost_processes import is_of_exchange, reason_of
 
         if is_of_exchange(error):
-            reason = " ".join(str(error).split())
             _leave_others(
-                f"another process of this job has ended or cannot be reached "
-                f"({reason:.120}): start the job again"
+                "another process of this job has ended or cannot be reached "
+                f"({reason_of(error)}): start the job again"
             )
         if problem := problem_of_devices(error):
             return _fail(problem, 2)

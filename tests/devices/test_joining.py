@@ -1,8 +1,12 @@
 """Processes of one run that find each other."""
 
-import pytest
-from processes import answers
+from types import SimpleNamespace
 
+import jax
+import pytest
+from processes import answers, start
+
+from transformer_jax.devices import joining
 from transformer_jax.devices.joining import sign_of_others
 from transformer_jax.errors import InputError
 
@@ -71,3 +75,42 @@ except InputError as error:
         "be defined.): give coordinator_address, process_index too, or run under "
         "Cloud TPU, SLURM, Open MPI or Kubernetes."
     )
+
+
+ALONE = """
+import logging, socket, sys
+logging.basicConfig(format="%(message)s", stream=sys.stderr)
+with socket.socket() as free:
+    free.bind(("localhost", 0))
+    address = f"localhost:{free.getsockname()[1]}"
+distributed._TELL_SECONDS, distributed._JOIN_SECONDS = 0.5, 3
+print(address, flush=True)
+distributed.initialize_distributed(
+    coordinator_address=address, num_processes=2, process_index=int(sys.argv[5])
+)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_process_says_for_whom_it_waits_and_ends(index):
+    (ended,) = start(ALONE, index, num_processes=1, num_devices=1, timeout=60)
+    assert ended.returncode == 2, ended.stderr
+    place = f"this is process {index} of 2, and process 0 serves them at "
+    place += ended.stdout.strip()
+    told = [line for line in ended.stderr.splitlines() if "this job" in line]
+    assert told == [
+        f"waiting for the other processes of this job: {place}",
+        f"not all processes of this job have come within 3 s ({place}): start all of "
+        "them, with the same address and number of processes",
+    ]
+    assert "Traceback" not in ended.stderr
+
+
+def test_processes_with_different_numbers_of_devices_are_refused(monkeypatch):
+    devices = [SimpleNamespace(process_index=i) for i in (0, 1, 1)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    with pytest.raises(InputError, match="process 0 has 1, process 1 has 2"):
+        joining._check_devices()
+    devices.append(SimpleNamespace(process_index=0))
+    joining._check_devices()

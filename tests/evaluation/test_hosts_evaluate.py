@@ -1,7 +1,9 @@
 """Several processes evaluate one model together, and it is as one would."""
 
+import socket
+
 import pytest
-from processes import answers
+from processes import answers, launch
 from tiny_runs import reversed_pairs, trained_run
 
 from transformer_jax.evaluation.evaluate import evaluate
@@ -34,3 +36,31 @@ def test_processes_evaluate_a_model_together():
         assert one == translations[:1]
         for name in ("loss", "nll", "chrf", "ter"):
             assert scores[name] == pytest.approx(alone.scores[name], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_standard_output_is_that_of_one_process(tmp_path):
+    """Also where libraries write there themselves, as Gloo does."""
+    for suffix, index in ("en", 0), ("de", 1):
+        lines = "".join(f"{pair[index]}\n" for pair in PAIRS[:3])
+        (tmp_path / suffix).write_text(lines)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    score = [
+        "score", trained_run().workdir,
+        "--source", tmp_path / "en", "--target", tmp_path / "de",
+    ]  # fmt: skip
+    joined = "--distributed", "--coordinator-address", address, "--num-processes", 2
+    processes = [
+        launch(*score, *joined, "--process-index", rank, JAX_NUM_CPU_DEVICES="1")
+        for rank in range(2)
+    ]
+    (first, notes), (second, _) = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], notes
+    alone, _ = launch(*score).communicate()
+    assert second == ""
+    assert len(first.splitlines()) == len(alone.splitlines()) == 3
+    for line, expected in zip(first.splitlines(), alone.splitlines(), strict=True):
+        numbers = [list(map(float, each.split())) for each in (line, expected)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)

@@ -1,5 +1,6 @@
 """The start of a command, before JAX looks for devices."""
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -59,6 +60,7 @@ class Processes:
         from transformer_jax.devices.joining import check_joined, initialize_distributed
 
         if self.distributed:
+            _keep_standard_output()
             initialize_distributed(
                 coordinator_address=self.coordinator_address,
                 num_processes=self.num_processes,
@@ -69,6 +71,22 @@ class Processes:
 
 Joined = Annotated[Processes, tyro.conf.arg(name="")]
 """The type of a command's argument whose fields are flags without a prefix."""
+
+
+def _keep_standard_output() -> None:
+    """Keeps standard output for this program; libraries write to standard error.
+
+    Between processes on CPUs, Gloo says on standard output that they are connected.
+    """
+    with contextlib.suppress(OSError, ValueError):  # It is no file, or is closed.
+        if sys.stdout.fileno() != 1:
+            return
+        sys.stdout.flush()
+        own = os.dup(1)
+        os.dup2(2, 1)
+        sys.stdout = os.fdopen(
+            own, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors
+        )
 
 
 # Each device needs a copy of the model, and all share the bandwidth of the memory.

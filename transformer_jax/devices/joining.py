@@ -1,10 +1,12 @@
 """Joining the processes of one run."""
 
+import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 import jax
 
@@ -22,6 +24,9 @@ _COUNTS = {
 }
 _LISTS = ("TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES")
 _KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
+
+_JOIN_SECONDS = 300
+_TELL_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +52,9 @@ def initialize_distributed(
             of the last: after one has failed, the others end this much later.
 
     Raises:
-        InputError: the environment has no value for an argument that was left out, or
-            a device is in use already.
+        InputError: the environment has no value for an argument that was left out, a
+            device is in use already, or processes have different numbers of devices. If
+            not all have come within five minutes, the process ends.
 
     Example:
         >>> tj.initialize_distributed(
@@ -66,14 +72,16 @@ def initialize_distributed(
     missing = [name for name, value in given.items() if value is None]
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        jax.distributed.initialize(
-            coordinator_address,
-            num_processes,
-            process_index,
-            # With all three given, a process takes every device of its host.
-            cluster_detection_method=None if missing else "deactivate",
-            shutdown_timeout_seconds=shutdown_timeout_seconds,
-        )
+        with _waiting():
+            jax.distributed.initialize(
+                coordinator_address,
+                num_processes,
+                process_index,
+                # With all three given, a process takes every device of its host.
+                cluster_detection_method=None if missing else "deactivate",
+                initialization_timeout=2 * _JOIN_SECONDS,
+                shutdown_timeout_seconds=shutdown_timeout_seconds,
+            )
     except ValueError as error:
         hint = (
             f"give {', '.join(missing)} too, or run under Cloud TPU, SLURM, Open MPI "
@@ -101,9 +109,64 @@ def initialize_distributed(
         jax.local_device_count(),
         jax.device_count(),
     )
+    _check_devices()
     before_leaving(leave_in_order)
     if not is_primary():
         logging.getLogger(__name__.split(".")[0]).setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Says after a while for whom a process waits, and ends it after a longer one.
+
+    JAX would abort it then, without a line that one reads.
+    """
+    joined = threading.Event()
+
+    def watch() -> None:
+        if joined.wait(_TELL_SECONDS):
+            return
+        logger.warning("waiting for the other processes of this job: %s", _place())
+        if joined.wait(_JOIN_SECONDS - _TELL_SECONDS):
+            return
+        logger.error(
+            "not all processes of this job have come within %d s (%s): start all of "
+            "them, with the same address and number of processes",
+            _JOIN_SECONDS,
+            _place(),
+        )
+        os._exit(2)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        joined.set()
+
+
+def _place() -> str:
+    # JAX has no public name for it, where it has found the others by itself.
+    from jax._src.distributed import global_state
+
+    return (
+        f"this is process {global_state.process_id} of {global_state.num_processes}, "
+        f"and process 0 serves them at {global_state.coordinator_address}"
+    )
+
+
+def _check_devices() -> None:
+    """Checks that all processes have as many devices.
+
+    Raises:
+        InputError: they have not.
+    """
+    counts = Counter(device.process_index for device in jax.devices())
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"process {i} has {n}" for i, n in sorted(counts.items()))
+        raise InputError(
+            f"the processes of this job have different numbers of devices ({listed}): "
+            "give each as many."
+        )
 
 
 def is_primary() -> bool:

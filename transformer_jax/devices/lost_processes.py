@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import textwrap
 import time
 from collections.abc import Iterator
 
@@ -43,11 +44,15 @@ def naming_lost_process(notice: str) -> Iterator[None]:
     except Exception as error:
         if not is_of_exchange(error):
             raise
-        reason = " ".join(str(error).split())
         raise ProcessLost(
-            f"{_silent(notice)} has ended or cannot be reached ({reason:.120}): start "
-            "the job again, and it continues from its last checkpoint"
+            f"{_silent(notice)} has ended or cannot be reached ({reason_of(error)}): "
+            "start the job again, and it continues from its last checkpoint"
         ) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns the beginning of an error of the exchange, in one line."""
+    return textwrap.shorten(str(error), 120, placeholder=" ...")
 
 
 def _silent(notice: str) -> str:

@@ -126,9 +126,12 @@ def open_output(found: Output) -> Iterator[IO[str]]:
             yield sys.stdout
             sys.stdout.flush()
             return
-        if found.descriptor in (1, 2):  # What was printed before comes before.
-            (sys.stdout, sys.stderr)[found.descriptor - 1].flush()
         opened = found.name if found.descriptor is None else found.descriptor
+        if found.descriptor in (1, 2):
+            stream = (sys.stdout, sys.stderr)[found.descriptor - 1]
+            stream.flush()  # What was printed before comes before.
+            with contextlib.suppress(OSError):  # In a notebook it has no number.
+                opened = stream.fileno()
         with (
             open(opened, "wb", closefd=found.descriptor is None) as file,
             _text(file, found.is_compressed) as text,
