@@ -131,20 +131,26 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        from transformer_jax.devices.lost_processes import is_of_exchange, reason_of
-
-        if is_of_exchange(error):
-            _leave_others(
-                "another process of this job has ended or cannot be reached "
-                f"({reason_of(error)}): start the job again"
-            )
         if problem := problem_of_devices(error):
             return _fail(problem, 2)
+        if "jax" in sys.modules:
+            _leave_if_lost(error)
         summary = " ".join(str(error).split()) or "no message"
         if "RESOURCE_EXHAUSTED" in summary or "Out of memory" in summary:
             summary = f"out of memory ({summary:.160}): take fewer tokens or a smaller"
             return _fail(f"{summary} beam at a time, or shorter lines", 1)
         return _fail(f"{type(error).__name__}: {summary} (--debug shows where)", 1)
+
+
+def _leave_if_lost(error: Exception) -> None:
+    """Ends a process if an error says that it has lost another."""
+    from transformer_jax.devices.lost_processes import is_of_exchange, reason_of
+
+    if is_of_exchange(error):
+        _leave_others(
+            "another process of this job has ended or cannot be reached "
+            f"({reason_of(error)}): start the job again"
+        )
 
 
 def _leave_others(message: str) -> NoReturn:

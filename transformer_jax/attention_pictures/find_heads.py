@@ -104,7 +104,7 @@ def find_heads(
     step = max(1.0, len(given) / max_pairs)
     chosen = [given[int(i * step)] for i in range(min(len(given), max_pairs))]
     with Progress(len(chosen), "sentences", shown=progress) as shown:
-        shown.say("compiling")
+        shown.say("loading or compiling programs")
         if sentences is not None:
             chosen = own_pairs(translator, [sentence for sentence, _ in chosen])
         return measure_heads(translator, chosen, shown.show_done)

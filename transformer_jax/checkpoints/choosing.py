@@ -109,20 +109,24 @@ def _choose_step(
         )
     if which == "latest":
         return steps[-1]
-    metric = checkpoints.config(steps[-1]).training.best_metric
-    best = checkpoints.best_step(metric)
-    if which == "best" and best is not None:
-        return best
     if isinstance(which, int) and which in steps:
         return which
+    best, lacks = None, f"checkpoint {which!r}"
+    if which == "best":
+        best, lacks = _best_step(checkpoints), "checkpoint with validation results"
+        if best is not None:
+            return best
+    else:
+        with contextlib.suppress(InputError):  # It is only named.
+            best = _best_step(checkpoints)
     named = {"latest": True, "best": best is not None, "average": averages(workdir)}
     there = [*(name for name, is_there in named.items() if is_there), *map(str, steps)]
-    lacks = (
-        "checkpoint with validation results"
-        if which == "best"
-        else f"checkpoint {which!r}"
-    )
     raise InputError(f"{workdir} has no {lacks}: choose one of {', '.join(there)}.")
+
+
+def _best_step(checkpoints: StoredCheckpoints) -> int | None:
+    settings = checkpoints.config(checkpoints.steps[-1]).training
+    return checkpoints.best_step(settings.best_metric)
 
 
 def _choose_average(workdir: StoredPath) -> StoredPath:

@@ -87,7 +87,7 @@ def score(
         Progress(len(pairs), "sentences", shown=progress) as shown,
         flags_in_errors({}, decoding=True),
     ):
-        shown.say("compiling")
+        shown.say("loading or compiling programs")
         files = {"source": source, "target": target}
         scored = _records(
             translator, pairs, files, alignments, decoding, shown.show_done

@@ -151,7 +151,7 @@ def evaluate(
         scoring = choose_scoring(config, data, tokenizer)
         write = functools.partial(_translate, translator, sources, references, scoring)
     with Progress(len(sources), "sentences", shown=progress) as shown:
-        shown.say("compiling")
+        shown.say("loading or compiling programs")
         translations, quality = write(shown.show_done, **decoding)
         shown.show_done(len(sources))
         shown.say("computing the loss")

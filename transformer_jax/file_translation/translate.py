@@ -225,7 +225,7 @@ def _run(job: Job) -> FileTranslation:
         progress = stack.enter_context(
             Progress(total, "sentences", done=done, shown=job.progress)
         )
-        progress.say("compiling")
+        progress.say("loading or compiling programs")
         counts = Counts()
         chunk_lines = job.make_chunk_lines()
         while chunk := read_chunk(
