@@ -96,8 +96,8 @@ distributed.initialize_distributed(
 def test_a_process_says_for_whom_it_waits_and_ends(index):
     (ended,) = start(ALONE, index, num_processes=1, num_devices=1, timeout=60)
     assert ended.returncode == 2, ended.stderr
-    place = f"this is process {index} of 2, and process 0 serves them at "
-    place += ended.stdout.strip()
+    address = ended.stdout.strip()
+    place = f"process 0 serves them at {address}, and this is process {index}"
     told = [line for line in ended.stderr.splitlines() if "this job" in line]
     assert told == [
         f"waiting for the other processes of this job: {place}",

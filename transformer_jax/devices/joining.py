@@ -148,9 +148,11 @@ def _place() -> str:
     # JAX has no public name for it, where it has found the others by itself.
     from jax._src.distributed import global_state
 
+    if global_state.coordinator_address is None:
+        return "where they are is not known yet"
     return (
-        f"this is process {global_state.process_id} of {global_state.num_processes}, "
-        f"and process 0 serves them at {global_state.coordinator_address}"
+        f"process 0 serves them at {global_state.coordinator_address}, and this is "
+        f"process {global_state.process_id}"
     )
 
 
