@@ -70,8 +70,7 @@ def run_steps(config, dtype, params, source, source_segments, tokens, parents):
         cache, history = carry
         tokens, positions, parents = inputs
         begins = (positions == 0)[:, None, None]
-        ancestors = jnp.where(begins, -1, history.ancestors)
-        history = add_own_place(history._replace(ancestors=ancestors))
+        history = add_own_place(history._replace(sees=history.sees & ~begins))
         logits, cache, attention = apply(
             weights, tokens, cache, positions, history.slot[0],
             history.visible_places(config.attention_window), method="decode_step",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from transformer_jax.config.decoding import DecodingConfig
-from transformer_jax.decoding.history import NO_PLACE, History
+from transformer_jax.decoding.history import History
 from transformer_jax.decoding.search_state import Search, empty_state
 from transformer_jax.model.cache import DecoderCache, KeyValue
-from transformer_jax.translation.batch_sizes import BatchSizes, resize_state
+from transformer_jax.translation.batch_sizes import BatchSizes, pack_state, resize_state
 
 ROWS, BEAM, SLOTS, WIDTH, LENGTH = 3, 2, 5, 4, 9
 SEARCH = Search(
@@ -32,8 +32,9 @@ def written_state(slot):
         SEARCH.settings, 0, slots=SLOTS, max_length=LENGTH,
     )  # fmt: skip
     rng = np.random.default_rng(slot)
-    ancestors = rng.integers(NO_PLACE, BEAM, (ROWS, BEAM, SLOTS)).astype(np.int32)
-    history = History(jnp.full((ROWS,), slot, jnp.int32), jnp.asarray(ancestors))
+    sees = rng.random((ROWS, BEAM, SLOTS * BEAM)) < 0.4
+    used = jnp.full((ROWS,), SLOTS)
+    history = History(jnp.full((ROWS,), slot, jnp.int32), used, jnp.asarray(sees))
     return state._replace(history=history)
 
 
@@ -54,18 +55,34 @@ def test_growing_keeps_what_is_read_and_its_age(slot):
     sizes = BatchSizes(ROWS, WIDTH + 3, SLOTS + 4, LENGTH + 2, prefix=0)
     grow = jax.jit(lambda state: resize_state(state, jnp.arange(ROWS), sizes, SEARCH))
     grown = grow(state)
-    assert grown.history.ancestors.shape == (ROWS, BEAM, SLOTS + 4)
+    assert grown.history.slots == SLOTS + 4
     assert grown.live.sequences.shape == (ROWS, BEAM, LENGTH + 2)
     for window in (None, SLOTS):
         assert what_is_read(grown, window) == what_is_read(state)
     # The smaller cache would now write over its oldest slot, which no window reaches.
-    ancestors = state.history.ancestors.at[:, :, slot].set(NO_PLACE)
-    newer = state._replace(history=state.history._replace(ancestors=ancestors))
+    newer = state.history.sees.at[:, :, slot * BEAM : (slot + 1) * BEAM].set(False)
+    newer = state._replace(history=state.history._replace(sees=newer))
     for window in (1, 2, SLOTS - 1):
         assert what_is_read(grown, window) == what_is_read(newer, window)
     # All new slots are written before it.
     written = (int(grown.history.slot[0]) + np.arange(4)) % (SLOTS + 4)
-    assert (np.asarray(grown.history.ancestors)[:, :, written] == NO_PLACE).all()
+    seen = np.asarray(grown.history.sees).reshape(ROWS, BEAM, SLOTS + 4, BEAM)
+    assert not seen[:, :, written].any()
+
+
+@pytest.mark.parametrize("slot", range(SLOTS))
+def test_packing_keeps_what_is_read_and_frees_the_slots_to_be_written(slot):
+    state = written_state(slot)
+    seldom = np.random.default_rng(slot).random((ROWS, 1, SLOTS * BEAM)) < 0.6
+    sees = state.history.sees & jnp.asarray(seldom)
+    state = state._replace(history=state.history._replace(sees=sees))
+    packed = jax.jit(pack_state)(state)
+    assert what_is_read(packed) == what_is_read(state)
+    seen = np.asarray(packed.history.sees).any(axis=1).reshape(ROWS, SLOTS, BEAM)
+    for row, used in enumerate(np.asarray(packed.history.used)):
+        free = (slot + np.arange(SLOTS - used)) % SLOTS
+        assert used < SLOTS
+        assert not seen[row, free].any()
 
 
 def test_fewer_rows_are_those_that_are_kept():

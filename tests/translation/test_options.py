@@ -15,6 +15,8 @@ from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.translation.continuous_batching import search_all
+from transformer_jax.translation.search_programs import programs_of_settings
 from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
 
@@ -147,6 +149,42 @@ def check(translator, options, prefixes):
             [h.score for h in hypotheses], [e.score for e in expected], rtol=2e-4
         )
         assert [h.is_finished for h in hypotheses] == [e.is_finished for e in expected]
+
+
+def test_packed_caches_find_what_growing_ones_find(ensemble):
+    """Outputs much longer than the first cache, in rows that take turns."""
+    settings = dataclasses.replace(
+        ensemble.config.decoding, beam_size=3, min_length=30, coverage_penalty=0.1
+    )
+    encoded = ensemble.tokenizer.encode_source(SENTENCES)
+    requests = [Request(source, 36 + i) for i, source in enumerate(encoded)]
+    packing = programs_of_settings(
+        [config for config, _ in ensemble.models], settings, ensemble.mesh,
+        num_results=3, bos_id=ensemble.tokenizer.bos_id,
+        eos_id=ensemble.tokenizer.eos_id, pad_id=ensemble.tokenizer.pad_id,
+    )  # fmt: skip
+    num_packed = []
+
+    def pack(*arguments):
+        num_packed.append(1)
+        return packing.pack(*arguments)
+
+    growing = dataclasses.replace(packing, pack=None, packed_beam=1)
+    first, second = (
+        search_all(
+            programs, tuple(params for _, params in ensemble.models), requests,
+            ensemble.mesh, batch_tokens=2 * WIDTH, extra_length=50,
+            position_limit=None, pad_id=ensemble.tokenizer.pad_id,
+        )
+        for programs in (dataclasses.replace(packing, pack=pack), growing)
+    )  # fmt: skip
+    assert len(num_packed) >= 4
+    for ours, theirs in zip(first, second, strict=True):
+        assert [h.tokens for h in ours] == [h.tokens for h in theirs]
+        assert min(len(h.tokens) for h in ours) > 29
+        np.testing.assert_allclose(
+            [h.score for h in ours], [h.score for h in theirs], rtol=1e-4
+        )
 
 
 @pytest.mark.slow

@@ -19,14 +19,14 @@ from transformer_jax.cost.program_plan import (
 from transformer_jax.cost.schedule import step_schedule
 from transformer_jax.devices import sharding
 from transformer_jax.devices.capacity import search_batch_tokens
-from transformer_jax.devices.defaults import decoding_dtypes
+from transformer_jax.devices.defaults import cache_tile, decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.state import abstract_state
+from transformer_jax.translation.batch_sizer import BatchSizer
 from transformer_jax.translation.batch_sizes import BatchSizes
-from transformer_jax.translation.continuous_batching import BatchSizer
 from transformer_jax.translation.position_limit import position_limit
 from transformer_jax.translation.search_programs import programs_of_settings
 
@@ -84,11 +84,11 @@ def plan_search(
     """
     found = find_topology(topology, num_slices)
     mesh = make_mesh(config.mesh, found.devices)
-    sizes = _sizes_of(config, sentences, mesh)
     programs = programs_of_settings(
         [config.model], config.decoding, mesh,
         num_results=1, bos_id=_BOS, eos_id=_EOS, pad_id=_PAD,
     )  # fmt: skip
+    sizes = _sizes_of(config, sentences, mesh, programs.packed_beam)
     whole, rows = sharding.replicated_sharding(mesh), own_rows(mesh)
     params = _with_sharding(abstract_state(config, mesh).params, whole)
     one = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=rows)
@@ -125,14 +125,18 @@ def plan_search(
 
 
 def _sizes_of(
-    config: ExperimentConfig, sentences: int, mesh: jax.sharding.Mesh
+    config: ExperimentConfig, sentences: int, mesh: jax.sharding.Mesh, packed_beam: int
 ) -> BatchSizes:
     """Returns the array sizes of a batch of so many sentences on a device."""
     if sentences < 1:
         raise InputError(f"sentences={sentences} must be at least 1.")
     tokens = search_batch_tokens(config.decoding, config.model, mesh)
     sizer = BatchSizer(
-        tokens, config.decoding.max_extra_length, position_limit([config.model])
+        tokens,
+        config.decoding.max_extra_length,
+        position_limit([config.model]),
+        packed_beam,
+        cache_tile(mesh),
     )
     longest = config.decoding.max_source_tokens or config.data.source_length
     length = 1 << (max(1, tokens // sentences).bit_length() - 1)

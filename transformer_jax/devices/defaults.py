@@ -79,6 +79,11 @@ def decoding_batch_tokens(settings: DecodingConfig, mesh: Mesh) -> int:
     return settings.batch_tokens or (2_048 if on_cpu else 32_768)
 
 
+def cache_tile(mesh: Mesh) -> int:
+    """Returns the places of a cache that a device reads together, whatever it needs."""
+    return 1 if _platform(mesh) == "cpu" else 128
+
+
 def decoding_dtypes(
     model: ModelConfig, settings: DecodingConfig, mesh: Mesh
 ) -> tuple[Dtype, Dtype]:

@@ -33,7 +33,7 @@ from transformer_jax.parser.tree_lines import TreeLines
 from transformer_jax.scoring.alignment import alignment_layers
 from transformer_jax.storage.outputs import Output, warn_of_replacement
 from transformer_jax.translation.arguments import check_number, require_translation
-from transformer_jax.translation.continuous_batching import most_at_a_time
+from transformer_jax.translation.batch_sizer import most_at_a_time
 from transformer_jax.translation.translator import Translator
 
 # Most elements of a parameter that is hashed. An update changes every parameter, so

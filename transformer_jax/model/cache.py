@@ -30,10 +30,10 @@ class KeyValue(NamedTuple):
 class DecoderCache(NamedTuple):
     """Keys and values of every decoder layer.
 
-    `self_attention` has one slot for each step and in it one place for each hypothesis
-    of the beam, at index `slot * beam + hypothesis`. A mask selects the places that a
-    hypothesis attends to. `cross_attention` is computed once from the memory; all
-    hypotheses of a sentence share it.
+    `self_attention` has slots, each of a place for every hypothesis of the beam, at
+    index `slot * beam + hypothesis`. A step writes one slot. A mask selects the places
+    that a hypothesis attends to. `cross_attention` is computed once from the memory;
+    all hypotheses of a sentence share it.
     """
 
     self_attention: tuple[KeyValue, ...]  # length: slots * beam

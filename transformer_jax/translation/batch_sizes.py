@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from transformer_jax.decoding.history import NO_PLACE
+from transformer_jax.decoding.history import pack_places
 from transformer_jax.decoding.search_state import Hypotheses, Search, SearchState
 from transformer_jax.model.cache import DecoderCache, KeyValue
 
@@ -20,7 +20,7 @@ class BatchSizes:
     width: int
     """Source tokens of a row, padding included."""
     slots: int
-    """Decoding steps that the cache of self-attention holds."""
+    """Slots of the cache of self-attention, each of a place for every hypothesis."""
     max_length: int
     """Output tokens of a row."""
     prefix: int
@@ -35,12 +35,11 @@ def resize_state(
     Args:
         kept: indices of the rows to keep, int32 `[sizes.rows]`.
     """
-    beam, old = search.settings.beam_size, state.history
+    beam = search.settings.beam_size
     if kept.shape[0] != state.done.shape[0]:
         state = jax.tree.map(lambda leaf: leaf[kept], state)
-    slots = old.ancestors.shape[-1]
     caches, history = state.cache, state.history
-    if sizes.slots != slots:
+    if sizes.slots != history.slots:
         first = history.slot[0]
         caches = tuple(
             cache._replace(
@@ -54,8 +53,8 @@ def resize_state(
             )
             for cache in caches
         )
-        ancestors = _insert(history.ancestors, 2, first, sizes.slots, NO_PLACE)
-        history = history._replace(ancestors=ancestors)
+        sees = _insert(history.sees, 2, first * beam, sizes.slots * beam)
+        history = history._replace(sees=sees)
     coverage = state.coverage
     return state._replace(
         live=_lengthen(state.live, sizes, search.pad_id),
@@ -64,6 +63,26 @@ def resize_state(
         history=history,
         cache=tuple(_widen_cache(cache, sizes.width) for cache in caches),
     )
+
+
+def pack_state(state: SearchState) -> SearchState:
+    """Returns the state whose caches hold together what hypotheses still see."""
+    history, moved = pack_places(state.history)
+
+    @jax.vmap
+    def move(layer: KeyValue, moved: Array) -> KeyValue:
+        return KeyValue(
+            key=layer.key.at[:, :, moved].get(mode="promise_in_bounds"),
+            value=layer.value.at[:, moved].get(mode="promise_in_bounds"),
+        )
+
+    caches = tuple(
+        cache._replace(
+            self_attention=tuple(move(layer, moved) for layer in cache.self_attention)
+        )
+        for cache in state.cache
+    )
+    return state._replace(history=history, cache=caches)
 
 
 def _lengthen(hypotheses: Hypotheses, sizes: BatchSizes, pad_id: int) -> Hypotheses:
@@ -89,8 +108,8 @@ def _pad_axis(leaf: Array, axis: int, size: int, fill: float = 0) -> Array:
     return _pad(leaf, axis, 0, size - leaf.shape[axis], fill)
 
 
-def _insert(leaf: Array, axis: int, first: Array, size: int, fill: float = 0) -> Array:
-    """Returns a ring buffer with new slots, of `fill`, inserted at slot `first`.
+def _insert(leaf: Array, axis: int, first: Array, size: int) -> Array:
+    """Returns a ring buffer with new slots, of zeros, inserted at slot `first`.
 
     `first` is the slot to be written next. So the order in which slots are written, and
     the age of each, stay as they are.
@@ -102,12 +121,14 @@ def _insert(leaf: Array, axis: int, first: Array, size: int, fill: float = 0) ->
     # Of static paddings alone: other ways to move the slots are many times slower.
     return jnp.where(
         place < first,
-        _pad(leaf, axis, 0, number, fill),
-        jnp.where(place < first + number, fill, _pad(leaf, axis, number, 0, fill)),
+        _pad(leaf, axis, 0, number),
+        jnp.where(
+            place < first + number, leaf.dtype.type(0), _pad(leaf, axis, number, 0)
+        ),
     )
 
 
-def _pad(leaf: Array, axis: int, before: int, after: int, fill: float) -> Array:
+def _pad(leaf: Array, axis: int, before: int, after: int, fill: float = 0) -> Array:
     padding = [(0, 0)] * leaf.ndim
     padding[axis] = (before, after)
     return jnp.pad(leaf, padding, constant_values=fill)

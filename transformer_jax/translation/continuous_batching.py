@@ -2,45 +2,41 @@
 
 So no sentence waits for a slower one. Sentences enter shortest first. The batch starts
 with array sizes for the shortest sentence and grows for longer sources and outputs. It
-grows in large steps, so that few programs are compiled for a whole file.
+grows in large steps, so that few programs are compiled for a whole file. A cache that
+is full is first packed: what no hypothesis sees any more leaves it.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from transformer_jax.decoding.search_state import BeamResult
+from transformer_jax.devices.defaults import cache_tile
 from transformer_jax.devices.own_rows import make_own_rows
+from transformer_jax.translation.batch_sizer import (
+    LEAST_WIDTH,
+    BatchSizer,
+    most_at_a_time,
+    next_power_of_two,
+)
 from transformer_jax.translation.batch_sizes import BatchSizes
 from transformer_jax.translation.device_search import ModelParams
 from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
 from transformer_jax.translation.waiting_sentences import WaitingSentences
 
-_LEAST_WIDTH, _LEAST_PREFIX = 32, 16
+_LEAST_PREFIX = 16
 # With so many batches of short sentences, narrower ones too are worth their programs.
 _MANY, _NARROW = 4, 16
 # Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
 # of at least 32 rows shrinks by a factor of 4 for the last sentences.
 _GROUPS, _SHRINK, _LARGE = 8, 4, 32
-
-
-def next_power_of_two(number: int) -> int:
-    """Returns the smallest power of two that is at least `number`."""
-    return 1 << max(0, number - 1).bit_length()
-
-
-def most_at_a_time(batch_tokens: int, mesh: Mesh) -> int:
-    """Returns how many sentences are translated at a time, if they are short."""
-    return mesh.size * _most_rows(batch_tokens, _LEAST_WIDTH)
-
-
-def _most_rows(batch_tokens: int, width: int) -> int:
-    return max(1, batch_tokens // width)
+# Share of the slots of a cache that may be used after the others were freed. To free
+# them costs as much as two steps read of them, so it is worth while after a few.
+_MOST_USED = 0.8
 
 
 def search_all(
@@ -70,7 +66,9 @@ def search_all(
         batch_tokens,
         extra_length,
         position_limit,
-        least_width=_NARROW if is_long_work else _LEAST_WIDTH,
+        packed_beam=programs.packed_beam,
+        cache_tile=cache_tile(mesh),
+        least_width=_NARROW if is_long_work else LEAST_WIDTH,
     )
     batch = _Batch(programs, params, requests, mesh, sizer, pad_id)
     while batch.is_busy:
@@ -79,36 +77,6 @@ def search_all(
             if on_result is not None:
                 on_result(index)
     return batch.results
-
-
-@dataclass(frozen=True)
-class BatchSizer:
-    """Chooses array sizes of a batch from the length of its sentences.
-
-    Arguments as in `search_all`.
-    """
-
-    batch_tokens: int
-    extra_length: int
-    position_limit: int | None
-    least_width: int = _LEAST_WIDTH
-    """Source tokens of the narrowest rows, and steps of their cache at first."""
-
-    def sizes(self, length: int, rows: int, prefix: int) -> BatchSizes:
-        """Returns the sizes for sources of `length` tokens and at most `rows` rows."""
-        width = self._limit_length(max(self.least_width, next_power_of_two(length)))
-        return BatchSizes(
-            rows=min(rows, _most_rows(self.batch_tokens, width)),
-            width=width,
-            slots=width,
-            max_length=self._limit_length(width + self.extra_length),
-            prefix=prefix,
-        )
-
-    def _limit_length(self, length: int) -> int:
-        if self.position_limit is None:
-            return length
-        return min(length, self.position_limit)
 
 
 class _Batch:
@@ -220,7 +188,7 @@ class _Batch:
         self._state, *outputs = self._programs.advance(
             self._params, self._state, enough
         )
-        done, results = jax.tree.map(np.asarray, outputs)
+        done, used, results = jax.tree.map(np.asarray, outputs)
         done, found = done.reshape(self._occupants.shape), []
         for device, row in zip(*np.nonzero(done & (self._occupants >= 0)), strict=True):
             index = self._occupants[device, row]
@@ -228,12 +196,19 @@ class _Batch:
             self.results[index] = _hypotheses(results, place)
             self._occupants[device, row] = -1
             found.append(int(index))
-        is_live = self._occupants.reshape(-1) >= 0
-        if (results.num_steps[is_live] >= self._sizes.slots).any():
-            sizes = self._sizes
-            slots = min(sizes.slots * 3 // 2, sizes.max_length)
-            self._resize(dataclasses.replace(sizes, slots=slots))
+        if used.max() >= self._sizes.slots:
+            self._make_room()
         return found
+
+    def _make_room(self) -> None:
+        """Frees slots of a cache of which all are used; adds some if few are free."""
+        sizes = self._sizes
+        if self._programs.pack is not None:
+            self._state, used = self._programs.pack(self._params, self._state)
+            if np.asarray(used).max() <= sizes.slots * _MOST_USED:
+                return
+        slots = min(sizes.slots * 3 // 2, sizes.max_length)
+        self._resize(dataclasses.replace(sizes, slots=slots))
 
     def _num_done_to_stop(self) -> int:
         """Returns the number of done or free rows at which a device stops."""

@@ -27,7 +27,11 @@ from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
 from transformer_jax.model.params import Params
 from transformer_jax.model.step_weights import StepWeights
 from transformer_jax.model.transformer import Transformer
-from transformer_jax.translation.batch_sizes import BatchSizes, resize_state
+from transformer_jax.translation.batch_sizes import (
+    BatchSizes,
+    pack_state,
+    resize_state,
+)
 
 CrossKeyValues: TypeAlias = tuple[tuple[KeyValue, ...], ...]
 """Keys and values of cross-attention, for each model and decoder layer."""
@@ -58,6 +62,13 @@ class DeviceSearch:
     weight_dtypes: tuple[str, ...]
     search: Search
     bos_id: int
+
+    @property
+    def can_pack(self) -> bool:
+        """Whether places of a cache die, and their order in it has no meaning."""
+        settings = self.search.settings
+        branches = settings.beam_size > 1 and not settings.sampling
+        return branches and all(model.attention_window is None for model in self.models)
 
     def start(self, params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
         del params, one
@@ -136,7 +147,7 @@ class DeviceSearch:
         encoded: CrossKeyValues,
     ) -> SearchState:
         del params
-        slots = state.history.ancestors.shape[-1]
+        slots = state.history.slots
         max_length = state.live.sequences.shape[-1]
         fresh = self._new_state(new, slots, max_length)
         rows = new.fields[:, 0]
@@ -159,11 +170,9 @@ class DeviceSearch:
 
     def advance(
         self, params: ModelParams, state: SearchState, enough: Array
-    ) -> tuple[SearchState, Array, BeamResult]:
-        slots = state.history.ancestors.shape[-1]
-
+    ) -> tuple[SearchState, Array, Array, BeamResult]:
         def is_unfinished(state: SearchState) -> Array:
-            is_full = jnp.any(~state.done & (state.positions >= slots))
+            is_full = jnp.any(_used_slots(state) >= state.history.slots)
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
         weights: tuple[StepWeights, ...] = tuple(
@@ -176,7 +185,8 @@ class DeviceSearch:
         final = lax.while_loop(
             is_unfinished, lambda state: advance(state, step, self.search), state
         )
-        return final, final.done, rank_hypotheses(final, self.search)
+        ranked = rank_hypotheses(final, self.search)
+        return final, final.done, _used_slots(final), ranked
 
     def _step(
         self,
@@ -216,6 +226,18 @@ class DeviceSearch:
     ) -> SearchState:
         del params
         return resize_state(state, kept, sizes, self.search)
+
+    def pack(
+        self, params: ModelParams, state: SearchState
+    ) -> tuple[SearchState, Array]:
+        del params
+        packed = pack_state(state)
+        return packed, _used_slots(packed)
+
+
+def _used_slots(state: SearchState) -> Array:
+    """Returns the slots of the cache that each unfinished sentence uses."""
+    return jnp.where(state.done, 0, state.history.used)
 
 
 def _segments(sources: Array) -> Array:

@@ -1,15 +1,16 @@
-"""Compiled programs of continuous batching: start, encode, admit, advance, resize.
+"""Compiled programs of continuous batching.
 
 Each device searches its own rows independently of the others. `start` makes a batch of
 free rows, `encode` computes the keys and values of new sentences, `admit` puts these
-sentences into free rows, `advance` decodes until enough rows are done, `resize` changes
-the array sizes of the batch.
+sentences into free rows, `advance` decodes until enough rows are done, `pack` frees
+slots of the cache, `resize` changes the array sizes of the batch.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from jax import Array
@@ -49,12 +50,18 @@ class SearchPrograms:
     ]
     """`(params, state, sentences, keys and values) -> state`; donates the state."""
     advance: Callable[
-        [ModelParams, SearchState, Array], tuple[SearchState, Array, BeamResult]
+        [ModelParams, SearchState, Array], tuple[SearchState, Array, Array, BeamResult]
     ]
-    """`(params, state, enough) -> state, done [rows], results`; donates the state.
-    Stops when `enough` rows of a device are done, or a cache is full."""
+    """`(params, state, enough) -> state, done [rows], used slots [rows], results`;
+    donates the state. Stops when `enough` rows of a device are done, or all slots of
+    the cache of an unfinished row are used."""
     resize: Callable[[ModelParams, SearchState, Array, BatchSizes], SearchState]
     """`(params, state, kept rows, sizes) -> state`."""
+    pack: Callable[[ModelParams, SearchState], tuple[SearchState, Array]] | None = None
+    """`(params, state) -> state, used slots [rows]`; donates the state. Frees the slots
+    of the cache that no hypothesis sees; None where all are seen."""
+    packed_beam: int = 1
+    """Hypotheses whose slots `pack` frees."""
 
 
 def programs_of_settings(
@@ -125,23 +132,28 @@ def make_search_programs(
         resized: SearchState = run(params, state, kept)
         return resized
 
-    programs = SearchPrograms(
-        start=start,
-        encode=jax.jit(own(device.encode), out_shardings=rows),
-        admit=jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
-        advance=jax.jit(
-            own(device.advance), donate_argnums=1, out_shardings=(rows, whole, whole)
+    jitted: dict[str, Callable[..., Any]] = {
+        "start": start,
+        "encode": jax.jit(own(device.encode), out_shardings=rows),
+        "admit": jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
+        "advance": jax.jit(
+            own(device.advance),
+            donate_argnums=1,
+            out_shardings=(rows, whole, whole, whole),
         ),
-        resize=resize,
-    )
-    if search.grammar is not None:  # It has tables, too large for a name.
-        return programs
-    static = {"start": (2,), "resize": (3,)}
-    return SearchPrograms(
-        **{
+        "resize": resize,
+    }
+    if device.can_pack:
+        jitted["pack"] = jax.jit(
+            own(device.pack), donate_argnums=1, out_shardings=(rows, whole)
+        )
+    if search.grammar is None:  # Its tables are too large for a name.
+        static = {"start": (2,), "resize": (3,)}
+        jitted = {
             name: keep_whole(
-                jitted, name, device, mesh, static_argnums=static.get(name, ())
+                program, name, device, mesh, static_argnums=static.get(name, ())
             )
-            for name, jitted in vars(programs).items()
+            for name, program in jitted.items()
         }
-    )
+    packed_beam = search.settings.beam_size if device.can_pack else 1
+    return SearchPrograms(**jitted, packed_beam=packed_beam)
