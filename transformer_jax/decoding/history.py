@@ -76,7 +76,7 @@ def add_own_place(history: History) -> History:
     own = history.slot[:, None] * beam + jnp.arange(beam)[None]
     return history._replace(
         sees=jnp.where(
-            # The slot that was written first: what was seen of it is forgotten.
+            # What was seen of this slot was written over.
             (jnp.arange(places) // beam)[None, None] == history.slot[:, None, None],
             jnp.arange(places)[None, None] == own[:, :, None],
             history.sees,

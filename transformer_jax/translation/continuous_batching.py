@@ -34,8 +34,8 @@ _MANY, _NARROW = 4, 16
 # Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
 # of at least 32 rows shrinks by a factor of 4 for the last sentences.
 _GROUPS, _SHRINK, _LARGE = 8, 4, 32
-# Share of the slots of a cache that may be used after the others were freed. To free
-# them costs as much as two steps read of them, so it is worth while after a few.
+# Share of the slots of a cache that may be used after the others were freed. With more,
+# it would be full again after too few steps.
 _MOST_USED = 0.8
 
 
