@@ -29,9 +29,9 @@ class History(NamedTuple):
     A step function of `beam_search` gets it, to attend to what its hypothesis has read.
 
     Example:
-        >>> import numpy as np
-        >>> sees = np.array([[[1, 0, 0, 1], [0, 1, 0, 1]]], bool)  # two hypotheses
-        >>> history = tj.History(np.array([1]), np.array([2]), sees)
+        >>> import jax.numpy as jnp
+        >>> sees = jnp.array([[[1, 0, 0, 1], [0, 1, 0, 1]]], bool)  # two hypotheses
+        >>> history = tj.History(jnp.array([1]), jnp.array([2]), sees)
         >>> history.visible_places()[0, 0].tolist()  # places 0 and 1 of slots 0 and 1
         [True, False, False, True]
     """
