@@ -1,6 +1,6 @@
 # make quickstart: set up and run the main job on the built-in corpus.
-# make test: set up and run linter, type checker and tests; make slow: the long tests;
-# make faults: a hundred interruptions, each continued and compared.
+# make test: set up and run linter, type checker and tests; make slow: what takes longer;
+# make long: what takes longest; make faults: a hundred interruptions, each compared.
 # make test PYTHON=python3.13: the same with another Python, named or by path.
 
 # What is installed lies in .venv, made by the first Python that works. A Python of
@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests of one file share what they compile and train, so files stay whole.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: quickstart test slow faults smoke installed-test installed-smoke clean
+.PHONY: quickstart test slow long faults smoke installed-test installed-smoke clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transformer-jax train configs/cldr_en_de.toml --workdir $(WORKDIR)
@@ -45,8 +45,11 @@ test: installed-test
 	$(PYTEST)
 
 slow: installed-test
-	$(PYTEST) --no-loadscope-reorder -m slow
+	$(PYTEST) --no-loadscope-reorder -m "slow and not long"
 	TRANSFORMER_JAX_TESTS_OPTIMISED=1 $(BIN)/python -m pytest -m optimised
+
+long: installed-test
+	$(PYTEST) --no-loadscope-reorder -m long
 
 # Kills and terminates a run of two processes at random moments: about an hour.
 faults: installed-test

@@ -136,7 +136,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name != "adafactor"))
+        pytest.param(name, marks=[pytest.mark.long] * (name != "adafactor"))
         for name in OPTIMIZERS
     ],
 )

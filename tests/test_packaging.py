@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from shared_folder import SHARED
 
 import transformer_jax
 
@@ -42,6 +43,8 @@ CHECKERS = {
 def run(*command, **options):
     """Returns the finished process of a command, run outside the repository."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # What mypy finds out about the dependencies holds for every installation.
+    environment["MYPY_CACHE_DIR"] = str(SHARED / "mypy")
     return subprocess.run(
         list(map(str, command)), env=environment, capture_output=True, text=True,
         **options,
@@ -60,7 +63,10 @@ def source(tmp_path_factory):
     return source
 
 
-@pytest.fixture(scope="module", params=["wheel", "editable"])
+@pytest.fixture(
+    scope="module",
+    params=["wheel", pytest.param("editable", marks=pytest.mark.long)],
+)
 def python(request, source, tmp_path_factory):
     """An environment's Python; the package is installed in it as a wheel or editable.
 

@@ -21,7 +21,7 @@ def _parts(*names: str) -> pytest.MarkDecorator:
                         not (DATA / name).exists(),
                         reason=f"{name} is not on this machine",
                     ),
-                    *([pytest.mark.slow] if part == "train" else []),
+                    *([pytest.mark.long] if part == "train" else []),
                 ],
                 id=f"{name}/{part}",
             )

@@ -22,7 +22,7 @@ SYSTEMS = [
     PROMT,
     UEDIN,
     *(
-        pytest.param(system, marks=pytest.mark.slow)
+        pytest.param(system, marks=pytest.mark.long)
         for system in [
             C_3MA,
             LMU,

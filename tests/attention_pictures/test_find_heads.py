@@ -52,6 +52,7 @@ def maps(run):
     return [attention(*pair) for pair in run.validation_pairs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name", "offset"),
     [
@@ -125,6 +126,7 @@ def test_a_model_s_own_translations(run):
     )
 
 
+@pytest.mark.slow
 def test_a_parser_has_jobs_of_trees():
     parsing = parsing_run()
     found = tj.find_heads(parsing.workdir, progress=False)

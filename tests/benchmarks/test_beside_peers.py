@@ -61,7 +61,7 @@ def text(tmp_path):
     return "--source", str(paths[0]), "--target", str(paths[1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_of_made_up_token_ids():
     report = report_of("train_beside_peers")
     assert report["text"] == "made-up token ids"
@@ -71,7 +71,7 @@ def test_training_of_made_up_token_ids():
     assert rounds[0]["loss"] == pytest.approx(np.log(64), rel=0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_translation_has_the_wanted_number_of_tokens():
     report = report_of("translate_beside_peers")
     assert report["sentences_as_the_first"]["transformer_jax, float32"] == 4

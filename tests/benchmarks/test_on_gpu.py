@@ -106,7 +106,7 @@ def test_a_stage_writes_what_it_measures(tmp_path):
     assert {each["dtype"] for each in products} == {"bfloat16", "float32"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_stages(tmp_path):
     ended, reports = run(tmp_path, "--device", "cpu", "--out", str(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -46,6 +46,7 @@ def test_an_average_is_loaded_too(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_what_is_saved_flat_nested_or_from_a_file_translates_alike(loaded, tmp_path):
     np.savez(tmp_path / "model.npz", **loaded.params)
     with np.load(tmp_path / "model.npz") as stored:
@@ -67,6 +68,7 @@ def test_what_is_saved_flat_nested_or_from_a_file_translates_alike(loaded, tmp_p
     assert new.translate(sentences, beam_size=1) == expected
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_saved_arrays(loaded, tmp_path):
     model = one_layer_config().model
     config = loaded.config.replace(model=model)

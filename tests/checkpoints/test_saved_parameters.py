@@ -14,6 +14,7 @@ from transformer_jax.cli import main
 PAIRS = reversed_pairs(60)
 
 
+@pytest.mark.slow
 def test_saved_parameters_are_read_as_they_were(tmp_path):
     run = trained_run()
     old = run.result.translator

@@ -61,6 +61,7 @@ def test_a_command_says_which_checkpoint_it_used(command, workdir, arguments, ca
     assert notes == [f"model: {workdir}, average of steps 27, 36"]
 
 
+@pytest.mark.slow
 def test_each_kind_of_choice(workdir, arguments, capsys):
     best = trained_run().result.history
     losses = {line["step"]: line["loss"] for line in best if line["kind"] != "train"}

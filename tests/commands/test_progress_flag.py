@@ -38,7 +38,7 @@ each_run = pytest.mark.parametrize(
     "name",
     [
         pytest.param(
-            name, marks=[pytest.mark.slow] * (name in ("train", "bench", "reproduce"))
+            name, marks=[pytest.mark.long] * (name in ("train", "bench", "reproduce"))
         )
         for name in RUNS
     ],
@@ -79,6 +79,7 @@ def test_every_command_that_shows_progress_is_here():
     assert named - {"plan"} == set(RUNS)  # plan needs the compiler for TPUs.
 
 
+@pytest.mark.slow
 @each_run
 def test_progress_is_lines_in_a_log_or_nothing(name, arguments, capsys, caplog):
     def lines(*more):

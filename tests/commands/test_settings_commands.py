@@ -76,7 +76,7 @@ def test_plan_prints_a_plan(config, capsys):
     assert len(captured.err.splitlines()) == 1 + 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_libtpu
 def test_plan_puts_settings_side_by_side(config, capsys):
     others = ["mesh.tensor=2,mesh.data=2", "mesh.data=3", "data.batch_tokens=24"]

@@ -47,6 +47,7 @@ def test_numbers_fit_each_other():
     assert found.peak_memory_source == "resident set of this process"
 
 
+@pytest.mark.slow
 def test_fill_is_that_of_the_packed_rows():
     config = one_layer_config()
     corpus = made_up_corpus(config.model, config.data)

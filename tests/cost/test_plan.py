@@ -30,6 +30,7 @@ def tiny(mesh=None, **changes):
     )
 
 
+@pytest.mark.slow
 def test_a_step_for_four_chips():
     config = tiny()
     found, cost = plan(config, "v5e:2x2")

@@ -101,6 +101,7 @@ def test_fill_of_multi30k(multi30k, room):
     assert fill_of(packed, *multi30k).both >= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [128, 256])
 def test_fill_of_the_laws_in_rows_of_their_proportion(canada_laws, room):
     lengths = balanced_lengths(*map(np.sum, canada_laws), room)

@@ -48,6 +48,7 @@ answer({
 """
 
 
+@pytest.mark.slow
 def test_processes_agree_or_fail_together():
     found = answers(AGREEMENT, num_processes=2, num_devices=4)
     differ = (

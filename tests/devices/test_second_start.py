@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 MESH = make_mesh(MeshConfig(data=2), jax.devices()[:2])
 
 
+@pytest.mark.slow
 def test_a_search_from_stored_programs_is_the_same():
     run = trained_run()
     sources = [source for source, _ in run.train_pairs[:9]]

@@ -70,6 +70,7 @@ def result(pairs):
     return evaluate(trained_run().workdir, pairs=pairs)
 
 
+@pytest.mark.slow
 def test_loss_and_perplexity_are_those_of_each_pair_alone(result, pairs):
     loss, nll = reference_losses(pairs)
     assert result.scores["loss"] == pytest.approx(loss, rel=1e-5)
@@ -149,6 +150,7 @@ def test_scores_say_what_they_are_of(result):
     assert not {"temperature", "coverage_penalty"} & result.scores.keys()
 
 
+@pytest.mark.slow
 def test_an_average_says_which_steps_it_is_of_and_takes_settings(tmp_path):
     average = average_checkpoints(trained_run().workdir, 2, output=tmp_path / "mean")
     pairs = trained_run().validation_pairs[:4]

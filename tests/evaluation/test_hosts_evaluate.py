@@ -38,7 +38,7 @@ def test_processes_evaluate_a_model_together():
             assert scores[name] == pytest.approx(alone.scores[name], rel=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_standard_output_is_that_of_one_process(tmp_path):
     """Also where libraries write there themselves, as Gloo does."""
     for suffix, index in ("en", 0), ("de", 1):

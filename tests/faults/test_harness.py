@@ -4,7 +4,7 @@ import pytest
 from harness import disturb
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_ends_as_one_that_is_not(tmp_path):
     told = disturb(kills=1, terms=0, seed=1, folder=tmp_path)
     assert told["wrong"] == []

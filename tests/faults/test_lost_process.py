@@ -58,7 +58,9 @@ def config(num_steps: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["dies", "dies saving"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("dies", marks=pytest.mark.long), "dies saving"]
+)
 def test_a_process_that_dies_is_named_and_the_run_goes_on(how, tmp_path):
     # JAX alone would wait for five minutes.
     first, second = start(

@@ -49,7 +49,17 @@ def steps_in(workdir: Path) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(
+            number,
+            marks=[pytest.mark.long] * (number != signal.SIGTERM),
+            id=number.name,
+        )
+        for number in ENDING
+    ],
+)
 def test_training_ends_after_its_update_and_goes_on_to_the_same_bits(number, tmp_path):
     file, workdir = settings(tmp_path), tmp_path / "run"
     command = ["train", file, "--workdir", workdir]

@@ -90,6 +90,7 @@ def no_time(monkeypatch):
     monkeypatch.setattr(chunk_lines_module, "MOST_LINES", 20)
 
 
+@pytest.mark.slow
 def test_the_output_is_the_same_whatever_the_chunks(
     translator, sources, tmp_path, chunks_written, no_time
 ):

@@ -108,6 +108,7 @@ def test_n_best_and_alignments(translator, sources, tmp_path):
     assert [r["alignment"] for r in records] == [f[3] for f in fields[::2]]
 
 
+@pytest.mark.slow
 def test_a_line_in_parts_has_the_links_of_its_parts(translator, sources, tmp_path):
     long = " ".join(f"{source}. Ko ba." for source in sources)
     source, output = write(tmp_path / "in", [sources[0], long]), tmp_path / "out"

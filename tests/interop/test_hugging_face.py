@@ -141,6 +141,7 @@ def test_a_model_that_does_something_else_is_not_exported(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_missing_package_and_a_full_directory_are_told_first(
     marian, tmp_path, monkeypatch
 ):

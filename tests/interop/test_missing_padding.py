@@ -29,6 +29,7 @@ def tokenizer_without_padding(**options):
     return tj.Tokenizer(written.getvalue(), written.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

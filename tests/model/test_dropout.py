@@ -26,6 +26,7 @@ def test_the_mask_of_the_value_is_that_of_the_gradient(impl):
     assert all(leaf.size < 10 for leaf in jax.tree.leaves(backward))
 
 
+@pytest.mark.slow
 def test_rates_are_kept_to_a_part_in_65536():
     x = jnp.ones((1, 1))
     for rate in (0.1, 0.3, 1e-3):

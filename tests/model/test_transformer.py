@@ -174,9 +174,8 @@ def decoder_gradient(config, params, target_inputs, memory):
     return jax.value_and_grad(value)(params)
 
 
-@pytest.mark.parametrize(
-    "remat", [pytest.param("cheap", marks=pytest.mark.slow), "layer"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("remat", ["cheap", "layer"])
 def test_unrolling_and_rematerialisation_change_neither_value_nor_gradient(
     remat, random_params
 ):

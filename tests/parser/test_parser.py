@@ -155,7 +155,14 @@ def test_gold_punctuation_alone_is_taken_over():
     ids=["XX", "word", "shared"],
 )
 def test_variants_of_the_vocabulary(tmp_path, changes):
-    config = parsing_config(tmp_path, training__num_steps=3, **changes)
+    # Validation would need a search of its own.
+    changes = {"training__best_metric": "loss", **changes}
+    config = parsing_config(
+        tmp_path,
+        training__num_steps=3,
+        training__validation_bleu_sentences=0,
+        **changes,
+    )
     result = tj.train(config, tmp_path / "run", progress=False)
     found = tj.Parser(result.translator).n_best(SENTENCES, 1)
     assert not any(one.was_mended for several in found for one in several)
@@ -163,6 +170,7 @@ def test_variants_of_the_vocabulary(tmp_path, changes):
         assert set(found[0][0].tree.tags) == {symbol, "."}
 
 
+@pytest.mark.slow
 def test_the_command_gives_one_line_for_each(parser, tmp_path, capsys):
     source, output = tmp_path / "in", tmp_path / "out.gz"
     source.write_text("".join(f"{sentence}\n" for sentence in SENTENCES))

@@ -75,6 +75,7 @@ def test_training_ends_with_what_can_be_done_now(tmp_path, capsys):
     assert "transformer-jax parse" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_n_best_trees(sentences, tmp_path, capsys):
     workdir, output = str(parsing_run().workdir), tmp_path / "out.jsonl"
     command = ["parse", workdir, "--input", sentences, "--output", str(output)]
@@ -92,6 +93,7 @@ def test_n_best_trees(sentences, tmp_path, capsys):
     assert [record["text"] for record in records if record["line"] == 5] == [""]
 
 
+@pytest.mark.slow
 def test_an_interrupted_output_is_continued(sentences, tmp_path, monkeypatch):
     workdir, whole = str(parsing_run().workdir), tmp_path / "whole"
     command = ["parse", workdir, "--input", sentences, "--no-progress"]
@@ -114,6 +116,7 @@ def test_an_interrupted_output_is_continued(sentences, tmp_path, monkeypatch):
     assert output.read_text() == whole.read_text()
 
 
+@pytest.mark.slow
 def test_the_grammar_is_turned_on_and_off(sentences, tmp_path, capsys):
     workdir = str(parsing_run().workdir)
     command = ["parse", workdir, "--input", sentences, "--no-progress"]
@@ -136,6 +139,7 @@ def test_the_grammar_is_turned_on_and_off(sentences, tmp_path, capsys):
     assert on != off.out
 
 
+@pytest.mark.slow
 def test_long_sentences_are_parsed_in_parts():
     parser = tj.Parser(parsing_run().result.translator)
     long = " ".join(SENTENCES)

@@ -97,13 +97,14 @@ def test_scores_are_those_of_each_pair_alone(name, trained, random, reference):
         assert found.pieces[-1] == "</s>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "decoding"),
     [
         ("random", {"length_penalty": "length"}),
-        pytest.param("both", {"coverage_penalty": 0.3}, marks=pytest.mark.slow),
-        pytest.param("trained", {}, marks=pytest.mark.slow),
-        pytest.param("trained", {"coverage_penalty": 0.3}, marks=pytest.mark.slow),
+        ("both", {"coverage_penalty": 0.3}),
+        ("trained", {}),
+        ("trained", {"coverage_penalty": 0.3}),
     ],
 )
 def test_scoring_what_a_beam_found_gives_the_beam_s_score(name, decoding, request):
@@ -185,6 +186,7 @@ def test_several_models_give_the_mean_of_their_probabilities(trained, random, bo
         assert mixed.log_prob == pytest.approx(sum(mixed.token_log_probs))
 
 
+@pytest.mark.slow
 def test_coverage_counts_attention_of_the_last_layer_up_to_one(trained):
     beta = 0.2
     pairs = PAIRS[0], PAIRS[1], ("", "ba be")

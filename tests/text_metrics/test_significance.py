@@ -47,6 +47,7 @@ def compare(metric, texts, **settings):
     return paired_bootstrap(metric, system, baseline, [reference], **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [BLEU(), CHRF(), TER()], ids=["bleu", "chrf", "ter"])
 def test_p_values_are_those_of_sacrebleu(texts, metric, monkeypatch):
     monkeypatch.setenv("SACREBLEU_SEED", "3")
@@ -78,6 +79,7 @@ def counts_of(hypothesis, reference):
     return found
 
 
+@pytest.mark.slow
 def test_comparison_by_the_paper_protocol_counted_anew(texts):
     protocol = make_protocol("paper-en-de")
     system, baseline, reference = (prepare_text(side, protocol) for side in texts)

@@ -194,7 +194,10 @@ def test_a_jump_of_the_learning_rate_is_told(tmp_path, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["max_gradient_norm", "max_gradient_ratio"])
+@pytest.mark.parametrize(
+    "part",
+    ["max_gradient_norm", pytest.param("max_gradient_ratio", marks=pytest.mark.long)],
+)
 def test_limits_of_the_gradient_may_come_and_go(part, copied):
     section = "optimizer" if part == "max_gradient_norm" else "training"
     on = run(copied, num_steps=9, **{f"{section}__{part}": 100.0})

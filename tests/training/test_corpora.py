@@ -61,6 +61,7 @@ def random_corpus():
 sums_of = jax.jit(lambda params, batch: batch_loss(CONFIG, params, batch, None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_loss_of_a_corpus_is_that_of_its_rows_alone(parts):
     """Whichever devices and parts of the batch they are in."""

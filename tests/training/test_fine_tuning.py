@@ -65,6 +65,7 @@ def test_the_first_loss_is_that_of_the_loaded_model(general, tmp_path):
     assert line["step"] == 1
 
 
+@pytest.mark.slow
 def test_frozen_parts_stay_and_the_others_move(general, tmp_path):
     """Begun with one checkpoint of the directory, or with an average of some."""
     for initial in general / "checkpoints" / "3", average_checkpoints(general, 2):
@@ -84,6 +85,7 @@ def test_frozen_parts_stay_and_the_others_move(general, tmp_path):
     assert origin_of(workdir / "checkpoints" / "1")["step"] == 8
 
 
+@pytest.mark.slow
 def test_continued_it_is_the_run_it_would_have_been(general, tmp_path):
     """Its initial checkpoint is gone by then."""
     straight = tune(tmp_path / "straight", general, log_every_steps=4)
@@ -194,6 +196,7 @@ def from_shell(tmp_path_factory) -> tuple[Path, list[str]]:
     return folder, command
 
 
+@pytest.mark.slow
 def test_a_run_and_its_average_tell_what_they_came_from(from_shell, capsys):
     folder, command = from_shell
     for path in ("law", "law/checkpoints/1", "law/average/2"):
@@ -273,7 +276,7 @@ answer([told, losses, same, origin_of(after)["step"]])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_hosts_begin_with_the_same(tmp_path):
     initial = eight_steps()[0] / "checkpoints" / "5"
     found = []

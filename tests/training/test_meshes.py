@@ -54,14 +54,8 @@ def updates(**sizes):
     return np.asarray(numbers), jax.device_get(state.params)
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        pytest.param(sizes, marks=[] if name == "all three" else [pytest.mark.slow])
-        for name, sizes in MESHES.items()
-    ],
-    ids=MESHES,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("sizes", MESHES.values(), ids=MESHES)
 def test_updates_with_dropout_are_those_of_one_device(sizes):
     assert CONFIG.model.dropout_rate > 0
     one_numbers, one_params = updates(data=1)

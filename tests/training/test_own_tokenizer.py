@@ -34,6 +34,7 @@ def own(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_model_is_taken_as_it_is(own, tmp_path):
     data = prepare(config_of(own), tmp_path / "run", train_pairs=PAIRS)
     assert (tmp_path / "run" / "tokenizer.model").read_bytes() == OWN
@@ -147,6 +148,7 @@ def test_another_symbol_is_learnt_again(tmp_path, caplog):
     assert "user_symbols: ['<2de>'] -> ['<2de>', '<2fr>']" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_has_it_in_its_checkpoints(own, tmp_path, caplog):
     """The file may move, and be gone; another one is refused."""
     workdir, moved = tmp_path / "run", tmp_path / "moved.model"

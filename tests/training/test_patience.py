@@ -164,6 +164,7 @@ def test_a_run_stops_where_validation_no_longer_improves():
     assert straight()[1].stopped_early is None
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_so_and_is_left_alone(copied, caplog, capsys):
     before = files_in(copied)
     result = go_on(copied)
@@ -267,7 +268,7 @@ answer(told)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hosts_stop_together(tmp_path):
     first, second = answers(HOSTS, tmp_path, num_processes=2, num_devices=1)
     assert first == second

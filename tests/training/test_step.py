@@ -127,7 +127,7 @@ def test_updates_depend_neither_on_devices_nor_on_recomputation(
     assert min(jax.tree.leaves(moved)) > 1e-4, "every parameter must have moved"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_biases_are_trained_alike_on_any_devices(random_params):
     """As of an imported model: they lie along `tensor` where their matrices do."""
     settings = {**SETTINGS, "model__attention_bias": True, "model__output_bias": True}
@@ -169,6 +169,7 @@ def test_loss_falls_when_one_batch_is_repeated(train_step, first_state):
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_dropout_belongs_to_the_place_in_the_data(train_step, first_state):
     batch = sharding.make_global(batch_of(0), MESH)
 

@@ -102,22 +102,15 @@ OPTIONS = {
     "no repetition": {"no_repeat_ngram_size": 2, "beam_size": 2},
     "greedy": {"beam_size": 1, "no_repeat_ngram_size": 1},
 }
-# What the search itself is tested with already, of which a translator knows nothing.
-SLOW = "as configured", "length", "greedy"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param(options, marks=[pytest.mark.slow] if name in SLOW else [])
-        for name, options in OPTIONS.items()
-    ],
-    ids=OPTIONS,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_hypotheses_are_those_of_the_plain_search(random, options):
     check(random, options, [[]] * len(SENTENCES))
 
 
+@pytest.mark.slow
 def test_an_ensemble_with_prefixes_searches_the_mean_of_probabilities(ensemble):
     prefixes = [[40], [], [41, 42, 43], [], [44, 40]]
     check(ensemble, {"coverage_penalty": 0.2, "beam_size": 3}, prefixes)
@@ -151,6 +144,7 @@ def check(translator, options, prefixes):
         assert [h.is_finished for h in hypotheses] == [e.is_finished for e in expected]
 
 
+@pytest.mark.slow
 def test_packed_caches_find_what_growing_ones_find(ensemble):
     """Outputs much longer than the first cache, in rows that take turns."""
     settings = dataclasses.replace(
@@ -224,6 +218,7 @@ def test_samples_follow_from_the_seed_and_the_sentence_alone(random):
     assert len(set.union(*texts)) > 25
 
 
+@pytest.mark.slow
 def test_a_translation_begins_as_it_is_forced_to(random):
     prefixes = ["ba be", "", "mo", "", "du du du"]
     found = random.translate(SENTENCES, prefixes=prefixes)

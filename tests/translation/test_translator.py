@@ -135,6 +135,7 @@ def test_one_string_is_not_a_list_of_letters(trained):
         trained.translate("ba be")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trained", "random"])
 def test_a_score_is_what_the_model_gives_the_tokens(name, log_probs, random, trained):
     """Log-probability over ((5 + length) / 6)^0.6, by teacher forcing."""
@@ -199,6 +200,7 @@ def test_each_sentence_is_counted_when_it_is_done(trained):
     assert [best[0].text for best in n_best] == trained.translate(sentences)
 
 
+@pytest.mark.slow
 def test_a_sentence_longer_than_those_of_training_is_translated_in_parts(trained):
     words = SENTENCES[0].split()
     long = " ".join((words * 200)[:100])

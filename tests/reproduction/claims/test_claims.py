@@ -50,7 +50,7 @@ def seen(monkeypatch):
     return settings
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_scale_of_attention(config, seen, tmp_path, monkeypatch):
     monkeypatch.setattr(attention_scale, "D_K", (8, 128))
     found = tj.measure_claim(
@@ -97,7 +97,7 @@ def test_bins_are_means_of_their_positions():
     assert found == [(middle, middle, middle < 8) for middle in middles]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_label_smoothing(config, seen, tmp_path):
     found = tj.measure_claim(
         "claim-label-smoothing", tmp_path / "claim", config=config, progress=False

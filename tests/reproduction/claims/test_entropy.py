@@ -7,6 +7,7 @@ from tiny_runs import trained_run
 from transformer_jax.reproduction.claims.entropy import KINDS, mean_entropies
 
 
+@pytest.mark.slow
 def test_it_is_the_mean_over_the_queries_of_all_heads():
     run = trained_run()
     translator = run.result.translator
