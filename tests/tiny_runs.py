@@ -119,9 +119,10 @@ def reversing_run() -> tuple[Path, TrainResult]:
     config = tiny_config(
         model__d_model=64,
         model__d_ff=128,
+        model__num_encoder_layers=1,
         model__num_decoder_layers=1,
         model__dropout_rate=0.0,
-        data__batch_tokens=64 * 24,
+        data__batch_tokens=32 * 24,
         optimizer__warmup_steps=200,
         optimizer__learning_rate_scale=1.0,
         optimizer__cooldown_steps=200,
