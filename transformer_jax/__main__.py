@@ -13,6 +13,8 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     restart_with_large_pages()
+    # Imports make hundreds of thousands of objects, none of them garbage.
+    gc.set_threshold(20_000, 20, 20)
     # At its end Python would look for garbage among half a million objects.
     atexit.register(gc.freeze)
     # Only now: what is imported before a restart is imported twice.

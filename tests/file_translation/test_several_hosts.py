@@ -1,7 +1,7 @@
 """Several processes translate one file, each a part of it."""
 
 import pytest
-from processes import answers
+from processes import answers, start
 from tiny_runs import reversed_pairs, trained_run
 
 from transformer_jax.translation.translator import Translator
@@ -63,3 +63,32 @@ def test_processes_share_a_file(tmp_path):
     assert (tmp_path / "out").read_text() == expected
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["in", "in.long", "out", "out.complete.json"]
+
+
+LOST = """
+import jax, signal
+from transformer_jax.cli import main
+from transformer_jax.devices import joining
+from transformer_jax.file_translation import translate
+workdir, folder = sys.argv[5:7]
+joining.initialize_distributed = lambda *arguments, **named: None  # It is one already.
+if rank == 1:
+    translate.translate_chunk = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+files = ["--input", f"{folder}/in", "--output", f"{folder}/out", "--distributed"]
+sys.exit(main(["translate", workdir, *files]))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_lost_is_named_and_how_to_go_on(tmp_path):
+    (tmp_path / "in").write_text("ba\nbe\nda\ndo\n")
+    run = trained_run().workdir
+    first, second = start(LOST, run, tmp_path, num_processes=2, num_devices=1)
+    assert (first.returncode, second.returncode) == (1, -9)
+    last = first.stderr.strip().splitlines()[-1]
+    assert "process 1 has ended or cannot be reached" in last
+    assert last.endswith(
+        "start the job again with --continue, and it goes on with what each process "
+        "has done"
+    )
+    assert "Traceback" not in first.stderr

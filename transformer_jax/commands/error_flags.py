@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 
-from transformer_jax.errors import InputError
+from transformer_jax.errors import InputError, ProcessLost
 
 # A setting, as decoding.top_k=3, decoding.sampling=true or decoding.too_long="split".
 _DECODING = re.compile(r"\bdecoding\.([a-z_]+)(?:=(\"[^\"]*\"|'[^']*'|[\w+.-]*\w))?")
@@ -14,7 +14,7 @@ _DECODING = re.compile(r"\bdecoding\.([a-z_]+)(?:=(\"[^\"]*\"|'[^']*'|[\w+.-]*\w
 def flags_in_errors(
     flags: Mapping[str, str], *, decoding: bool = False
 ) -> Iterator[None]:
-    """Rewrites the InputErrors of a block for the user of a shell.
+    """Rewrites what a block asks of its user for the user of a shell.
 
     Args:
         flags: phrases of errors, each the beginning of a word, as `minutes=`, and what
@@ -25,11 +25,14 @@ def flags_in_errors(
     pattern = "|".join(map(re.escape, flags))
     try:
         yield
-    except InputError as error:
+    except (InputError, ProcessLost) as error:
         text = str(error)
         if flags:
             text = re.sub(rf"(?<!\S)({pattern})", lambda match: flags[match[0]], text)
-        raise InputError(_DECODING.sub(_flag, text) if decoding else text) from None
+        if decoding:
+            text = _DECODING.sub(_flag, text)
+        kind = ProcessLost if isinstance(error, ProcessLost) else InputError
+        raise kind(text) from None
 
 
 def _flag(setting: re.Match[str]) -> str:

@@ -24,6 +24,7 @@ from transformer_jax.devices.agreement import (
 )
 from transformer_jax.devices.compilations import CompileCounter
 from transformer_jax.devices.joining import is_primary
+from transformer_jax.devices.lost_processes import showing_life
 from transformer_jax.errors import InputError
 from transformer_jax.file_translation.chunk import Counts, translate_chunk
 from transformer_jax.file_translation.input_rows import (
@@ -54,6 +55,8 @@ from transformer_jax.translation.arguments import decoding_of
 from transformer_jax.translation.translator import Translator
 
 logger = logging.getLogger(__name__)
+
+_RESUME = "resume=True, and it goes on with what each process has done"
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def translate_file(
     if complete:
         logger.warning("%s is complete: nothing is left to do", job.output.name)
         return FileTranslation(0, 0.0, 0)
-    return _run_together(job)
+    with showing_life("translation", f"start the job again with {_RESUME}"):
+        return _run_together(job)
 
 
 def _run_together(job: Job) -> FileTranslation:
