@@ -154,7 +154,7 @@ def test_a_finished_run_without_metrics_is_finished_still(folder, tmp_path, caps
     assert json.loads(capsys.readouterr().out)["step"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_stops_early_says_why(folder, tmp_path, capsys):
     """With a rate so small that no parameter changes, no result is better."""
     arguments = ["train", f"{folder}/config.toml", "--workdir", str(tmp_path)]

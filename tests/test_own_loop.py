@@ -74,7 +74,7 @@ def updates(config, pairs, tmp_path, **own):
     return metrics, start, jax.device_get(state.params)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_parts_given_by_name_are_those_of_the_default(tmp_path):
     config = one_layer_config(optimizer__max_gradient_norm=1.0)
     schedule = tj.make_schedule(config)

@@ -123,7 +123,9 @@ def test_an_installed_package_works_outside_the_repository(python, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checker", CHECKERS)
+@pytest.mark.parametrize(
+    "checker", ["pyright", pytest.param("mypy", marks=pytest.mark.long)]
+)
 def test_a_type_checker_finds_each_wrong_line_and_no_other(checker, python, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")

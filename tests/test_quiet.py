@@ -27,7 +27,7 @@ tj.evaluate("run", pairs=pairs[:2], progress=False)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_from_python_says_nothing(tmp_path):
     environment = {
         name: value

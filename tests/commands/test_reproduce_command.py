@@ -72,7 +72,7 @@ def test_the_list_has_every_target_with_what_it_needs(capsys):
     assert all(target in err for target in TARGETS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_row_from_the_shell_and_the_table_of_it(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pairs = reversed_pairs(60)

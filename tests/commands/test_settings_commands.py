@@ -28,7 +28,7 @@ def config(tmp_path):
     return str(path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bench_in_a_process_of_its_own(tmp_path):
     """Another process, since a trace cannot be had where libtpu has been loaded."""
     for side in ("source", "target"):

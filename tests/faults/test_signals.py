@@ -93,7 +93,12 @@ def test_training_ends_after_its_update_and_goes_on_to_the_same_bits(number, tmp
 @pytest.mark.parametrize(
     ("phase", "said", "told"),
     [
-        ("preparing", "learning a vocabulary", "interrupted by SIGTERM"),
+        pytest.param(
+            "preparing",
+            "learning a vocabulary",
+            "interrupted by SIGTERM",
+            marks=pytest.mark.long,
+        ),
         # A small program is compiled before anyone loses patience.
         ("compiling", "compiling ...", "after step 1; its checkpoint is written"),
     ],
@@ -113,7 +118,7 @@ def test_before_the_first_update_it_ends_soon(phase, said, told, tmp_path):
     assert "SentencePiece" not in errors
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_evaluation_is_left_and_made_up_for(tmp_path):
     changes = {
         "training__evaluate_every_steps": 4,

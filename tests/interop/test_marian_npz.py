@@ -50,7 +50,7 @@ def test_tokens_are_as_probable_as_in_what_the_converter_makes(variant, tmp_path
         np.testing.assert_allclose(ours.token_log_probs, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_imported_model_translates_like_any_other(tmp_path):
     write_npz_directory(tmp_path / "m")
     sample = tmp_path / "sample"

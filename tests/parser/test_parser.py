@@ -144,7 +144,7 @@ def test_gold_punctuation_alone_is_taken_over():
     "changes",
     [
         {"treebank__leaf_symbol": "XX"},
-        {"treebank__leaf_symbol": "word"},
+        pytest.param({"treebank__leaf_symbol": "word"}, marks=pytest.mark.long),
         {
             "tokenizer__shared": True,
             "model__share_embeddings": "all",

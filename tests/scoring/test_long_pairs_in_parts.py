@@ -177,7 +177,7 @@ def test_no_row_is_wider_than_the_parts(translator, monkeypatch):
     assert max(widths) <= 96  # 24 tokens and 50 more, as the widths are.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_learned_positions_are_never_exceeded(learned):
     (found,) = score(learned, [SOURCE], [TARGET])
     alone = score(learned, *SIDES)

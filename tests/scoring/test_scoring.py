@@ -102,9 +102,9 @@ def test_scores_are_those_of_each_pair_alone(name, trained, random, reference):
     ("name", "decoding"),
     [
         ("random", {"length_penalty": "length"}),
-        ("both", {"coverage_penalty": 0.3}),
+        pytest.param("both", {"coverage_penalty": 0.3}, marks=pytest.mark.long),
         ("trained", {}),
-        ("trained", {"coverage_penalty": 0.3}),
+        pytest.param("trained", {"coverage_penalty": 0.3}, marks=pytest.mark.long),
     ],
 )
 def test_scoring_what_a_beam_found_gives_the_beam_s_score(name, decoding, request):

@@ -226,7 +226,7 @@ answer([steps, average])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_lives_in_a_bucket(tmp_path):
     """Trains, goes on, removes old checkpoints, averages and loads what is left."""
     cache = str(tmp_path / "cache")

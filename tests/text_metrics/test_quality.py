@@ -12,7 +12,7 @@ REFERENCES = ["Das U-Boot ist “hier”.", "Ein Haus am See ist sehr schön."]
 
 
 @needs_wmt17
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("system", [PROMT, C_3MA])
 def test_scores_are_those_of_the_original_programs(system):
     """Tercom's TER to the digits it has, chrF++.py's chrF; and mteval's BLEU."""

@@ -19,7 +19,7 @@ def copied(tmp_path) -> Path:
     return Path(shutil.copytree(eight_steps()[0], tmp_path / "copy"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_rate_far_too_high_ends_the_run_and_leaves_good_checkpoints(copied):
     """The loss stays finite; what it is says that nothing was learnt."""
     with pytest.raises(NonFiniteError) as caught:

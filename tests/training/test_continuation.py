@@ -96,7 +96,7 @@ def test_another_text_is_refused_unless_it_is_meant(copied, caplog):
     assert result.history[-1]["epoch"] == pytest.approx(epoch)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_text_in_one_file_or_several_goes_on(copied, tmp_path):
     """In another order, or without one of the files, it is another text."""
     for side, name in enumerate(("source", "target")):
@@ -183,7 +183,7 @@ def test_a_run_goes_back_and_keeps_what_came_after(copied):
         run(copied, from_step=77, num_steps=9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_jump_of_the_learning_rate_is_told(tmp_path, caplog):
     cooled = {"optimizer__cooldown_steps": 2, "optimizer__warmup_steps": 2}
     run(tmp_path, num_steps=4, **cooled)
@@ -193,11 +193,8 @@ def test_a_jump_of_the_learning_rate_is_told(tmp_path, caplog):
     assert "at step 4" in caplog.text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "part",
-    ["max_gradient_norm", pytest.param("max_gradient_ratio", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["max_gradient_norm", "max_gradient_ratio"])
 def test_limits_of_the_gradient_may_come_and_go(part, copied):
     section = "optimizer" if part == "max_gradient_norm" else "training"
     on = run(copied, num_steps=9, **{f"{section}__{part}": 100.0})

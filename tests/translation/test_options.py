@@ -102,10 +102,19 @@ OPTIONS = {
     "no repetition": {"no_repeat_ngram_size": 2, "beam_size": 2},
     "greedy": {"beam_size": 1, "no_repeat_ngram_size": 1},
 }
+# What the search itself is tested with already, of which a translator knows nothing.
+LONG = "as configured", "length", "greedy"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, marks=[pytest.mark.long] if name in LONG else [])
+        for name, options in OPTIONS.items()
+    ],
+    ids=OPTIONS,
+)
 def test_hypotheses_are_those_of_the_plain_search(random, options):
     check(random, options, [[]] * len(SENTENCES))
 

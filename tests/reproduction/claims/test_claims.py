@@ -73,7 +73,7 @@ def test_the_scale_of_attention(config, seen, tmp_path, monkeypatch):
     assert (folder / "claim.svg").read_bytes().startswith(b"<?xml")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_positions_beyond_those_of_training(config, seen, tmp_path):
     found = tj.measure_claim(
         "claim-trained-lengths", tmp_path / "claim", config=config, progress=False
@@ -111,7 +111,7 @@ def test_label_smoothing(config, seen, tmp_path):
     assert found["rows"][1]["perplexity"] == result.scores["perplexity"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_goes_on_where_it_was_interrupted(config, tmp_path, monkeypatch):
     class StoppedError(Exception):
         pass
