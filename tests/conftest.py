@@ -3,7 +3,9 @@
 import functools
 import gc
 import logging
+import math
 import os
+import time
 
 from compile_flags import FLAGS
 from shared_folder import SHARED
@@ -23,6 +25,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(SHARED / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+# Seconds since 1970 after which no test begins: continuous integration has a limit.
+UNTIL = float(os.environ.get("TRANSFORMER_JAX_TESTS_UNTIL", "inf"))
 
 
 @functools.cache
@@ -50,8 +56,22 @@ def random_params():
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the notebook first: it takes minutes, beside which all others can run."""
+    """Puts the notebook first: it takes minutes, beside which all others can run.
+
+    Where time may run out, the others begin with another file each time.
+    """
+    if items and math.isfinite(UNTIL):
+        files = sorted({item.path for item in items})
+        first = int(UNTIL) % len(files)
+        items.sort(key=lambda item: (files.index(item.path) - first) % len(files))
     items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Skips what would begin too late."""
+    if time.time() > UNTIL:
+        pytest.skip("no time is left")
 
 
 def pytest_sessionstart():

@@ -20,10 +20,10 @@ C_3MA = "newstest2017.C-3MA.4959.en-de"
 LMU = "newstest2017.LMU-nmt-reranked.4934.en-de"
 SYSTEMS = [
     PROMT,
-    UEDIN,
     *(
         pytest.param(system, marks=pytest.mark.long)
         for system in [
+            UEDIN,
             C_3MA,
             LMU,
             "newstest2017.KIT.4950.en-de",

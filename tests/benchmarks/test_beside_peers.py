@@ -43,6 +43,7 @@ def report_of(script, *arguments):
     return report
 
 
+@pytest.mark.slow
 @each_script
 def test_help(script):
     ended = run(script, "--help")

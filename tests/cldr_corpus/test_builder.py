@@ -16,7 +16,13 @@ from transformer_jax.cldr_corpus.vocabulary import finish
 TARGETS = ("de", "fr", "es")
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "de",
+        *(pytest.param(name, marks=pytest.mark.long) for name in TARGETS[1:]),
+    ],
+)
 def target(request):
     return request.param
 

@@ -133,6 +133,7 @@ def test_what_the_user_can_mend_is_one_line(files, tmp_path, change, message, ca
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_pair_that_is_too_long_is_scored_in_parts_or_named(
     files, tmp_path, capsys, monkeypatch
 ):

@@ -67,6 +67,7 @@ def test_a_cpu_is_a_device_for_each_of_its_first_cores():
     assert devices == min(len(os.sched_getaffinity(0)), 4)
 
 
+@pytest.mark.slow
 def test_the_users_own_number_of_devices_stays():
     assert devices_and_cores(JAX_NUM_CPU_DEVICES="3")[0] == 3
     flags = "--xla_force_host_platform_device_count=8"
@@ -82,6 +83,7 @@ def kept_in(**environment):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_used_is_told_and_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
     for directory in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -209,6 +209,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_other_processes_read_the_same():
     script = SCRIPT.format(folder=__file__.rpartition("/")[0])
     processes = [

@@ -50,6 +50,7 @@ def test_beam_of_one_is_greedy_search(seed):
         assert result.num_steps[i] == len(greedy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "alpha"), [("gnmt", 0.6), ("gnmt", 1.0), ("length", 0.6), ("none", 0.0)]
 )

@@ -176,6 +176,7 @@ def every_output(model, max_length):
     return outputs | unfinished
 
 
+@pytest.mark.slow
 def test_whole_outputs_are_drawn_as_often_as_they_are_probable():
     settings = SAMPLING(beam_size=2_000)
     result = sample_outputs(settings, max_length=3)

@@ -51,6 +51,7 @@ def test_values_and_places_are_those_of_lax(length, k):
     np.testing.assert_array_equal(places, expected_places)
 
 
+@pytest.mark.slow
 def test_any_number_of_axes():
     x = jax.random.randint(jax.random.key(0), (2, 3, 2, 1500), 0, 50)
     x = x.astype(jnp.float32)

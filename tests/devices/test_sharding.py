@@ -68,6 +68,7 @@ def test_parameters_are_spread_over_the_axes_of_the_mesh():
         assert not any(spec_of(specs, *ending.split("/")))
 
 
+@pytest.mark.slow
 def test_a_device_keeps_its_part_of_the_state_alone():
     """Born so: nothing larger was ever made."""
     mesh = MeshConfig(data=1, fsdp=4, tensor=2)

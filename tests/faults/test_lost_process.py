@@ -89,6 +89,7 @@ with watchdog.watching():
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_makes_no_progress_says_where_it_waits():
     ended = subprocess.run(
         [sys.executable, "-c", WAITING], capture_output=True, text=True, check=True

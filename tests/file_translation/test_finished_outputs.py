@@ -38,6 +38,7 @@ def test_what_is_complete_is_not_done_again(translator, sources, tmp_path, caplo
         translate_file(translator, source, output, resume=True)
 
 
+@pytest.mark.slow
 def test_an_output_in_gz_is_resumed(translator, sources, tmp_path):
     source, output = write(tmp_path / "in", [*sources, "ba " * 30]), tmp_path / "o.gz"
     options = {"too_long": "refuse", "chunk_lines": 4, "forbidden_tokens": (5, 9)}

@@ -83,6 +83,7 @@ def test_a_record_says_why(translator, tmp_path):
     assert records[4]["source"] == "ba \ufffd be"
 
 
+@pytest.mark.slow
 def test_a_prefix_that_fills_the_output(translator, tmp_path):
     source, output = with_lines(tmp_path / "in", {}), tmp_path / "out"
     prefixes = ["ba" if n != 6 else "ko " * 60 for n in range(12)]
@@ -106,6 +107,7 @@ def test_what_is_not_utf8_stops_before_the_work(translator, tmp_path):
     assert files(tmp_path) == ["in"]
 
 
+@pytest.mark.slow
 def test_translations_without_an_end_are_counted_and_told(translator, tmp_path, capsys):
     source = str(with_lines(tmp_path / "in", {}))
     options = {"max_extra_length": 1, "min_length": 30}

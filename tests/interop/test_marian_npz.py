@@ -28,6 +28,7 @@ VARIANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_tokens_are_as_probable_as_in_what_the_converter_makes(variant, tmp_path):
     write_npz_directory(tmp_path / "m", **VARIANTS[variant])

@@ -29,6 +29,7 @@ def made_up(length, seed=0):
     return (*map(jnp.asarray, (*arrays, segments)),)
 
 
+@pytest.mark.slow
 @each_direction
 @pytest.mark.parametrize(("length", "window"), [(64, 16), (49, 1), (101, 33)])
 def test_blocks_give_the_numbers_and_gradients_of_the_mask(length, window, causal):

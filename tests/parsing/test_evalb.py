@@ -116,6 +116,7 @@ def test_gold_against_itself_is_all_right():
     assert scores.complete_match == scores.tagging_accuracy == 100.0
 
 
+@pytest.mark.slow
 @each_development_part
 def test_a_treebank_against_itself_is_all_right(files):
     for cleaning in (None, TreeCleaning()):

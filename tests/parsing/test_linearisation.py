@@ -48,6 +48,7 @@ def test_made_up_trees_come_back():
         assert linearise(without_tags) == linearise(tree, ANY_WORD)
 
 
+@pytest.mark.slow
 @each_treebank
 @pytest.mark.parametrize("cleaning", [None, TreeCleaning()])
 def test_all_trees_of_a_treebank_come_back(files, cleaning):

@@ -166,6 +166,7 @@ def test_order_and_company_do_not_matter(trained):
     assert score(trained, [], []) == []
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_the_devices(trained):
     together = totals(score(trained, SOURCES[:6], TARGETS[:6]))
     for axes, number in (({}, 1), ({"fsdp": 2, "tensor": 2}, 4)):

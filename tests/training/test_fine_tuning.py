@@ -103,6 +103,7 @@ def test_continued_it_is_the_run_it_would_have_been(general, tmp_path):
     assert origin["step"] == 8
 
 
+@pytest.mark.slow
 def test_a_run_that_has_begun_keeps_its_beginning(general, tmp_path):
     workdir = tmp_path / "law"
     tune(workdir, general, num_steps=1)

@@ -184,6 +184,7 @@ def test_what_cannot_be_cut_has_no_place_in_a_table_of_positions(tokenizer):
     assert split_long_sentences(["\U0001f600"], tokenizer, 5).owners == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign", ["a", ".", " ", ". ", "- ", '!"', "。", "a b, c. D ", "\n", "e\u0301"]
 )

@@ -62,6 +62,7 @@ def test_paths_are_those_of_table_1(name, restricted, kernel, expected):
     assert longest_path(name, 65, restricted=restricted, kernel=kernel) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["recurrent", "restricted_whole"])
 def test_a_gradient_tells_which_inputs_an_output_has(name):
     """Changing an input by hand changes the same outputs."""
