@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 from processes import start
 from tiny_runs import one_layer_config, reversed_pairs
 
 from transformer_jax.checkpoints.reader import StoredCheckpoints
+from transformer_jax.devices.lost_processes import is_of_exchange
+from transformer_jax.errors import InputError
 from transformer_jax.training.train import train
 
 PAIRS = reversed_pairs(200)
@@ -74,6 +77,19 @@ def test_a_process_that_dies_is_named_and_the_run_goes_on(how, tmp_path):
     assert step >= 4
     result = train(config(step + 2), tmp_path, train_pairs=PAIRS, progress=False)
     assert int(result.state.step) == step + 2
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_it"),
+    [
+        (ValueError("UNKNOWN: Gloo AllGather failed: Connection closed by peer"), True),
+        (InputError("gloo/barrier.txt: line 2 is not UTF-8"), False),
+        (FileNotFoundError(2, "No such file", "gloo/barrier.txt"), False),
+    ],
+)
+def test_a_file_is_not_the_exchange_whatever_its_name(error, is_of_it, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert is_of_exchange(error) is is_of_it
 
 
 WAITING = """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import jax
 
 from transformer_jax.devices.notices import publish, read_notices
-from transformer_jax.errors import ProcessLost
+from transformer_jax.errors import InputError, ProcessLost
 
 # Every process leaves a new notice more often than this.
 _LISTEN_SECONDS = 12.0
@@ -29,6 +29,9 @@ _EXCHANGE = re.compile(
 
 def is_of_exchange(error: BaseException) -> bool:
     """Returns whether an error comes from the exchange between processes."""
+    # These name what the user has given, as a file that is called barrier.txt.
+    if isinstance(error, InputError) or getattr(error, "filename", None) is not None:
+        return False
     return bool(_EXCHANGE.search(str(error))) and jax.process_count() > 1
 
 

@@ -56,7 +56,10 @@ from transformer_jax.translation.translator import Translator
 
 logger = logging.getLogger(__name__)
 
-_RESUME = "resume=True, and it goes on with what each process has done"
+_AFTER_A_LOSS = (
+    "start the job again with resume=True, and it goes on with what each process has "
+    "done"
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ def translate_file(
     if complete:
         logger.warning("%s is complete: nothing is left to do", job.output.name)
         return FileTranslation(0, 0.0, 0)
-    with showing_life("translation", f"start the job again with {_RESUME}"):
+    with showing_life("translation", _AFTER_A_LOSS):
         return _run_together(job)
 
 
