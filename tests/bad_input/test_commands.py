@@ -40,6 +40,12 @@ ROWS = {
     f"{TRANSLATE} --model.d-model 8": ("no option --model.d-model", "--help"),
     f"{SCORE} --beam-size 3": ("no option --beam-size", "score --help"),
     f"{SCORE} --n-best 3": ("no option --n-best", "score --help"),
+    "parse run --min-length 3": ("no option --min-length", "see transformer-jax parse"),
+    "parse run --prefix in.txt": ("--prefix", "see transformer-jax parse --help"),
+    "trees": ("name files of trees", "wsj/23/*.mrg"),
+    "trees run": ("run is a directory", "name its files, as run/*"),
+    "trees no.mrg": ("no.mrg: no such file", "as seen from /"),
+    "evalb --gold no --test in.txt": ("no: no such file", "expected a text file"),
     "info run --checkpoint 5": ("no option --checkpoint", "info --help"),
     # Values.
     f"{TRANSLATE} --beam-size many": ("--beam-size", "'many'"),

@@ -105,6 +105,9 @@ SIDES = {
         "blank.txt is an input",
         "name another output",
     ),
+    "trees one.mrg --output one.mrg": ("one.mrg is an input", "name another output"),
+    "trees *.mrg --output link.mrg": ("link.mrg is an input", "name another output"),
+    "evaluate run --trees one.mrg --output one.mrg": ("one.mrg is an input", "another"),
     "translate run --input in.txt --output no/out.txt": ("no/out.txt", "is not there"),
     "translate run --input in.txt --output run": (
         "run: cannot be written",
@@ -140,6 +143,10 @@ def test_texts_that_do_not_belong_together(command, refusals):
     (refusals.folder / "blank.txt").write_text("\n  \n")
     (refusals.folder / "one.txt").write_text("ba\n")
     (refusals.folder / "link.txt").symlink_to("in.txt")
+    (refusals.folder / "one.mrg").write_text("(TOP (S (NN ba)))\n")
+    link = refusals.folder / "link.mrg"
+    if not link.is_symlink():
+        link.symlink_to("one.mrg")
     refusals.check(*command.split(), says=SIDES[command])
 
 

@@ -107,4 +107,31 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(tmp_path, capsys):
     strict = write("strict.prm", "MAX_ERROR 0\n")
     told = complaint(parameters=strict)
     assert "unmatch" in told
-    assert "raise MAX_ERROR (0)" in told
+    assert "allow more than --max-errors 0" in told
+
+
+def test_more_errors_may_be_allowed(tmp_path, capsys):
+    gold, test = tmp_path / "gold", tmp_path / "test"
+    gold.write_text("(TOP (S (NN a) (NN b)))\n" * 13)
+    test.write_text("(TOP (S (NN a)))\n" * 12 + "(TOP (S (NN a) (NN b)))\n")
+    command = ["evalb", "--gold", str(gold), "--test", str(test)]
+    assert main(command) == 2
+    assert "allow more than --max-errors 10." in capsys.readouterr().err
+    assert main([*command, "--max-errors", "12", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"]["max_errors"] == 12
+    assert len(found["errors"]) == 12
+    assert found["all"]["f1"] == 100.0
+    assert main([*command, "--max-errors", "-1"]) == 2
+    assert "--max-errors -1 must be" in capsys.readouterr().err
+
+
+def test_trees_over_several_lines_are_not_taken_for_one_a_line(tmp_path, capsys):
+    gold, test = tmp_path / "gold", tmp_path / "test"
+    gold.write_text("(TOP\n  (S (NN a)))\n")
+    for trees in ("(TOP (S (NN a)))\n", "(TOP (S (NN a)))\n" * 2):
+        test.write_text(trees)
+        assert main(["evalb", "--gold", str(gold), "--test", str(test)]) == 2
+        assert capsys.readouterr().err.endswith(
+            "`transformer-jax trees FILES` writes them.\n"
+        )

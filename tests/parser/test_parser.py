@@ -1,6 +1,7 @@
 """Whatever a model has learnt, a tree over just the words of the sentence comes out."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -181,6 +182,12 @@ def test_the_command_gives_one_line_for_each(parser, tmp_path, capsys):
     command = ["parse", workdir, "--input", str(source), "--output", str(output)]
     assert main([*command, "--no-well-formed", "--beam-size", "2"]) == 0
     assert "trees" in capsys.readouterr().err
+    as_json = ["parse", workdir, "--input", str(source), "--format", "jsonl"]
+    assert main(as_json) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["text"] for record in records] == expected
+    fields = ["line", "rank", "source", "text", "score", "was_mended"]
+    assert all(list(record) == fields for record in records)
     assert len(tj.read_trees(output)) == len(SENTENCES) - 1
 
 
@@ -197,10 +204,34 @@ def test_a_model_of_translation_is_no_parser():
         tj.Parser.from_checkpoint(trained_run().workdir)
 
 
-@pytest.mark.parametrize("given", ["da na", b"da", None, 3, random_trees(1)[0]])
+@pytest.mark.parametrize(
+    "given", ["da na", b"da", None, 3, np.array("da na"), random_trees(1)[0]]
+)
 def test_sentences_come_in_a_list(parser, given):
     with pytest.raises(tj.InputError, match=r"sentences=.* must be a list"):
         parser.parse(given)
+
+
+@pytest.mark.parametrize(
+    ("decoding", "culprit"),
+    [
+        ({"beam_size": 10**9}, "decoding.beam_size=1000000000 hypotheses .* need"),
+        ({"max_extra_length": 10**9}, "max_extra_length=1000000000 tokens .* need"),
+        ({"well_formed": "no"}, "well_formed='no' must be True or False"),
+        ({"well_formed": 0}, "well_formed=0 must be True or False"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(parser, decoding, culprit):
+    with pytest.raises(tj.InputError, match=culprit):
+        parser.parse(["da na"], **decoding)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(tj.InputError, match="must be a Translator; "):
+        tj.Parser(None)
+    workdir = str(parsing_run().workdir)
+    with pytest.raises(tj.InputError, match="expected pairs of a work directory"):
+        tj.Parser.from_checkpoint(workdir, ensemble=[workdir])
 
 
 @pytest.mark.parametrize("given", [[None], [3], [["a b"]], [[""]], [b"a"]])
@@ -230,6 +261,14 @@ def test_a_damaged_tree_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(tj.InputError, match=r"treebank.train_paths: .*line 2"):
         tj.train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("label", ["S\xa0Q", "S\u2028", "\u3000", "S\u2581"])
+def test_a_label_that_cannot_be_a_token_is_named(tmp_path, label):
+    config = parsing_config(tmp_path)
+    (tmp_path / "train.mrg").write_text(f"(TOP ({label} (NN na)))\n")
+    with pytest.raises(tj.InputError, match=r"treebank.train_paths: .*white space"):
+        tj.prepare(config, tmp_path / "run")
 
 
 def test_a_target_vocabulary_that_is_too_small(tmp_path):

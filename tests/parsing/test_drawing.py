@@ -148,3 +148,9 @@ def test_branches_lead_to_their_parts():
 def test_a_deep_tree_is_drawn():
     drawing = draw_tree(chain(5_000))
     assert drawing.text.count("NP") == drawing.svg.count(">NP<") == 5_000
+
+
+def test_what_a_terminal_obeys_is_not_drawn():
+    tree = Tree("S", (Tree("NN\x1b", word="a\x85b"), Tree("NN", word="\u2028\u202e")))
+    rows = draw_tree(tree).text.splitlines()
+    assert rows == ["S", "├─ NN\ufffd a\ufffdb", "└─ NN \ufffd\ufffd"]

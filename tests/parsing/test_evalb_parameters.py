@@ -58,6 +58,8 @@ EQ_WORD  This this
     [
         ("DISC_ONLY 1", "DISC_ONLY is not a keyword of EVALB; expected one of LABELED"),
         ("delete_label TOP", "delete_label is not a keyword"),
+        ("CUTOFF_LEN \u0663", "expected a number that is not negative"),
+        ("MAX_ERROR \u00b2", "expected a number that is not negative"),
         ("LABELED 2", "'LABELED 2': expected 0 or 1 after LABELED"),
         ("CUTOFF_LEN -1", "expected a number that is not negative after CUTOFF_LEN"),
         ("MAX_ERROR", "expected a number that is not negative after MAX_ERROR"),

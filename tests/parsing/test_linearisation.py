@@ -14,6 +14,7 @@ from transformer_jax.parsing.linearisation import (
     linearise,
     symbols_of,
 )
+from transformer_jax.parsing.mending import mended_tree
 from transformer_jax.parsing.treebank import read_trees
 from transformer_jax.parsing.trees import Tree
 
@@ -93,3 +94,12 @@ def test_symbols_come_by_frequency():
     assert symbols_of(trees, ANY_WORD) == [
         "XX", "(NP", ")NP", "(S", "(VP", ")S", ")VP"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [None, 3, "NN", [3], ["NN", None], iter(["NN"])])
+def test_what_is_no_list_of_texts_is_refused(given):
+    for make in (delinearise, mended_tree):
+        with pytest.raises(InputError, match=r"tokens=.* must be a list of texts"):
+            make(given, ["a"])
+        with pytest.raises(InputError, match=r"words=.* must be a list of texts"):
+            make(["NN"], given)

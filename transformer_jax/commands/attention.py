@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
-import tyro
-
 from transformer_jax.commands.attention_heads import print_heads
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import load_translator, parse_checkpoint
+from transformer_jax.commands.models import Workdir, load_translator, parse_checkpoint
 from transformer_jax.commands.output import print_note
 from transformer_jax.commands.startup import show_log
 from transformer_jax.errors import InputError
@@ -23,7 +21,7 @@ Format: TypeAlias = Literal["html", "png", "svg", "pdf", "npz"]
 
 
 def attention(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     source: str | None = None,
     output: Path | None = None,

@@ -1,8 +1,7 @@
 """The command `average`."""
 
-import tyro
-
 from transformer_jax.commands.error_flags import flags_in_errors
+from transformer_jax.commands.models import Workdir
 from transformer_jax.commands.output import print_json
 
 # Arguments of `average_checkpoints` as its errors name them, and as the shell's user
@@ -17,7 +16,7 @@ _FLAGS = {
 
 
 def average(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     last: int | None = None,
     minutes: float | None = None,

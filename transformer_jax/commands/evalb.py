@@ -4,8 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
+from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.output import json_text, print_json, print_note
 from transformer_jax.commands.parallel_lines import parallel_lines
+from transformer_jax.errors import InputError
 from transformer_jax.parsing.evalb_parameters import (
     EvalbParameters,
     load_evalb_parameters,
@@ -15,11 +17,14 @@ from transformer_jax.parsing.trees import Tree, read_brackets
 from transformer_jax.storage.outputs import find_output, open_output
 from transformer_jax.storage.text_encoding import STANDARD_STREAM, check_read_once
 
+_ONE_A_LINE = "; trees stand one a line, as `transformer-jax trees FILES` writes them"
+
 
 def evalb(
     gold: Path,
     test: Path,
     parameters: Path | None = None,
+    max_errors: int | None = None,
     output: Path | None = None,
     format: Literal["text", "json"] = "text",
 ) -> None:
@@ -32,7 +37,10 @@ def evalb(
         gold: trees in the brackets of the Penn Treebank, one a line; - for standard
             input.
         test: as many lines; an empty one where there is no parse.
-        parameters: a parameter file, as COLLINS.prm, whose settings are the default.
+        parameters: a parameter file, as COLLINS.prm, whose settings are the default; of
+            what a file does not name, nothing is done.
+        max_errors: sentences that may fail to be scored before all is refused; default,
+            as the parameters say, 10 in COLLINS.prm.
         output: file to write; default, or -, standard output.
         format: text, or one JSON object with scores, errors and settings; the object is
             printed too where the text goes to a file.
@@ -44,8 +52,11 @@ def evalb(
     settings = EvalbParameters()
     if parameters is not None:
         settings = load_evalb_parameters(parameters)
-    lines = parallel_lines([gold, test])
-    result = evalb(_trees_of(gold, lines[0]), _trees_of(test, lines[1]), settings)
+    with flags_in_errors({"max_errors=": "--max-errors "}):
+        if max_errors is not None:
+            settings = dataclasses.replace(settings, max_errors=max_errors)
+        lines = parallel_lines([gold, test], hint=_ONE_A_LINE)
+        result = evalb(_trees_of(gold, lines[0]), _trees_of(test, lines[1]), settings)
     for number, sentence in enumerate(result.sentences, start=1):
         if sentence.problem is not None:
             print_note(f"{number} : {sentence.problem}")  # As the program does.
@@ -63,9 +74,13 @@ def _trees_of(path: Path, lines: list[str]) -> list[list[Tree]]:
         InputError: a tree is damaged.
     """
     name = "standard input" if path == STANDARD_STREAM else str(path)
-    return [
-        read_brackets(line, name, number) for number, line in enumerate(lines, start=1)
-    ]
+    try:
+        return [
+            read_brackets(line, name, number)
+            for number, line in enumerate(lines, start=1)
+        ]
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}{_ONE_A_LINE}.") from None
 
 
 def _summary(result: EvalbResult) -> dict[str, Any]:

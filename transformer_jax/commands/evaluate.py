@@ -5,14 +5,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
 from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
     EvaluationFlags,
 )
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import note_checkpoint, parse_checkpoint
+from transformer_jax.commands.models import Workdir, note_checkpoint, parse_checkpoint
 from transformer_jax.commands.output import print_json, print_note
 from transformer_jax.commands.startup import (
     Joined,
@@ -33,6 +31,7 @@ _FLAGS = {
     "give pairs": "give --source and --target",
     "split=": "--split ",
     "tokenizer=": "--tokenizer ",
+    "or name files": "or name --trees",
     "trees=": "--trees ",
     "well_formed=False": "--no-well-formed",
     "well_formed=True": "--well-formed",
@@ -40,7 +39,7 @@ _FLAGS = {
 
 
 def evaluate(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     split: Literal["train", "validation", "test"] = "test",
     checkpoint: str = "latest",
@@ -82,6 +81,7 @@ def evaluate(
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.evaluation.evaluate import evaluate
     from transformer_jax.file_translation.output_lines import text_line
+    from transformer_jax.parsing.treebank import find_tree_files
 
     _check_files(source, target, trees)
     pairs = None if source is None or target is None else from_files(source, target)
@@ -89,7 +89,8 @@ def evaluate(
         raise InputError(f"--examples {examples} must be at least 0.")
     # Every process computes; one writes and prints.
     writes = output is not None and is_primary()
-    found = find_output(output, source, target) if writes else None
+    read = [source, target, *(find_tree_files(trees) if trees else [])]
+    found = find_output(output, *read) if writes else None
     with nullcontext() if found is None else open_output(found) as out:
         with flags_in_errors(_FLAGS, decoding=True):
             note_checkpoint(workdir, which)

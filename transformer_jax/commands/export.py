@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import note_checkpoint, parse_checkpoint
+from transformer_jax.commands.models import Workdir, note_checkpoint, parse_checkpoint
 from transformer_jax.commands.output import print_json
 from transformer_jax.storage.text_streams import check_input
 
@@ -23,7 +21,7 @@ _FLAGS = {
 
 
 def export(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     output: str,
     format: Literal["hugging-face", "ctranslate2"] = "hugging-face",

@@ -1,6 +1,7 @@
 """The command `import`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -14,7 +15,7 @@ _FLAGS = {"output=": "--output ", "sample=": "--sample "}
 
 
 def import_model(
-    directory: tyro.conf.Positional[str],
+    directory: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DIRECTORY")],
     /,
     output: str,
     sample: Path | None = None,

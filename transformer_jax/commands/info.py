@@ -1,7 +1,7 @@
 """The command `info`."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -12,7 +12,11 @@ from transformer_jax.errors import InputError
 from transformer_jax.storage.work_directory import StoredPath, work_directory
 
 
-def info(path: tyro.conf.Positional[str], /, verify: bool = False) -> None:
+def info(
+    path: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
+    /,
+    verify: bool = False,
+) -> None:
     """Show settings, parameters of each block and FLOPs of a token, as JSON.
 
     `on_this_hardware` lists what each setting of null becomes on the devices here. For

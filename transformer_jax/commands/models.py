@@ -3,7 +3,9 @@
 import contextlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from transformer_jax.commands.output import print_note
 from transformer_jax.config.decoding_keywords import DecodingSettings
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from transformer_jax.checkpoints.choosing import Which
     from transformer_jax.translation.translator import Translator
+
+Workdir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+"""A work directory or one of its checkpoints, as the first argument."""
 
 
 def parse_checkpoint(checkpoint: str) -> "Which":

@@ -7,7 +7,7 @@ import tyro
 
 from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ParsingFlags
 from transformer_jax.commands.error_flags import flags_in_errors
-from transformer_jax.commands.models import load_translator, parse_checkpoint
+from transformer_jax.commands.models import Workdir, load_translator, parse_checkpoint
 from transformer_jax.commands.startup import (
     Joined,
     Processes,
@@ -21,7 +21,7 @@ from transformer_jax.storage.text_streams import check_input
 
 
 def parse(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     input: Path | None = None,
     output: Path | None = None,
@@ -53,8 +53,8 @@ def parse(
         resume: go on with what an interrupted job has left, if it has left anything;
             an output that such a job has completed is left as it is.
         n_best: trees of each line, best first.
-        format: text, or one JSON object a line with scores, whose is_finished is false
-            where the tree was mended.
+        format: text, or one JSON object a line with scores and whether the tree was
+            mended.
         checkpoint: latest, best, average or a step.
         ensemble: more work directories or checkpoints, whose probabilities are
             averaged with those of the first.

@@ -27,12 +27,30 @@ def one_line(box: str, program: str) -> str:
     if unknown:
         error = f"{program} has no option {' and no '.join(unknown)}"
     surplus = re.match(r"Unrecognized options: ([^-\s]\S*)$", error)
-    meant = re.search(r"Perhaps you meant: (\S+)", " ".join(texts))
+    meant = _suggestion(box, program)
     if surplus and program.split()[-1] in _READS_INPUT:
         hint = f"did you mean --input {surplus[1]}?"
-    # Another command may have an option of the very name.
-    elif meant is None or meant[1] in unknown:
+    elif meant is None:
         hint = f"see {program} --help."
     else:
-        hint = f"did you mean {meant[1]}?"
+        hint = f"did you mean {meant}?"
     return f"{error.rstrip('.')}; {hint}"
+
+
+def _suggestion(box: str, program: str) -> str | None:
+    """Returns the first option that is suggested and that this program has.
+
+    Below each option the box names the commands that have it, unless only one could.
+    """
+    suggested = re.sub(_BORDERS, "", box).partition("Perhaps you meant:")[2]
+    option, names_commands = None, False
+    options: list[str] = []
+    for line in map(str.strip, suggested.splitlines()):
+        if line.startswith("--"):
+            option = line.split()[0]
+            options.append(option)
+        elif re.fullmatch(r"in .+ --help", line):
+            names_commands = True
+            if line == f"in {program} --help":
+                return option
+    return None if names_commands else next(iter(options), None)

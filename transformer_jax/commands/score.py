@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-
 from transformer_jax.commands.decoding_flags import AS_CONFIGURED, ScoringFlags
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import (
+    Workdir,
     check_alignments,
     load_translator,
     note_alignments,
@@ -32,7 +31,7 @@ _CHUNK_LINES = 16_384
 
 
 def score(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     source: Path,
     target: Path,

@@ -54,8 +54,8 @@ def train(
             end = f"stopped early at step {step:,}: {result.stopped_early}"
             chosen = " --checkpoint best"
         print_note(
-            f"{end}; now `transformer-jax {task} {workdir}{chosen}`, or "
-            f"`transformer-jax average {workdir}` first"
+            f"{end}; now `transformer-jax {task} {workdir}{chosen}` or `evaluate`, "
+            f"or `transformer-jax average {workdir}` first"
         )
         # Of the last step only; a run that was copied without its metrics has no line.
         lines = [line for line in result.history if line["step"] == step]

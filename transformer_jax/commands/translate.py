@@ -11,6 +11,7 @@ from transformer_jax.commands.decoding_flags import (
 )
 from transformer_jax.commands.error_flags import flags_in_errors
 from transformer_jax.commands.models import (
+    Workdir,
     check_alignments,
     load_translator,
     note_alignments,
@@ -42,7 +43,7 @@ FLAGS = {
 
 
 def translate(
-    workdir: tyro.conf.Positional[str],
+    workdir: Workdir,
     /,
     input: Path | None = None,
     output: Path | None = None,

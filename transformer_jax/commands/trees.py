@@ -1,19 +1,22 @@
 """The command `trees`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from transformer_jax.commands.output import print_note
 from transformer_jax.errors import InputError
-from transformer_jax.parsing.clean_trees import TreeCleaning
+from transformer_jax.parsing.clean_trees import TreeCleaning, clean_tree
 from transformer_jax.parsing.linearisation import linearise
-from transformer_jax.parsing.treebank import read_trees
+from transformer_jax.parsing.treebank import find_tree_files, read_trees
 from transformer_jax.storage.outputs import find_output, open_output
 
 
 def trees(
-    files: tyro.conf.Positional[tuple[str, ...]],
+    files: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILES")
+    ],
     /,
     output: Path | None = None,
     format: Literal["brackets", "words", "tokens"] = "brackets",
@@ -39,15 +42,18 @@ def trees(
     """
     if leaf_symbol is not None and format != "tokens":
         raise InputError("--leaf-symbol is of use with --format tokens.")
-    found = find_output(output)
+    if not files:
+        raise InputError("name files of trees or patterns, as wsj/23/*.mrg.")
+    found = find_output(output, *find_tree_files(files))
     cleaning = TreeCleaning(
         remove_traces=remove_traces,
         remove_functions=remove_functions,
         merge_repeated=merge_repeated,
     )
-    read = read_trees(files, cleaning)
+    read = read_trees(files)
+    cleaned = [clean_tree(tree, cleaning) for tree in read]
     with open_output(found) as out:
-        for tree in read:
+        for tree in filter(None, cleaned):
             if format == "brackets":
                 out.write(f"{tree}\n")
             else:
@@ -55,3 +61,5 @@ def trees(
                     tree.words if format == "words" else linearise(tree, leaf_symbol)
                 )
                 out.write(f"{' '.join(parts)}\n")
+    if left_out := cleaned.count(None):
+        print_note(f"trees of nothing but traces, left out: {left_out:,}")

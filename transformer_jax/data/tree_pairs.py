@@ -58,8 +58,8 @@ def tree_pairs(paths: TreeFiles, config: TreebankConfig, name: str) -> TreePairs
     )
     try:
         trees = read_trees(paths, cleaning)
+        if not trees:
+            raise InputError("the trees hold no words, but for traces.")
+        return TreePairs(trees, config.leaf_symbol, name)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    if not trees:
-        raise InputError(f"{name}={paths} hold no words.")
-    return TreePairs(trees, config.leaf_symbol, name)

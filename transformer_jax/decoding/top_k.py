@@ -14,7 +14,7 @@ def top_k(
 ) -> tuple[Float[Array, "*rows k"], Int[Array, "*rows k"]]:
     """Returns values and indices as `lax.top_k` does, faster for long rows.
 
-    Without its order of NaN.
+    Without its order of NaN, and of zeros of different sign.
     """
     zero = jnp.zeros((*x.shape[:-1], 1), x.dtype)
     values, _, places = top_k_of_sums(x[..., None, :], zero, zero, k)

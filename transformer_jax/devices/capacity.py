@@ -147,8 +147,9 @@ def check_search_fits(settings: DecodingConfig, model: ModelConfig, mesh: Mesh) 
         InputError: it cannot.
     """
     length = min(settings.max_extra_length, max_position(model) or MOST_SIZE)
-    # Logits, the tokens of live and finished hypotheses, and attention to the cache.
-    numbers = settings.beam_size * (model.output_vocab_size + 2 * length)
+    # Logits; the tokens of live and finished hypotheses, and once more where these are
+    # ranked; and attention to the cache.
+    numbers = settings.beam_size * (model.output_vocab_size + 4 * length)
     numbers += model.num_heads * settings.beam_size**2 * _LEAST_SLOTS
     _require(
         f"decoding.beam_size={settings.beam_size} hypotheses of up to "

@@ -46,8 +46,7 @@ def format_translations(
         aligned = None if links is None else links[rank - 1]
         if line_format.format == "jsonl":
             record = {"line": number, "rank": rank, "source": source}
-            record |= vars(translation)
-            del record["parts"]
+            record |= translation.as_record()
             if aligned is not None:
                 record["alignment"] = pharaoh(aligned)
             text = json_line(record)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
+from transformer_jax.translation.long_sentences import is_refused
 
 # Tokens. The memory of attention grows with the square; no sentence of a treebank is
 # nearly as long.
@@ -38,12 +39,13 @@ def split_sentences(
         if count <= limit:
             own = [list(words)] if words else []
         elif settings.too_long == "refuse":
-            own, problems[index] = [], f"has {count:,} tokens; at most are {limit:,}."
+            own, problems[index] = [], is_refused(count, limit)
         else:
             own, most = _split(words, tokenizer, limit)
             if most > limit:
                 problems[index] = (
-                    f"has a word of {most:,} tokens; at most are {limit:,}."
+                    f"has a word of {most} tokens, more than "
+                    f"decoding.max_source_tokens={limit}: shorten it, or raise that."
                 )
         parts += own
         owners += [index] * len(own)

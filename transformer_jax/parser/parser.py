@@ -65,6 +65,11 @@ class Parser:
         Raises:
             InputError: its vocabulary has no brackets.
         """
+        if not isinstance(translator, Translator):
+            raise InputError(
+                f"translator={translator!r:.40} must be a Translator; "
+                "Parser.from_checkpoint makes a parser of a work directory."
+            )
         self.translator = translator
         symbols = translator.tokenizer.target_symbols
         labels = [
@@ -235,6 +240,8 @@ def _check_settings(settings: DecodingConfig, well_formed: bool) -> None:
     Raises:
         InputError: a setting does; no token might be left.
     """
+    if not isinstance(well_formed, bool):
+        raise InputError(f"well_formed={well_formed!r:.40} must be True or False.")
     if not well_formed:
         return
     for name in ("min_length", "no_repeat_ngram_size", "forbidden_tokens"):
@@ -256,7 +263,10 @@ def _as_sequence(sentences: Iterable[str | Sequence[str]]) -> list[str | Sequenc
             f"sentences={sentences!r:.40} ({type(sentences).__name__}) must be a list "
             "of sentences."
         )
-    return list(sentences)
+    try:
+        return list(sentences)
+    except TypeError:  # An array without axes.
+        raise InputError(f"sentences={sentences!r:.40} must be a list.") from None
 
 
 def words_of(index: int, sentence: str | Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Unpack
+from typing import Any, Unpack
 
 from jax.sharding import Mesh
 
@@ -15,12 +15,18 @@ from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.results import Translation
 
 
-class TreeLines:
-    """Trees as the translations of sentences: what files need of a translator.
+class TreeText(Translation):
+    """A tree as the translation of a sentence; finished where nothing was mended."""
 
-    `Translation.is_finished` is False where what the model wrote was no tree and was
-    mended.
-    """
+    def as_record(self) -> dict[str, Any]:
+        """Returns what a line of JSON says of it."""
+        return {
+            "text": self.text, "score": self.score, "was_mended": not self.is_finished
+        }  # fmt: skip
+
+
+class TreeLines:
+    """Trees as the translations of sentences: what files need of a translator."""
 
     def __init__(self, parser: Parser, well_formed: bool | None = None) -> None:
         """Takes a parser.
@@ -60,10 +66,10 @@ class TreeLines:
             on_done=on_done,
             **decoding,
         )
-        nothing = [Translation("", 0.0, True, [])]
+        nothing: list[Translation] = [TreeText("", 0.0, True, [])]
         return [
             [
-                Translation(str(one.tree), one.score, not one.was_mended, [])
+                TreeText(str(one.tree), one.score, not one.was_mended, [])
                 for one in several
             ]
             or nothing

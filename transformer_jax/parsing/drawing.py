@@ -20,6 +20,9 @@ _BAR = 11  # from a baseline to the bar over the parts
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# What a terminal does not show or obeys: control characters, ends of lines, directions.
+_NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
 
 @dataclass(frozen=True, repr=False)
 class TreeDrawing:
@@ -75,7 +78,8 @@ def _draw_text(tree: Tree) -> str:
             (node,) = node.children
             names.append(_name(node))
         word = f" {node.word}" if node.is_leaf else ""
-        lines.append(f"{indent}{branch}{' ─ '.join(names)}{word}")
+        text = _NO_LETTER.sub("\ufffd", f"{' ─ '.join(names)}{word}")
+        lines.append(f"{indent}{branch}{text}")
         parts = [(part, indent + below, "├─ ", "│  ") for part in node.children]
         if parts:
             parts[-1] = (node.children[-1], indent + below, "└─ ", "   ")

@@ -63,8 +63,8 @@ def evalb(
             raise InputError(
                 f"sentence {number}: {sentences[-1].problem}, after {most} sentences "
                 "like it: check that gold and test have the same sentences, the same "
-                "tags of punctuation, by which it is left out, or raise MAX_ERROR "
-                f"({parameters.max_errors})."
+                "tags of punctuation, by which it is left out, or allow more than "
+                f"max_errors={parameters.max_errors}."
             )
     short = (one for one in sentences if one.length <= parameters.cutoff_length)
     return EvalbResult(sum_up(sentences), sum_up(short), tuple(sentences), parameters)

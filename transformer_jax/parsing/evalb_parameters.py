@@ -99,7 +99,7 @@ def load_evalb_parameters(path: str | os.PathLike[str]) -> EvalbParameters:
             if keyword not in _FIELDS:
                 raise InputError(
                     f"{path}, line {number}: {keyword} is not a keyword of EVALB; "
-                    f"expected one of {', '.join(_FIELDS)}."
+                    f"expected one of {', '.join((*_FIELDS, _IGNORED))}."
                 )
             read, expected = _reader(keyword)
             try:
@@ -136,7 +136,7 @@ def _flag(values: list[str]) -> bool:
 
 def _number(values: list[str]) -> int:
     (value,) = values
-    if not value.isdecimal():
+    if not (value.isascii() and value.isdecimal()):
         raise ValueError
     return int(value)
 

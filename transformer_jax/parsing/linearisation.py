@@ -8,14 +8,18 @@ word. The words themselves are those of the sentence. The top (TOP, ROOT, S1, or
 label) is not written; what it holds is, one constituent after the other.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.trees import TOP_LABELS, Tree, require_tree
 
 ANY_WORD = "XX"
 """The leaf of "Grammar as a Foreign Language", in place of every tag."""
+
+_SPACE = re.compile(r"[\s\u2581]")  # SentencePiece writes U+2581 for a space.
 
 
 def linearise(tree: Tree, leaf_symbol: str | None = None) -> list[str]:
@@ -56,6 +60,8 @@ def delinearise(
         InputError: the tokens are not well formed, or have another number of leaves
             than there are words or tags (`mending.mended_tree` takes any tokens).
     """
+    require_texts("tokens", tokens)
+    require_texts("words", words)
     num_leaves = sum(not token.startswith(("(", ")")) for token in tokens)
     for name, given in (("words", words), ("tags", tags)):
         if given is not None and len(given) != max(num_leaves, 1):
@@ -87,6 +93,13 @@ def delinearise(
     return Tree(top_label, tuple(parts))
 
 
+def require_texts(name: str, value: Any) -> None:
+    """Raises InputError unless the argument `name` is a list of texts."""
+    is_list = isinstance(value, list | tuple)
+    if not is_list or not all(isinstance(each, str) for each in value):
+        raise InputError(f"{name}={value!r:.60} must be a list of texts.")
+
+
 def symbols_of(trees: Iterable[Tree], leaf_symbol: str | None = None) -> list[str]:
     """Returns the different tokens of trees, the most frequent first.
 
@@ -94,6 +107,15 @@ def symbols_of(trees: Iterable[Tree], leaf_symbol: str | None = None) -> list[st
 
     Args:
         leaf_symbol: as for `linearise`.
+
+    Raises:
+        InputError: one holds white space, so that no text can be made of tokens.
     """
     counts = Counter(token for tree in trees for token in linearise(tree, leaf_symbol))
+    for token in counts:
+        if _SPACE.search(token):
+            raise InputError(
+                f"the label {token.lstrip('()')!r} holds white space, or the sign for "
+                "it, and so cannot be a token: rename it."
+            )
     return sorted(counts, key=lambda token: (-counts[token], token))

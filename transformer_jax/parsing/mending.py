@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformer_jax.errors import InputError
-from transformer_jax.parsing.linearisation import ANY_WORD, delinearise
+from transformer_jax.parsing.linearisation import ANY_WORD, delinearise, require_texts
 from transformer_jax.parsing.trees import Tree, is_fit
 
 _SENTENCE = "S"
@@ -54,8 +54,7 @@ def mended_tree(
         InputError: there are no words, or another number of tags.
     """
     for name, given in (("tokens", tokens), ("words", words)):
-        if isinstance(given, str):
-            raise InputError(f"{name}={given!r:.60} is one text; expected a list.")
+        require_texts(name, given)
     mended = mend(tokens, len(words))
     tree = delinearise(mended, words, tags=tags, top_label=top_label)
     return MendedTree(tree, mended != list(tokens))

@@ -41,11 +41,9 @@ def read_trees(files: TreeFiles, cleaning: TreeCleaning | None = None) -> list[T
         >>> print(tree)
         (TOP (S (NP (DT The) (NN cat)) (VP (VBZ sleeps))))
     """
-    patterns = _list_patterns(files)
     if cleaning is not None and not isinstance(cleaning, TreeCleaning):
         raise InputError(f"cleaning={cleaning!r:.60} must be a TreeCleaning.")
-    # By name: one that is found again stays where it is.
-    paths = dict.fromkeys(path for pattern in patterns for path in _find(pattern))
+    paths = find_tree_files(files)
     trees: list[Tree] = []
     with _no_search_for_cycles():
         for path in paths:
@@ -58,6 +56,17 @@ def read_trees(files: TreeFiles, cleaning: TreeCleaning | None = None) -> list[T
                 )
             trees += found if cleaning is None else _clean(found, cleaning)
     return trees
+
+
+def find_tree_files(files: TreeFiles) -> list[Path]:
+    """Returns the files that are named, or match a pattern, each once.
+
+    Raises:
+        InputError: a pattern matches no file.
+    """
+    # By name: one that is found again stays where it is.
+    found = (path for pattern in _list_patterns(files) for path in _find(pattern))
+    return list(dict.fromkeys(found))
 
 
 def _list_patterns(files: TreeFiles) -> list[str | os.PathLike[str]]:
@@ -86,6 +95,10 @@ def _find(pattern: str | os.PathLike[str]) -> list[Path]:
         InputError: there is none.
     """
     name = expand_home(pattern)
+    if os.path.isdir(name):
+        raise InputError(
+            f"{name} is a directory: name its files, as {os.path.join(name, '*')}"
+        )
     if os.path.exists(name):  # A file may have a [ in its name.
         return [Path(name)]
     found = [Path(path) for path in sorted(glob.glob(name, recursive=True))]
@@ -93,7 +106,7 @@ def _find(pattern: str | os.PathLike[str]) -> list[Path]:
     if not found:
         raise InputError(
             f"{name}: no such file, and none that matches it; expected a file of trees "
-            "or a pattern, as wsj/02/*.mrg."
+            f"or a pattern, as wsj/02/*.mrg, as seen from {os.getcwd()}."
         )
     return found
 

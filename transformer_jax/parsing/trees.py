@@ -227,7 +227,10 @@ def read_brackets(text: str, name: str, first_line: int = 1) -> list[Tree]:
         elif stray:
             if not around:
                 refuse(token, f"{stray!r} stands outside a tree; expected a (")
-            refuse(token, f"the word {stray!r} has no tag; expected (TAG {stray})")
+            refuse(
+                token,
+                f"the word {stray!r} has no tag of its own; expected (TAG {stray})",
+            )
         else:
             if not around:
                 first = token

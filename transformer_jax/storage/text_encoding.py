@@ -69,9 +69,7 @@ def read_error(
     """
     after = "" if line is None else f" after line {line}"
     if isinstance(error, FileNotFoundError):
-        return InputError(
-            f"{name}: no such file; expected text with one sentence a line."
-        )
+        return InputError(f"{name}: no such file; expected a text file.")
     if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
         return InputError(
             f"{name}: not a whole gzip file{after} ({error}); "

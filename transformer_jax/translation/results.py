@@ -1,6 +1,7 @@
 """Translations as text, made from search results."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.long_sentences import SentenceParts
@@ -29,6 +30,10 @@ class Translation:
     parts: tuple[tuple[str, str], ...] = ()
     """Source and translation of each part, where a sentence that was too long was
     translated in parts; otherwise there are none."""
+
+    def as_record(self) -> dict[str, Any]:
+        """Returns what a line of JSON says of it."""
+        return {name: value for name, value in vars(self).items() if name != "parts"}
 
 
 def make_translations(

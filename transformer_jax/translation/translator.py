@@ -119,7 +119,7 @@ class Translator:
         config = config.replace(mesh=MeshConfig())
         mesh = make_mesh(config.mesh) if mesh is None else mesh
         everywhere, others = sharding.replicated_sharding(mesh), []
-        for directory, which in ensemble:
+        for directory, which in map(_check_member, ensemble):
             other_params, other_config, other_tokenizer = load_chosen(directory, which)
             if other_tokenizer.digest != tokenizer.digest:
                 raise InputError(
@@ -197,7 +197,6 @@ class Translator:
         texts, firsts = check_arguments(sentences, n, prefixes, self.config, settings)
         if settings.sampling:
             settings = settings.replace(beam_size=n)
-        check_search_fits(settings, self.config.model, self.mesh)
         limit, _, positions, tags = self.pair_limits(settings)
         parts = split_long_sentences(
             texts, self.tokenizer, limit, settings.too_long, positions, tags
@@ -219,7 +218,11 @@ class Translator:
 
         It calls `on_result` with the index of each request when its search is done.
         With a grammar outputs are trees with the leaves that the requests say.
+
+        Raises:
+            InputError: a beam is too large for a device.
         """
+        check_search_fits(settings, self.config.model, self.mesh)
         return search_all(
             self._programs(n, settings, grammar),
             self._whole_params,
@@ -279,3 +282,19 @@ class Translator:
             pad_id=self.tokenizer.pad_id,
             grammar=grammar,
         )
+
+
+def _check_member(
+    member: tuple[str | os.PathLike[str], Which],
+) -> tuple[str | os.PathLike[str], Which]:
+    """Returns a member of an ensemble.
+
+    Raises:
+        InputError: it is no pair.
+    """
+    if not isinstance(member, tuple | list) or len(member) != 2:
+        raise InputError(
+            f"ensemble has {member!r:.60}; expected pairs of a work directory and a "
+            'checkpoint, as ("runs/other", "latest").'
+        )
+    return member
