@@ -243,3 +243,15 @@ def test_help_and_import_load_no_heavy_package():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_after_a_signal_nothing_waits_for_what_still_computes():
+    program = (
+        "import atexit\n"
+        "import transformer_jax.cli as cli, transformer_jax.__main__ as program\n"
+        "atexit.register(print, 'the end of Python')\n"
+        "cli.main = lambda: print('interrupted') or 143\n"
+        "raise SystemExit(program.main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert (ended.returncode, ended.stdout) == (143, b"interrupted\n")

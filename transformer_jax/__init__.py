@@ -112,6 +112,9 @@ if TYPE_CHECKING:
     from transformer_jax.parsing.evalb_parameters import (
         EvalbParameters as EvalbParameters,
     )
+    from transformer_jax.parsing.evalb_parameters import (
+        load_evalb_parameters as load_evalb_parameters,
+    )
     from transformer_jax.parsing.treebank import read_trees as read_trees
     from transformer_jax.parsing.trees import Tree as Tree
     from transformer_jax.reproduction.claims.claims import (
@@ -193,7 +196,7 @@ _HOMES = {
     "parsing.clean_trees": ["TreeCleaning"],
     "parsing.drawing": ["draw_tree"],
     "parsing.evalb": ["evalb"],
-    "parsing.evalb_parameters": ["EvalbParameters"],
+    "parsing.evalb_parameters": ["EvalbParameters", "load_evalb_parameters"],
     "parsing.treebank": ["read_trees"],
     "parsing.trees": ["Tree"],
     "reproduction.claims.claims": ["measure_claim"],

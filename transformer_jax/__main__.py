@@ -1,10 +1,15 @@
 """The program `transformer-jax`, also as `python -m transformer_jax`."""
 
 import atexit
+import contextlib
 import gc
+import os
 import signal
+import sys
 
 from transformer_jax.devices.large_pages import restart_with_large_pages
+
+_SIGNAL = 128  # Exit codes above it say which signal has ended a process.
 
 
 def main() -> int:
@@ -20,7 +25,15 @@ def main() -> int:
     # Only now: what is imported before a restart is imported twice.
     from transformer_jax.cli import main
 
-    return main()
+    code = main()
+    if code > _SIGNAL:
+        # What a signal has interrupted may still compute, and must not meet Python's
+        # end: C++ would abort, with another code and a message of its own.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

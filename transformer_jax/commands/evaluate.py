@@ -19,6 +19,7 @@ from transformer_jax.commands.startup import (
     translate_on_all_cores,
 )
 from transformer_jax.errors import InputError
+from transformer_jax.parsing.treebank import find_tree_files
 from transformer_jax.storage.outputs import find_output, open_output
 from transformer_jax.text_metrics.tokenizers import SacrebleuTokenizer
 
@@ -81,7 +82,6 @@ def evaluate(
     from transformer_jax.devices.joining import is_primary
     from transformer_jax.evaluation.evaluate import evaluate
     from transformer_jax.file_translation.output_lines import text_line
-    from transformer_jax.parsing.treebank import find_tree_files
 
     _check_files(source, target, trees)
     pairs = None if source is None or target is None else from_files(source, target)
@@ -89,7 +89,7 @@ def evaluate(
         raise InputError(f"--examples {examples} must be at least 0.")
     # Every process computes; one writes and prints.
     writes = output is not None and is_primary()
-    read = [source, target, *(find_tree_files(trees) if trees else [])]
+    read = (source, target, *_files_of(trees))
     found = find_output(output, *read) if writes else None
     with nullcontext() if found is None else open_output(found) as out:
         with flags_in_errors(_FLAGS, decoding=True):
@@ -128,6 +128,10 @@ def _check_files(
         raise InputError("--source and --target go together: name both files.")
     if trees and source is not None:
         raise InputError("--trees and --source exclude each other: keep one.")
+
+
+def _files_of(trees: tuple[str, ...]) -> list[Path]:
+    return find_tree_files(trees) if trees else []
 
 
 def _show_examples(result: "EvaluationResult", number: int, parsed: bool) -> None:

@@ -89,6 +89,12 @@ def load_evalb_parameters(path: str | os.PathLike[str]) -> EvalbParameters:
 
     Raises:
         InputError: it cannot be read, or has a keyword or value that EVALB has not.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("own.prm").write_text("MAX_ERROR 500\nDELETE_LABEL TOP\n")
+        >>> tj.load_evalb_parameters("own.prm").delete_labels
+        ('TOP',)
     """
     found: dict[str, Any] = vars(_EMPTY).copy()
     with open_lines(Path(expand_home(path))) as lines:
