@@ -89,8 +89,7 @@ def evaluate(
         raise InputError(f"--examples {examples} must be at least 0.")
     # Every process computes; one writes and prints.
     writes = output is not None and is_primary()
-    read = (source, target, *_files_of(trees))
-    found = find_output(output, *read) if writes else None
+    found = find_output(output, source, target, *_files_of(trees)) if writes else None
     with nullcontext() if found is None else open_output(found) as out:
         with flags_in_errors(_FLAGS, decoding=True):
             note_checkpoint(workdir, which)
