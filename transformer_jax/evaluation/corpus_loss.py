@@ -13,6 +13,7 @@ from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.pipeline import evaluation_batches
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import num_row_groups
+from transformer_jax.devices.one_at_a_time import wait_on_cpus
 from transformer_jax.evaluation.long_corpus_pairs import split_long_corpus_pairs
 from transformer_jax.loss.evaluation_step import EvaluationStep, make_evaluation_step
 from transformer_jax.loss.sums import add_sums, mean_metrics
@@ -87,7 +88,9 @@ def sum_losses(
     """
     totals: dict[str, jax.Array] | None = None
     for number, batch in enumerate(batches, start=1):
-        sums = evaluation_step(params, sharding.make_global(batch, mesh))
+        rows = sharding.make_global(batch, mesh)
+        wait_on_cpus(totals, mesh)
+        sums = evaluation_step(params, rows)
         totals = sums if totals is None else add_sums(totals, sums)
         if on_done is not None:
             on_done(number)

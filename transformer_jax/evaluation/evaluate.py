@@ -151,12 +151,14 @@ def evaluate(
         scoring = choose_scoring(config, data, tokenizer)
         write = functools.partial(_translate, translator, sources, references, scoring)
     with Progress(len(sources), "sentences", shown=progress) as shown:
+        # First: should it fail, the translations, which take long, were not made.
+        shown.say("computing the loss")
+        loss = corpus_loss(translator, sources, references)
         shown.say("loading or compiling programs")
         translations, quality = write(shown.show_done, **decoding)
         shown.show_done(len(sources))
-        shown.say("computing the loss")
         scores = {
-            **corpus_loss(translator, sources, references),
+            **loss,
             **quality,
             "num_sentences": len(sources),
             **_checkpoint_report(directory, checkpoint, config),

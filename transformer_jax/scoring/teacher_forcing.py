@@ -21,6 +21,7 @@ from transformer_jax.data.batch import Batch, make_batch
 from transformer_jax.data.corpus import Corpus, make_corpus
 from transformer_jax.data.packing import one_pair_a_row
 from transformer_jax.devices.defaults import decoding_batch_tokens, decoding_dtypes
+from transformer_jax.devices.one_at_a_time import wait_on_cpus
 from transformer_jax.devices.own_rows import make_own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
@@ -216,9 +217,13 @@ def run_on_pairs(
         )
 
     def dispatch() -> Iterator[tuple[np.ndarray, Batch, list[Outputs]]]:
+        last: Outputs | None = None
         for numbers, batch in _batches(translator, corpus, max_rows):
-            rows = make_own_rows(batch, translator.mesh)
-            outputs = [function(params, rows) for function, params in functions]
+            rows, outputs = make_own_rows(batch, translator.mesh), []
+            for function, params in functions:
+                wait_on_cpus(last, translator.mesh)
+                last = function(params, rows)
+                outputs.append(last)
             yield numbers, batch, outputs
 
     # A pair of neighbours: the later batch is dispatched before the earlier is read.
