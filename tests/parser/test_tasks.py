@@ -152,9 +152,9 @@ def test_long_sentences_are_parsed_in_parts():
     done = []
     parser.n_best([long, "", "na"], 1, max_source_tokens=20, on_done=done.append)
     assert done[-1] == 3
-    with pytest.raises(tj.InputError, match=r"has .* tokens; at most are 20"):
+    with pytest.raises(tj.InputError, match=r"has .*max_source_tokens=20: .*too_long"):
         parser.parse(["na", long], max_source_tokens=20, too_long="refuse")
-    with pytest.raises(tj.InputError, match="has a word of"):
+    with pytest.raises(tj.InputError, match=r"has a word of .*or raise that"):
         parser.parse(["na", "xyz" * 30 + " na"], max_source_tokens=20)
 
 

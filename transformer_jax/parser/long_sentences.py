@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.errors import SentenceError
 from transformer_jax.tokenizer.tokenizer import Tokenizer
-from transformer_jax.translation.long_sentences import is_refused
+from transformer_jax.translation.long_sentences import cannot_be_cut, is_refused
 
 # Tokens. The memory of attention grows with the square; no sentence of a treebank is
 # nearly as long.
@@ -44,7 +44,9 @@ def split_sentences(
             own, most = _split(words, tokenizer, limit)
             if most > limit:
                 problems[index] = (
-                    f"has a word of {most} tokens, more than "
+                    cannot_be_cut(most, limit)
+                    if limit == position_limit
+                    else f"has a word of {most} tokens, more than "
                     f"decoding.max_source_tokens={limit}: shorten it, or raise that."
                 )
         parts += own
