@@ -1,9 +1,9 @@
 """Programs on several CPU devices, which must not run at the same time.
 
 The CPU devices of a process share its threads. In a collective each device waits for
-the others; two programs with collectives, neither of which needs the other's results,
-can so take all threads, each waiting for devices that get none. XLA aborts the process
-after 40 seconds. Programs that get the results of the one before wait for it anyway, as
+the others, and XLA aborts the process after 40 seconds. That was seen where programs
+with collectives, which did not need each other's results, were dispatched one after the
+other: it seems that they can take all threads, waiting for devices that get none. Programs that get the results of the one before wait for it anyway, as
 the updates of a training do; accelerators take programs one after the other.
 """
 
