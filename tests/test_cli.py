@@ -255,3 +255,12 @@ def test_after_a_signal_nothing_waits_for_what_still_computes():
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert (ended.returncode, ended.stdout) == (143, b"interrupted\n")
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_the_text_of_a_run_is_not_replaced(folder, side, capsys):
+    text = folder / f"validation.{side}"
+    before = text.read_bytes()
+    command = ["evaluate", folder / "run", "--split", "validation", "--output", text]
+    assert f"{text} is an input too" in fails(capsys, *command)
+    assert text.read_bytes() == before

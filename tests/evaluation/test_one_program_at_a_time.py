@@ -43,7 +43,7 @@ def mesh():
     return mesh
 
 
-def test_a_program_of_several_devices_does_not_wait_by_itself():
+def test_jax_does_not_wait_for_the_program_by_itself():
     slow(jnp.float32(1))  # Compiles.
     assert not slow(jnp.float32(1)).is_ready()
 

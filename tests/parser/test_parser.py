@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,6 +198,16 @@ def test_a_bad_line_is_named(tmp_path, capsys):
     command = ["parse", str(parsing_run().workdir), "--input", str(source)]
     assert main(command) == 2
     assert "line 2" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_trees_of_a_run_are_not_replaced(capsys):
+    workdir = parsing_run().workdir
+    (gold,) = tj.load_config(workdir).treebank.validation_paths
+    before = Path(gold).read_bytes()
+    command = ["evaluate", str(workdir), "--split", "validation", "--output", gold]
+    assert main(command) == 2
+    assert f"{gold} is an input too" in capsys.readouterr().err
+    assert Path(gold).read_bytes() == before
 
 
 def test_a_model_of_translation_is_no_parser():

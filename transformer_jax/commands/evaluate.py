@@ -1,9 +1,10 @@
 """The command `evaluate`."""
 
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from transformer_jax.commands.decoding_flags import (
     AS_CONFIGURED,
@@ -18,9 +19,12 @@ from transformer_jax.commands.startup import (
     show_log,
     translate_on_all_cores,
 )
+from transformer_jax.config.reading import load_config
+from transformer_jax.config.text_files import Split
 from transformer_jax.errors import InputError
 from transformer_jax.parsing.treebank import find_tree_files
 from transformer_jax.storage.outputs import find_output, open_output
+from transformer_jax.storage.path_names import expand_home
 from transformer_jax.text_metrics.tokenizers import SacrebleuTokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ _FLAGS = {
 def evaluate(
     workdir: Workdir,
     /,
-    split: Literal["train", "validation", "test"] = "test",
+    split: Split = "test",
     checkpoint: str = "latest",
     source: Path | None = None,
     target: Path | None = None,
@@ -88,8 +92,8 @@ def evaluate(
     if examples < 0:
         raise InputError(f"--examples {examples} must be at least 0.")
     # Every process computes; one writes and prints.
-    writes = output is not None and is_primary()
-    found = find_output(output, source, target, *_files_of(trees)) if writes else None
+    read = (source, target, *_files_read(workdir, split, trees))
+    found = find_output(output, *read) if output and is_primary() else None
     with nullcontext() if found is None else open_output(found) as out:
         with flags_in_errors(_FLAGS, decoding=True):
             note_checkpoint(workdir, which)
@@ -129,8 +133,16 @@ def _check_files(
         raise InputError("--trees and --source exclude each other: keep one.")
 
 
-def _files_of(trees: tuple[str, ...]) -> list[Path]:
-    return find_tree_files(trees) if trees else []
+def _files_read(workdir: str, split: Split, trees: tuple[str, ...]) -> list[Path]:
+    """Returns the files of trees that are named, or else those of the run's split."""
+    if trees:
+        return find_tree_files(trees)
+    with suppress(InputError, OSError):  # What is wrong with a run is told later.
+        config = load_config(workdir)
+        if paths := getattr(config.treebank, f"{split}_paths"):
+            return find_tree_files(paths)
+        return [Path(expand_home(name)) for name in chain(*config.data.files(split))]
+    return []
 
 
 def _show_examples(result: "EvaluationResult", number: int, parsed: bool) -> None:
