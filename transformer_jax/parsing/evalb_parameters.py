@@ -92,7 +92,7 @@ def load_evalb_parameters(path: str | os.PathLike[str]) -> EvalbParameters:
 
     Example:
         >>> from pathlib import Path
-        >>> _ = Path("own.prm").write_text("MAX_ERROR 500\nDELETE_LABEL TOP\n")
+        >>> _ = Path("own.prm").write_text("DELETE_LABEL TOP")
         >>> tj.load_evalb_parameters("own.prm").delete_labels
         ('TOP',)
     """
