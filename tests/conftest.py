@@ -5,6 +5,7 @@ import gc
 import logging
 import math
 import os
+import signal
 import time
 
 from compile_flags import FLAGS
@@ -19,6 +20,12 @@ import numpy as np
 import pytest
 
 from transformer_jax.model.size import abstract_params
+
+# A job in the background ignores signals, and what it starts would too: with a handler,
+# only it does.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -13,8 +13,10 @@ from tiny_runs import reversed_pairs, tiny_config, trained_run
 from transformer_jax.config.experiment import MeshConfig
 from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import make_mesh
+from transformer_jax.devices.own_rows import make_own_rows, own_rows
 from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
+from transformer_jax.translation.batch_sizes import BatchSizes
 from transformer_jax.translation.continuous_batching import search_all
 from transformer_jax.translation.search_programs import programs_of_settings
 from transformer_jax.translation.search_requests import Request
@@ -151,6 +153,21 @@ def check(translator, options, prefixes):
             [h.score for h in hypotheses], [e.score for e in expected], rtol=2e-4
         )
         assert [h.is_finished for h in hypotheses] == [e.is_finished for e in expected]
+
+
+def test_devices_keep_what_one_process_reads_of_a_round(random):
+    """Gathered, it would let them wait for each other, and on CPUs even for ever."""
+    mesh = make_mesh(MeshConfig(data=2), jax.devices()[:2])
+    programs = programs_of_settings(
+        [random.config.model], random.config.decoding, mesh,
+        num_results=1, bos_id=1, eos_id=2, pad_id=0,
+    )  # fmt: skip
+    params = jax.device_put((random.params,), sharding.replicated_sharding(mesh))
+    one = make_own_rows(np.zeros(2, np.int32), mesh)
+    sizes = BatchSizes(rows=1, width=8, slots=4, max_length=8, prefix=0)
+    outputs = programs.advance(params, programs.start(params, one, sizes), one)
+    for leaf in jax.tree.leaves(outputs):
+        assert leaf.sharding == own_rows(mesh)
 
 
 @pytest.mark.slow

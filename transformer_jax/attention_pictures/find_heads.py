@@ -31,8 +31,7 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.sentence_pairs import SentencePairs, from_list
 from transformer_jax.data.source import load_split
-from transformer_jax.devices import sharding
-from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.devices.own_rows import on_own_rows, rows_to_read
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.progress import Progress
@@ -222,6 +221,4 @@ def _make_function(config: ModelConfig, mesh: Mesh) -> BatchFunction[_Weights]:
     def run(params: Params, batch: Batch) -> _Weights:
         return batch_attention_weights(config, params, batch)
 
-    return jax.jit(
-        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
-    )
+    return jax.jit(on_own_rows(run, mesh), out_shardings=rows_to_read(mesh))

@@ -7,6 +7,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from transformer_jax.devices import sharding
 from transformer_jax.devices.mesh import MESH_AXES
 
 _Result = TypeVar("_Result")
@@ -17,11 +18,21 @@ def own_rows(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(MESH_AXES))
 
 
+def rows_to_read(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays `[rows, ...]` that every process reads whole.
+
+    A process that has all devices reads what each has. Several exchange them first.
+    """
+    if mesh.is_multi_process:
+        return sharding.replicated_sharding(mesh)
+    return own_rows(mesh)
+
+
 def make_own_rows(tree: PyTree, mesh: Mesh) -> PyTree:
     """Returns global arrays for `on_own_rows`; every process passes all rows."""
-    sharding = own_rows(mesh)
+    rows = own_rows(mesh)
     return jax.tree.map(
-        lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree
+        lambda x: jax.make_array_from_callback(x.shape, rows, x.__getitem__), tree
     )
 
 
@@ -29,9 +40,9 @@ def on_own_rows(function: Callable[..., _Result], mesh: Mesh) -> Callable[..., _
     """Returns `function(params, *rows)` run by every device on its rows alone.
 
     For loops whose length depends on the rows, as a search: devices do not wait for
-    each other. Only the parameters are gathered, once, and the result. As every device
-    has all parameters, those along `tensor` take different rows too: the number of rows
-    must be a multiple of `mesh.size`.
+    each other. Only the parameters are gathered, once. As every device has all of them,
+    those along `tensor` take different rows too: the number of rows must be a multiple
+    of `mesh.size`.
     """
     rows_spec = PartitionSpec(MESH_AXES)
 

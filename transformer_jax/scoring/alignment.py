@@ -17,8 +17,7 @@ from transformer_jax.config.decoding_keywords import (
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
-from transformer_jax.devices import sharding
-from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.devices.own_rows import on_own_rows, rows_to_read
 from transformer_jax.errors import InputError
 from transformer_jax.model.params import Params
 from transformer_jax.scoring.teacher_forcing import (
@@ -223,6 +222,4 @@ def _make_function(config: ModelConfig, layer: int, mesh: Mesh) -> BatchFunction
     def run(params: Params, batch: Batch) -> Array | None:
         return decode_given_targets(config, params, batch, layer)[1]
 
-    return jax.jit(
-        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
-    )
+    return jax.jit(on_own_rows(run, mesh), out_shardings=rows_to_read(mesh))

@@ -20,8 +20,7 @@ from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
 from transformer_jax.data.corpus import Corpus
 from transformer_jax.decoding.penalties import coverage_penalty, make_length_penalty
-from transformer_jax.devices import sharding
-from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.devices.own_rows import on_own_rows, rows_to_read
 from transformer_jax.model.params import Params
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.scoring.gold_log_probs import gold_log_probs
@@ -264,6 +263,4 @@ def _make_function(
         coverage = jnp.sum(attention * is_target, axis=1)
         return log_probs, jnp.where(batch.source_segments != 0, coverage, 1.0)
 
-    return jax.jit(
-        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
-    )
+    return jax.jit(on_own_rows(run, mesh), out_shardings=rows_to_read(mesh))

@@ -24,9 +24,8 @@ from transformer_jax.decoding.search_state import (
     Search,
     SearchState,
 )
-from transformer_jax.devices import sharding
 from transformer_jax.devices.defaults import decoding_dtypes
-from transformer_jax.devices.own_rows import on_own_rows, own_rows
+from transformer_jax.devices.own_rows import on_own_rows, own_rows, rows_to_read
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.translation.batch_sizes import BatchSizes
 from transformer_jax.translation.device_search import (
@@ -116,7 +115,7 @@ def make_search_programs(
     """
     device = DeviceSearch(models, weight_dtypes, search, bos_id)
     own = functools.partial(on_own_rows, mesh=mesh)
-    rows, whole = own_rows(mesh), sharding.replicated_sharding(mesh)
+    rows, read = own_rows(mesh), rows_to_read(mesh)
 
     @functools.partial(jax.jit, static_argnums=2, out_shardings=rows)
     def start(params: ModelParams, one: Array, sizes: BatchSizes) -> SearchState:
@@ -139,13 +138,13 @@ def make_search_programs(
         "advance": jax.jit(
             own(device.advance),
             donate_argnums=1,
-            out_shardings=(rows, whole, whole, whole),
+            out_shardings=(rows, read, read, read),
         ),
         "resize": resize,
     }
     if device.can_pack:
         jitted["pack"] = jax.jit(
-            own(device.pack), donate_argnums=1, out_shardings=(rows, whole)
+            own(device.pack), donate_argnums=1, out_shardings=(rows, read)
         )
     if search.grammar is None:  # Its tables are too large for a name.
         static = {"start": (2,), "resize": (3,)}

@@ -11,8 +11,7 @@ from jax.sharding import Mesh
 
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.data.batch import Batch
-from transformer_jax.devices import sharding
-from transformer_jax.devices.own_rows import on_own_rows
+from transformer_jax.devices.own_rows import on_own_rows, rows_to_read
 from transformer_jax.model.params import Params
 from transformer_jax.scoring.teacher_forcing import (
     BatchFunction,
@@ -65,9 +64,7 @@ def _make_function(config: ModelConfig, mesh: Mesh) -> BatchFunction[Array]:
         ]
         return jnp.stack(sums, axis=-1)
 
-    return jax.jit(
-        on_own_rows(run, mesh), out_shardings=sharding.replicated_sharding(mesh)
-    )
+    return jax.jit(on_own_rows(run, mesh), out_shardings=rows_to_read(mesh))
 
 
 def _sums(weights: Array, is_query: Array) -> Array:
