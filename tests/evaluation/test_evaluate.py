@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from sacrebleu.tokenizers import tokenizer_ja_mecab, tokenizer_ko_mecab
 from tiny_runs import WORDS, tiny_config, trained_run
+from tiny_treebank import parsing_run
 
 from transformer_jax.checkpoints.averaging import average_checkpoints
 from transformer_jax.checkpoints.choosing import load_chosen
 from transformer_jax.checkpoints.manager import Checkpoints
 from transformer_jax.data.sentence_pairs import from_files, from_list
 from transformer_jax.errors import InputError
+from transformer_jax.evaluation import evaluate as evaluation
 from transformer_jax.evaluation.corpus_loss import encode_corpus, split_batches
 from transformer_jax.evaluation.evaluate import evaluate
 from transformer_jax.evaluation.text_scores import choose_scoring
@@ -215,6 +217,23 @@ def test_the_tokenizer_can_be_chosen_and_is_looked_at_first(pairs, monkeypatch):
         evaluate(trained_run().workdir, pairs=pairs[:2], tokenizer="ko-mecab")
     with pytest.raises(InputError, match="tokenizer=14a must be one of 13a"):
         evaluate(trained_run().workdir, pairs=pairs[:2], tokenizer="14a")
+
+
+@pytest.mark.parametrize(
+    ("run", "changes", "message"),
+    [
+        (trained_run, {"beam_size": 10**9}, "take a smaller beam"),
+        (parsing_run, {"beam_size": 10**9}, "take a smaller beam"),
+        (parsing_run, {"no_repeat_ngram_size": 2}, "no_repeat_ngram_size"),
+    ],
+)
+def test_what_no_search_can_do_is_refused_before_the_loss(
+    run, changes, message, pairs, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "corpus_loss", None)  # Called, it would fail.
+    given = {"pairs": pairs} if run is trained_run else {"split": "validation"}
+    with pytest.raises(InputError, match=message):
+        evaluate(run().workdir, progress=False, **given, **changes)
 
 
 def test_missing_packages_of_the_language_cost_no_translation(pairs, monkeypatch):

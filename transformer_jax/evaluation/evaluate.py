@@ -146,9 +146,12 @@ def evaluate(
     if isinstance(data, TreePairs):
         shown_references = list(map(str, data.trees))
         parser = Parser(translator)
+        # What no search can do is refused here, before the loss, which takes long.
+        parser.parse([], well_formed=well_formed, **decoding)
         write = functools.partial(_parse, parser, data.trees, well_formed)
     else:
         scoring = choose_scoring(config, data, tokenizer)
+        translator.translate([], **decoding)
         write = functools.partial(_translate, translator, sources, references, scoring)
     with Progress(len(sources), "sentences", shown=progress) as shown:
         # First: should it fail, the translations, which take long, were not made.
