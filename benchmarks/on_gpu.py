@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 import traceback
@@ -260,7 +261,14 @@ def parse() -> Options:
         help="folder of train.en and train.de; without them sentences are made up",
     )
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=[*STAGES])
-    return Options(**vars(parser.parse_args()))
+    options = Options(**vars(parser.parse_args()))
+    if not options.minutes > 0:
+        parser.error(f"--minutes {options.minutes} must be more than 0")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {options.out} cannot be made: {error.strerror}")
+    return options
 
 
 def main() -> int:
@@ -268,7 +276,8 @@ def main() -> int:
     options = parse()
     # To end the last process and to write takes a moment.
     until = time.monotonic() + 60 * options.minutes - 5
-    options.out.mkdir(parents=True, exist_ok=True)
+    # So that the process that measures is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = find(options)
     versions = " ".join(f"{name} {v}" for name, v in found["versions"].items())
     print(f"found: {short(found['hardware'])}; {versions}", flush=True)
@@ -276,6 +285,9 @@ def main() -> int:
     for place, stage in enumerate(options.stages):
         shares = [STAGES[each][1] for each in options.stages[place:]]
         seconds = (until - time.monotonic()) * shares[0] / sum(shares)
+        path = options.out / f"{stage}.json"
+        if path.exists():
+            path.replace(path.with_suffix(".earlier.json"))
         num_errors += len(measure(stage, options, found, seconds)["errors"])
     print(f"{num_errors} errors; results are in {options.out}")
     return 1 if num_errors else 0
