@@ -286,8 +286,8 @@ def main() -> int:
         shares = [STAGES[each][1] for each in options.stages[place:]]
         seconds = (until - time.monotonic()) * shares[0] / sum(shares)
         path = options.out / f"{stage}.json"
-        if path.exists():
-            path.replace(path.with_suffix(".earlier.json"))
+        if path.exists():  # An earlier result stays, under the time it was written.
+            path.replace(path.with_suffix(f".{path.stat().st_mtime_ns}.json"))
         num_errors += len(measure(stage, options, found, seconds)["errors"])
     print(f"{num_errors} errors; results are in {options.out}")
     return 1 if num_errors else 0
