@@ -118,11 +118,12 @@ def prepare_ours(task: Task, compute_dtype: str) -> Callable[[], Round]:
     programs = make_search_programs(
         (task.model,), (compute_dtype,), search, BOS_ID, mesh
     )
+    weights = programs.weights((params,))
     requests = [Request(sentence, task.num_outputs) for sentence in task.sentences]
 
     def translate() -> list[list[int]]:
         results = search_all(
-            programs, (params,), requests, mesh, batch_tokens=2_048,
+            programs, weights, requests, mesh, batch_tokens=2_048,
             extra_length=task.num_outputs, position_limit=None, pad_id=PAD_ID,
         )  # fmt: skip
         return [best[0].tokens for best in results]

@@ -13,6 +13,7 @@ from transformer_jax.decoding.history import (
     advance_history,
     empty_history,
 )
+from transformer_jax.model import step_weights
 from transformer_jax.model.cache import DecoderCache, empty_key_values
 from transformer_jax.model.transformer import Transformer
 
@@ -49,8 +50,10 @@ def positions_at(step):
     return np.clip(step - BEGINS, 0, TARGET - 1)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def run_steps(config, dtype, params, source, source_segments, tokens, parents):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def run_steps(
+    config, dtype, transpose, params, source, source_segments, tokens, parents
+):
     """Logits `[step, batch, beam, vocab]` and attention to the source.
 
     `tokens` and `parents` are `[step, batch, beam]`: the parents after each step.
@@ -64,7 +67,7 @@ def run_steps(config, dtype, params, source, source_segments, tokens, parents):
         cross_attention=apply(memory, method="project_memory"),
         source_segments=source_segments,
     )
-    weights = apply(dtype, method="step_weights")
+    weights = apply(dtype, transpose=transpose, method="step_weights")
 
     def step(carry, inputs):
         cache, history = carry
@@ -118,8 +121,15 @@ def read_tokens(tokens, parents):
     return sequences.reshape(BATCH, -1, TARGET)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_params):
+@pytest.mark.parametrize(
+    "variant", [*VARIANTS, *(f"{v}: transposed" for v in VARIANTS)]
+)
+def test_steps_with_a_cache_give_what_teacher_forcing_gives(
+    variant, random_params, monkeypatch
+):
+    variant, _, transpose = variant.partition(":")
+    # Some kernels are transposed, and others are not.
+    monkeypatch.setattr(step_weights, "_LARGE_KERNEL", 200)
     config = ModelConfig(**{**TINY, **VARIANTS[variant]})
     rng = np.random.default_rng(0)
     source = jnp.asarray(rng.integers(0, VOCAB, (BATCH, SOURCE)))
@@ -130,8 +140,9 @@ def test_steps_with_a_cache_give_what_teacher_forcing_gives(variant, random_para
     dtype = "bfloat16" if variant.startswith("bfloat16") else "float32"
     inputs = random_params(config), source, segments
     of_steps = run_steps(
-        config, dtype, *inputs, jnp.asarray(tokens), jnp.asarray(parents)
-    )
+        config, dtype, bool(transpose), *inputs,
+        jnp.asarray(tokens), jnp.asarray(parents),
+    )  # fmt: skip
     of_whole = teacher_forced_outputs(
         config, *inputs, jnp.asarray(read_tokens(tokens, parents))
     )

@@ -165,9 +165,21 @@ def test_devices_keep_what_one_process_reads_of_a_round(random):
     params = jax.device_put((random.params,), sharding.replicated_sharding(mesh))
     one = make_own_rows(np.zeros(2, np.int32), mesh)
     sizes = BatchSizes(rows=1, width=8, slots=4, max_length=8, prefix=0)
-    outputs = programs.advance(params, programs.start(params, one, sizes), one)
+    state = programs.start(params, one, sizes)
+    outputs = programs.advance(programs.weights(params), state, one)
     for leaf in jax.tree.leaves(outputs):
         assert leaf.sharding == own_rows(mesh)
+
+
+def test_each_search_of_a_translator_has_the_dtype_it_asks_for(random):
+    source = random.tokenizer.encode_source(SENTENCES[:1])[0]
+    scores = [
+        random.search(
+            [Request(source, 8)], 1, random.config.decoding.replace(compute_dtype=dtype)
+        )[0][0].score
+        for dtype in ("float32", "bfloat16", "float32")
+    ]
+    assert scores[0] == scores[2] != scores[1]
 
 
 @pytest.mark.slow
@@ -189,12 +201,12 @@ def test_packed_caches_find_what_growing_ones_find(ensemble):
         num_packed.append(1)
         return packing.pack(*arguments)
 
+    weights = packing.weights(tuple(params for _, params in ensemble.models))
     growing = dataclasses.replace(packing, pack=None, packed_beam=1)
     first, second = (
         search_all(
-            programs, tuple(params for _, params in ensemble.models), requests,
-            ensemble.mesh, batch_tokens=2 * WIDTH, extra_length=50,
-            position_limit=None, pad_id=ensemble.tokenizer.pad_id,
+            programs, weights, requests, ensemble.mesh, batch_tokens=2 * WIDTH,
+            extra_length=50, position_limit=None, pad_id=ensemble.tokenizer.pad_id,
         )
         for programs in (dataclasses.replace(packing, pack=pack), growing)
     )  # fmt: skip

@@ -23,7 +23,6 @@ from transformer_jax.devices.defaults import cache_tile, decoding_dtypes
 from transformer_jax.devices.mesh import make_mesh
 from transformer_jax.devices.own_rows import own_rows
 from transformer_jax.errors import InputError
-from transformer_jax.model.transformer import Transformer
 from transformer_jax.training.state import abstract_state
 from transformer_jax.translation.batch_sizer import BatchSizer
 from transformer_jax.translation.batch_sizes import BatchSizes
@@ -94,9 +93,10 @@ def plan_search(
     one = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=rows)
     start: Any = programs.start
     state = _with_sharding(start.eval_shape((params,), one, sizes), rows)
+    weights = _with_sharding(jax.eval_shape(programs.weights, (params,)), whole)
     advance: Any = programs.advance
     compiled = compile_program(
-        lambda: advance.lower((params,), state, one),
+        lambda: advance.lower(weights, state, one),
         "a search",
         found,
         "lower decoding.batch_tokens, and the number of sentences with it",
@@ -106,7 +106,7 @@ def plan_search(
     fields = plan_fields(compiled, step, step_schedule, found, mesh, dtype)
     share = found.chip.devices_per_chip
     cache_bytes = share * _num_bytes(state.cache) // mesh.size
-    weight_bytes = share * _step_weight_bytes(config, params, dtype)
+    weight_bytes = share * _num_bytes(weights.steps)
     seconds = fields["roofline_seconds"][fields["bound_by"]]
     planned = SearchPlan(
         **fields,
@@ -158,11 +158,3 @@ def _with_sharding(tree: PyTree, layout: jax.sharding.Sharding) -> PyTree:
 
 def _num_bytes(tree: PyTree) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
-
-
-def _step_weight_bytes(config: ExperimentConfig, params: PyTree, dtype: str) -> int:
-    def weights(params: PyTree) -> PyTree:
-        model = Transformer(config.model)
-        return model.apply({"params": params}, dtype, method="step_weights")
-
-    return _num_bytes(jax.eval_shape(weights, params))

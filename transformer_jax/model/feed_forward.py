@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.model.dropout import Dropout
-from transformer_jax.model.matrix_product import add_bias, matrix_product
+from transformer_jax.model.matrix_product import add_bias, multiply_by_kernel
 from transformer_jax.model.params import make_parameter
 from transformer_jax.model.rematerialisation import KEPT
 
@@ -52,9 +52,9 @@ class _Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inner"]) -> Float[Array, "*batch outer"]:
-        kernel = make_parameter(
+        y = multiply_by_kernel(
             self,
-            "kernel",
+            x,
             nn.initializers.xavier_uniform(),
             (x.shape[-1], self.width),
             self.kernel_axes,
@@ -66,7 +66,7 @@ class _Linear(nn.Module):
             (self.width,),
             (self.bias_axis,),
         )
-        return add_bias(matrix_product(x, kernel, self.kernel_axes), bias)
+        return add_bias(y, bias)
 
 
 class FeedForward(nn.Module):

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from transformer_jax import axes
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.model.matrix_product import add_bias, matrix_product
+from transformer_jax.model.matrix_product import add_bias, multiply_by_kernel
 from transformer_jax.model.params import make_parameter
 
 
@@ -23,15 +23,13 @@ class HeadsProjection(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch d_model"]
     ) -> Float[Array, "*batch heads_width"]:
-        kernel = make_parameter(
+        y = multiply_by_kernel(
             self,
-            "kernel",
+            x,
             nn.initializers.xavier_uniform(in_axis=0, out_axis=(1, 2)),
             (self.config.d_model, self.config.num_heads, self.width),
             (axes.EMBED, axes.HEADS, axes.KV),
         )
-        kernel = kernel.reshape(self.config.d_model, -1)
-        y = matrix_product(x, kernel, (axes.EMBED, axes.HEADS))
         if not self.config.attention_bias:
             return y
         bias = make_parameter(
@@ -57,15 +55,13 @@ class OutputProjection(nn.Module):
     def __call__(
         self, attended: Float[Array, "*batch heads_d_v"]
     ) -> Float[Array, "*batch d_model"]:
-        kernel = make_parameter(
+        y = multiply_by_kernel(
             self,
-            "kernel",
+            attended,
             nn.initializers.xavier_uniform(in_axis=(0, 1), out_axis=2),
             (self.config.num_heads, self.config.value_size, self.config.d_model),
             (axes.HEADS, axes.KV, axes.EMBED),
         )
-        kernel = kernel.reshape(-1, self.config.d_model)
-        y = matrix_product(attended, kernel, (axes.HEADS, axes.EMBED))
         if not self.config.attention_bias:
             return y
         bias = make_parameter(

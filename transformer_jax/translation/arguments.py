@@ -1,10 +1,12 @@
 """Checks of a translator's arguments."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from transformer_jax.checkpoints.choosing import Which
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.experiment import ExperimentConfig
 from transformer_jax.config.model import ModelConfig
@@ -144,3 +146,19 @@ def as_sentences(name: str, sentences: Iterable[str]) -> list[str]:
                 f"{name}[{index}]={sentence!r:.40} ({kind}) must be a string."
             )
     return found
+
+
+def check_member(
+    member: tuple[str | os.PathLike[str], Which],
+) -> tuple[str | os.PathLike[str], Which]:
+    """Returns a member of an ensemble.
+
+    Raises:
+        InputError: it is no pair.
+    """
+    if not isinstance(member, tuple | list) or len(member) != 2:
+        raise InputError(
+            f"ensemble has {member!r:.60}; expected pairs of a work directory and a "
+            'checkpoint, as ("runs/other", "latest").'
+        )
+    return member

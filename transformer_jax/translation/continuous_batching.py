@@ -23,9 +23,9 @@ from transformer_jax.translation.batch_sizer import (
     next_power_of_two,
 )
 from transformer_jax.translation.batch_sizes import BatchSizes
-from transformer_jax.translation.device_search import ModelParams
 from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
+from transformer_jax.translation.search_weights import SearchWeights
 from transformer_jax.translation.waiting_sentences import WaitingSentences
 
 _LEAST_PREFIX = 16
@@ -41,7 +41,7 @@ _MOST_USED = 0.8
 
 def search_all(
     programs: SearchPrograms,
-    params: ModelParams,
+    weights: SearchWeights,
     requests: Sequence[Request],
     mesh: Mesh,
     *,
@@ -54,6 +54,7 @@ def search_all(
     """Returns the n-best list of each request.
 
     Args:
+        weights: made by `programs.weights`.
         batch_tokens: source tokens on each device at a time, padding included.
         extra_length: tokens that an output may have more than its source.
         position_limit: most tokens the models have positions for; None = any number.
@@ -70,7 +71,7 @@ def search_all(
         cache_tile=cache_tile(mesh),
         least_width=_NARROW if is_long_work else LEAST_WIDTH,
     )
-    batch = _Batch(programs, params, requests, mesh, sizer, pad_id)
+    batch = _Batch(programs, weights, requests, mesh, sizer, pad_id)
     while batch.is_busy:
         batch.fill()
         for index in batch.advance():
@@ -85,14 +86,15 @@ class _Batch:
     def __init__(
         self,
         programs: SearchPrograms,
-        params: ModelParams,
+        weights: SearchWeights,
         requests: Sequence[Request],
         mesh: Mesh,
         sizer: BatchSizer,
         pad_id: int,
     ) -> None:
         self.results: list[list[Hypothesis]] = [[] for _ in requests]
-        self._programs, self._params = programs, params
+        self._programs, self._weights = programs, weights
+        self._params = weights.params
         self._mesh, self._sizer = mesh, sizer
         self._waiting = WaitingSentences(requests, pad_id)
         longest_prefix = self._waiting.longest_prefix
@@ -103,7 +105,7 @@ class _Batch:
         self._sizes = sizer.sizes(self._waiting.next_length, rows, prefix)
         self._occupants = np.full((mesh.size, self._sizes.rows), -1)
         one = self._on_devices(np.zeros((mesh.size,), np.int32))
-        self._state = programs.start(params, one, self._sizes)
+        self._state = programs.start(weights.params, one, self._sizes)
 
     @property
     def is_busy(self) -> bool:
@@ -186,7 +188,7 @@ class _Batch:
             np.full((self._mesh.size,), self._num_done_to_stop(), np.int32)
         )
         self._state, *outputs = self._programs.advance(
-            self._params, self._state, enough
+            self._weights, self._state, enough
         )
         done, used, results = jax.tree.map(np.asarray, outputs)
         done, found = done.reshape(self._occupants.shape), []

@@ -24,21 +24,16 @@ from transformer_jax.decoding.search_state import (
 )
 from transformer_jax.kernels.random_bits import MURMUR
 from transformer_jax.model.cache import DecoderCache, KeyValue, empty_key_values
-from transformer_jax.model.params import Params
-from transformer_jax.model.step_weights import StepWeights
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.batch_sizes import (
     BatchSizes,
     pack_state,
     resize_state,
 )
+from transformer_jax.translation.search_weights import ModelParams, SearchWeights
 
 CrossKeyValues: TypeAlias = tuple[tuple[KeyValue, ...], ...]
 """Keys and values of cross-attention, for each model and decoder layer."""
-
-ModelParams: TypeAlias = tuple[Params, ...]
-"""Parameters of each model of an ensemble."""
-
 
 HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array)
 
@@ -59,7 +54,6 @@ class DeviceSearch:
     """The programs as one device runs them on its rows."""
 
     models: tuple[ModelConfig, ...]
-    weight_dtypes: tuple[str, ...]
     search: Search
     bos_id: int
 
@@ -169,19 +163,13 @@ class DeviceSearch:
         return admitted._replace(cache=caches)
 
     def advance(
-        self, params: ModelParams, state: SearchState, enough: Array
+        self, weights: SearchWeights, state: SearchState, enough: Array
     ) -> tuple[SearchState, Array, Array, BeamResult]:
         def is_unfinished(state: SearchState) -> Array:
             is_full = jnp.any(_used_slots(state) >= state.history.slots)
             return (jnp.sum(state.done) < enough[0]) & ~is_full
 
-        weights: tuple[StepWeights, ...] = tuple(
-            Transformer(config).apply({"params": own}, dtype, method="step_weights")
-            for config, dtype, own in zip(
-                self.models, self.weight_dtypes, params, strict=True
-            )
-        )
-        step = functools.partial(self._step, params, weights)
+        step = functools.partial(self._step, weights)
         final = lax.while_loop(
             is_unfinished, lambda state: advance(state, step, self.search), state
         )
@@ -190,8 +178,7 @@ class DeviceSearch:
 
     def _step(
         self,
-        params: ModelParams,
-        weights: tuple[StepWeights, ...],
+        weights: SearchWeights,
         tokens: Array,
         positions: Array,
         history: History,
@@ -199,7 +186,7 @@ class DeviceSearch:
     ) -> tuple[Array, tuple[DecoderCache, ...], Array | None]:
         stepped = []
         for config, own, own_weights, cache in zip(
-            self.models, params, weights, caches, strict=True
+            self.models, *weights, caches, strict=True
         ):
             stepped.append(
                 Transformer(config).apply(

@@ -31,8 +31,12 @@ from transformer_jax.translation.batch_sizes import BatchSizes
 from transformer_jax.translation.device_search import (
     CrossKeyValues,
     DeviceSearch,
-    ModelParams,
     NewSentences,
+)
+from transformer_jax.translation.search_weights import (
+    ModelParams,
+    SearchWeights,
+    make_weights_program,
 )
 
 
@@ -40,6 +44,8 @@ from transformer_jax.translation.device_search import (
 class SearchPrograms:
     """Compiled programs of one search. Each compiles again for new array sizes."""
 
+    weights: Callable[[ModelParams], SearchWeights]
+    """`params -> weights`; the same function in searches with the same models."""
     start: Callable[[ModelParams, Array, BatchSizes], SearchState]
     """`(params, any array of one row a device, sizes) -> state`; all rows are free."""
     encode: Callable[[ModelParams, Array], CrossKeyValues]
@@ -49,9 +55,10 @@ class SearchPrograms:
     ]
     """`(params, state, sentences, keys and values) -> state`; donates the state."""
     advance: Callable[
-        [ModelParams, SearchState, Array], tuple[SearchState, Array, Array, BeamResult]
+        [SearchWeights, SearchState, Array],
+        tuple[SearchState, Array, Array, BeamResult],
     ]
-    """`(params, state, enough) -> state, done [rows], used slots [rows], results`;
+    """`(weights, state, enough) -> state, done [rows], used slots [rows], results`;
     donates the state. Stops when `enough` rows of a device are done, or all slots of
     the cache of an unfinished row are used."""
     resize: Callable[[ModelParams, SearchState, Array, BatchSizes], SearchState]
@@ -113,7 +120,7 @@ def make_search_programs(
     Args:
         weight_dtypes: for each model, the dtype of products with its weights.
     """
-    device = DeviceSearch(models, weight_dtypes, search, bos_id)
+    device = DeviceSearch(models, search, bos_id)
     own = functools.partial(on_own_rows, mesh=mesh)
     rows, read = own_rows(mesh), rows_to_read(mesh)
 
@@ -155,4 +162,5 @@ def make_search_programs(
             for name, program in jitted.items()
         }
     packed_beam = search.settings.beam_size if device.can_pack else 1
-    return SearchPrograms(**jitted, packed_beam=packed_beam)
+    weights = make_weights_program(models, weight_dtypes, mesh)
+    return SearchPrograms(weights=weights, **jitted, packed_beam=packed_beam)

@@ -24,6 +24,7 @@ from transformer_jax.model.params import Params
 from transformer_jax.tokenizer.tokenizer import Tokenizer
 from transformer_jax.translation.arguments import (
     check_arguments,
+    check_member,
     check_model,
     check_pair,
 )
@@ -46,6 +47,7 @@ from transformer_jax.translation.search_requests import (
     Request,
     make_requests,
 )
+from transformer_jax.translation.search_weights import KeptWeights
 
 
 class Translator:
@@ -119,7 +121,7 @@ class Translator:
         config = config.replace(mesh=MeshConfig())
         mesh = make_mesh(config.mesh) if mesh is None else mesh
         everywhere, others = sharding.replicated_sharding(mesh), []
-        for directory, which in map(_check_member, ensemble):
+        for directory, which in map(check_member, ensemble):
             other_params, other_config, other_tokenizer = load_chosen(directory, which)
             if other_tokenizer.digest != tokenizer.digest:
                 raise InputError(
@@ -223,9 +225,10 @@ class Translator:
             InputError: a beam is too large for a device.
         """
         check_search_fits(settings, self.config.model, self.mesh)
+        programs = self._programs(n, settings, grammar)
         return search_all(
-            self._programs(n, settings, grammar),
-            self._whole_params,
+            programs,
+            self._weights.made_by(programs.weights),
             requests,
             self.mesh,
             batch_tokens=search_batch_tokens(settings, self.config.model, self.mesh),
@@ -255,10 +258,11 @@ class Translator:
         return maps_of_parts(self.config.model, self.params, self.tokenizer, parts)
 
     @functools.cached_property
-    def _whole_params(self) -> tuple[Params, ...]:
-        """Parameters of each model, gathered once where they were sharded."""
+    def _weights(self) -> KeptWeights:
+        """Of parameters gathered once where they were sharded."""
         params = tuple(params for _, params in self.models)
-        return sharding.place(params, sharding.replicated_sharding(self.mesh))
+        everywhere = sharding.replicated_sharding(self.mesh)
+        return KeptWeights(sharding.place(params, everywhere))
 
     @property
     def position_limit(self) -> int | None:
@@ -282,19 +286,3 @@ class Translator:
             pad_id=self.tokenizer.pad_id,
             grammar=grammar,
         )
-
-
-def _check_member(
-    member: tuple[str | os.PathLike[str], Which],
-) -> tuple[str | os.PathLike[str], Which]:
-    """Returns a member of an ensemble.
-
-    Raises:
-        InputError: it is no pair.
-    """
-    if not isinstance(member, tuple | list) or len(member) != 2:
-        raise InputError(
-            f"ensemble has {member!r:.60}; expected pairs of a work directory and a "
-            'checkpoint, as ("runs/other", "latest").'
-        )
-    return member
