@@ -68,6 +68,11 @@ class Process:
         self._is_late = True
         self._process.kill()
 
+    def end(self) -> None:
+        """Ends it, if it has not ended."""
+        self._timer.cancel()
+        self._process.kill()
+
     def measurements(self) -> Iterator[Measurement]:
         """Yields each measurement when it is printed; last an error, if it failed."""
         kind = {"reference": True} if self._run.is_reference else {}
@@ -79,8 +84,7 @@ class Process:
                         yield json.loads(line.removeprefix(PREFIX)) | kind
                 status = process.wait()
             finally:  # Also if nobody waits for the rest any more.
-                self._timer.cancel()
-                process.kill()
+                self.end()
             if self._is_late:
                 yield self._run.failure(f"it took longer than {self._seconds:.0f} s")
             elif status:

@@ -1,27 +1,25 @@
 """Measures one GPU in stages; each stage writes its JSON whenever it has measured.
 
-This process does not import JAX. Every run is a process of its own, which can fail, use
-up the memory or be ended without harm to the others, and whose peak of memory is its
-own.
+The same command goes on where the time was over, or it was interrupted. This process
+does not import JAX. Every run is a process of its own, which can fail, use up the
+memory or be ended without harm to the others, and whose peak of memory is its own.
 """
 
 import argparse
 import datetime
-import json
 import os
 import shlex
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gpu_process import Measurement, Process, Run
-
-ROOT = Path(__file__).resolve().parents[1]
+from gpu_report import ROOT, Report, last_line, short, source_digest
+from gpu_stages import STAGES, Options
 
 # The largest relative difference of a loss that rounding explains. By default a GPU
 # rounds the operands of float32 products to TF32, which has 10 bits after the point.
@@ -29,164 +27,73 @@ LIMITS = {"default": 1e-2, "highest": 1e-3}
 
 _LEAST_SECONDS = 10
 """With less time left, a run is not started."""
-
-# The same in all measurements of a stage, so only in its JSON.
-_NOT_PRINTED = {
-    "beam_size", "compile_cached", "compiles_while_measured", "data",
-    "device", "measured", "moved_bytes", "multi30k", "num_devices", "num_sentences",
-    "num_steps", "peak_memory_source", "peak_source", "peak_tflops_per_second", "tiny",
-}  # fmt: skip
+_NO_TIME = "the time of the stage was over"
+_MULTI30K = ROOT.parent / "shared" / "data" / "multi30k"
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line."""
-
-    device: str
-    tiny: bool
-    out: Path
-    minutes: float
-    multi30k: Path
-    stages: list[str]
-
-
-def rates(options: Options) -> list[Run]:
-    """What the chip can do."""
-    return [Run("gpu_rates", "rates", {"tiny": options.tiny})]
-
-
-def updates(options: Options) -> list[Run]:
-    """Updates of base and big, and attention alone."""
-    kernels = ["xla", "cudnn"] if options.device == "gpu" else ["xla"]
-    choices = [("none", 1), ("none", 6), ("cheap", 1), ("cheap", 6)]
-    runs = [
-        Run(
-            "gpu_runs",
-            "update",
-            {
-                "model": model,
-                "attention_kernel": kernel,
-                "remat": remat,
-                "scan_unroll": unroll,
-                "num_steps": 3 if options.tiny else 20,
-            },
-        )
-        for remat, unroll in (choices[:1] if options.tiny else choices)
-        for model in (["tiny"] if options.tiny else ["base", "big"])
-        for kernel in kernels
-    ]
-    alone = [
-        Run("gpu_rates", "attention", {"tiny": options.tiny, "kernel": kernel})
-        for kernel in kernels
-    ]
-    # The most telling first: the time may not suffice for all.
-    first = len(runs) if options.tiny else len(runs) // len(choices)
-    return [*runs[:first], *alone, *runs[first:]]
-
-
-def translation(options: Options) -> list[Run]:
-    """Translation by base."""
-    # Powers of 4 apart, as the sizes of a batch that shrinks: few programs to compile.
-    batch_tokens = [256] if options.tiny else [32_768, 8_192, 2_048]
-    return [
-        Run(
-            "gpu_runs",
-            "translation",
-            {
-                "tiny": options.tiny,
-                "compute_dtype": dtype,
-                "batch_tokens": batch_tokens,
-            },
-        )
-        for dtype in ("bfloat16", "float32")
-    ]
-
-
-def losses(options: Options) -> list[Run]:
-    """The first updates of a training, on the device and on the CPU."""
-    shared = {
-        "tiny": options.tiny,
-        "num_steps": 12 if options.tiny else 40,
-        "multi30k": str(options.multi30k),
-    }
-    both, highest = {"precisions": ["default", "highest"]}, {"precisions": ["highest"]}
-    return [
-        Run("gpu_runs", "losses", shared | highest, is_reference=True),
-        Run("gpu_runs", "losses", shared | both),
-    ]
-
-
-# Each stage, and its part of the time that is left: what one does not use, the next
-# ones have.
-STAGES: dict[str, tuple[Callable[[Options], list[Run]], int]] = {
-    "rates": (rates, 45),
-    "updates": (updates, 190),
-    "translation": (translation, 160),
-    "losses": (losses, 75),
-}
-
-
-def measure(
-    stage: str, options: Options, found: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    """Runs a stage, writing its JSON after each measurement; returns its contents."""
+def measure(report: Report, options: Options, seconds: float) -> None:
+    """Runs what a report of a stage has not, adding each measurement to it."""
     started = time.monotonic()
-    report: dict[str, Any] = {
-        "stage": stage,
-        "date": datetime.date.today().isoformat(),
-        "command": shlex.join(["benchmarks/on_gpu.sh", *sys.argv[1:]]),
-        "tiny": options.tiny,
-        **found,
-        "budget_seconds": round(seconds, 1),
-        "seconds": 0.0,
-        "measurements": [],
-        "errors": [],
-        "not_started": [],
-    }
+    report.values["budget_seconds"] = round(seconds, 1)
+    runs = STAGES[report.stage][0](options)
+    missing = [place for place in range(len(runs)) if not report.has(place)]
+    if len(missing) < len(runs):
+        before = f"{len(runs) - len(missing)} of {len(runs)} runs"
+        print(f"{report.stage}: {before} were measured before", flush=True)
 
     def add(kind: str, measurement: Measurement) -> None:
-        report[kind].append(measurement)
-        report["seconds"] = round(time.monotonic() - started, 1)
-        write(report, options.out / f"{stage}.json")
-        print(f"{stage}: {short(measurement)}", flush=True)
+        report.add(kind, measurement, time.monotonic() - started)
 
     try:
-        for run, measurement in _measurements(stage, options, started + seconds):
+        measured = _measurements(runs, missing, options.device, started + seconds)
+        for place, measurement in measured:
             if measurement is None:
-                add("not_started", run.failure("the time of the stage was over"))
+                report.finish(place)
+            elif "error" in measurement:
+                late = measurement["error"] == _NO_TIME
+                add("not_started" if late else "errors", measurement)
             else:
-                add("errors" if "error" in measurement else "measurements", measurement)
-        for comparison in compare_losses(report["measurements"]):
+                add("measurements", measurement | {"run": place})
+        for comparison in compare_losses(report.values["measurements"]):
             add("measurements", comparison)
     except Exception:  # Whatever it is, the other stages go on.
-        add("errors", {"measured": stage, "error": traceback.format_exc()})
-    return report
+        add("errors", {"measured": report.stage, "error": traceback.format_exc()})
 
 
 def _measurements(
-    stage: str, options: Options, until: float
-) -> Iterator[tuple[Run, Measurement | None]]:
-    """Yields what each run has measured; None if there was no time to start it."""
-    runs = STAGES[stage][0](options)
+    runs: list[Run], missing: list[int], device: str, until: float
+) -> Iterator[tuple[int, Measurement | None]]:
+    """Yields what each missing run measures, and None when it has measured all."""
     # On the CPU, beside what runs on the GPU.
-    references = [
-        (run, Process(run, options.device, until - time.monotonic()))
-        for run in runs
-        if run.is_reference
-    ]
-    others = [run for run in runs if not run.is_reference]
-    for run in others:
-        left = until - time.monotonic()
-        if left < _LEAST_SECONDS:
-            yield run, None
-            continue
-        # One that takes too long leaves half of the time to those after it.
-        seconds = left if run is others[-1] else left / 2
-        for measurement in Process(run, options.device, seconds).measurements():
-            yield run, measurement
-    for run, process in references:
-        for measurement in process.measurements():
-            yield run, measurement
+    references = {
+        place: Process(runs[place], device, until - time.monotonic())
+        for place in missing
+        if runs[place].is_reference
+    }
+    others = [place for place in missing if place not in references]
+    try:
+        for place in others:
+            left = until - time.monotonic()
+            if left < _LEAST_SECONDS:
+                yield place, runs[place].failure(_NO_TIME)
+                continue
+            # One that takes too long leaves half of the time to those after it.
+            seconds = left if place == others[-1] else left / 2
+            yield from _of_one(place, Process(runs[place], device, seconds))
+        for place, process in references.items():
+            yield from _of_one(place, process)
+    finally:
+        for process in references.values():
+            process.end()
+
+
+def _of_one(place: int, process: Process) -> Iterator[tuple[int, Measurement | None]]:
+    has_failed = False
+    for measurement in process.measurements():
+        has_failed |= "error" in measurement
+        yield place, measurement
+    if not has_failed:
+        yield place, None
 
 
 def compare_losses(measurements: list[Measurement]) -> list[Measurement]:
@@ -218,30 +125,10 @@ def find(options: Options) -> dict[str, Any]:
     """Returns hardware and versions, as a process that measures sees them."""
     *_, found = Process(Run("gpu_rates", "find"), options.device, 120).measurements()
     if "error" in found:
-        sys.exit(f"found: no {options.device}: {found['error']}")
+        error = last_line(found["error"])
+        hint = "; PYTHON names another Python" if "No module named" in error else ""
+        sys.exit(f"found: no {options.device}: {error} ({sys.executable}{hint})")
     return found
-
-
-def write(report: dict[str, Any], path: Path) -> None:
-    """Writes JSON; the file is whole at any time."""
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(report, indent=2) + "\n")
-    beside.replace(path)
-
-
-def short(values: dict[str, Any]) -> str:
-    """Returns the names and numbers of a measurement on one line."""
-    words = []
-    for name, value in values.items():
-        if isinstance(value, list) and all(isinstance(each, int) for each in value):
-            value = "x".join(map(str, value))
-        elif name == "error":
-            value = value.strip().splitlines()[-1][:300]
-        elif isinstance(value, float):
-            value = f"{value:.4g}"
-        if name not in _NOT_PRINTED and not isinstance(value, dict | list | None):
-            words.append(f"{name}={value}")
-    return " ".join([values.get("measured", ""), *words]).strip()
 
 
 def parse() -> Options:
@@ -257,40 +144,84 @@ def parse() -> Options:
     parser.add_argument(
         "--multi30k",
         type=Path,
-        default=ROOT.parent / "shared" / "data" / "multi30k",
         help="folder of train.en and train.de; without them sentences are made up",
     )
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=[*STAGES])
-    options = Options(**vars(parser.parse_args()))
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="measure everything anew; earlier files stay under another name",
+    )
+    given = vars(parser.parse_args())
+    folder = given["multi30k"]
+    options = Options(**given | {"multi30k": folder or _MULTI30K})
     if not options.minutes > 0:
         parser.error(f"--minutes {options.minutes} must be more than 0")
+    for name in () if folder is None else ("train.en", "train.de"):
+        if not (folder / name).is_file():
+            parser.error(f"--multi30k {folder} has no {name}")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out {options.out} cannot be made: {error.strerror}")
+    for stage in options.stages:
+        if (options.out / f"{stage}.json").is_dir():
+            parser.error(f"--out {options.out} has a directory named {stage}.json")
     return options
 
 
 def main() -> int:
-    """Runs the stages; returns 0 if none has an error."""
+    """Runs the stages; returns 0 if each has measured something, without an error."""
     options = parse()
     # To end the last process and to write takes a moment.
     until = time.monotonic() + 60 * options.minutes - 5
     # So that the process that measures is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return measure_all(options, until)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        code = 130 if isinstance(ended, KeyboardInterrupt) else ended.code
+        if code in (130, 143):
+            print("interrupted: the same command goes on", file=sys.stderr)
+            return int(code)
+        raise
+
+
+def begin(stage: str, options: Options, found: dict[str, Any]) -> Report:
+    """Returns the report of a stage, with what an earlier call has measured."""
+    header = {
+        "stage": stage,
+        "date": datetime.date.today().isoformat(),
+        "command": shlex.join(["benchmarks/on_gpu.sh", *sys.argv[1:]]),
+        "tiny": options.tiny,
+        "multi30k": str(options.multi30k),
+        "source": source_digest(),
+        **found,
+    }
+    return Report(options.out / f"{stage}.json", header, options.again)
+
+
+def measure_all(options: Options, until: float) -> int:
+    """Runs the stages until a time of `time.monotonic`; returns the exit status."""
     found = find(options)
     versions = " ".join(f"{name} {v}" for name, v in found["versions"].items())
     print(f"found: {short(found['hardware'])}; {versions}", flush=True)
-    num_errors = 0
-    for place, stage in enumerate(options.stages):
-        shares = [STAGES[each][1] for each in options.stages[place:]]
-        seconds = (until - time.monotonic()) * shares[0] / sum(shares)
-        path = options.out / f"{stage}.json"
-        if path.exists():  # An earlier result stays, under the time it was written.
-            path.replace(path.with_suffix(f".{path.stat().st_mtime_ns}.json"))
-        num_errors += len(measure(stage, options, found, seconds)["errors"])
-    print(f"{num_errors} errors; results are in {options.out}")
-    return 1 if num_errors else 0
+    reports = [begin(stage, options, found) for stage in options.stages]
+    waiting = {
+        report.stage: STAGES[report.stage][1]
+        for report in reports
+        if not all(map(report.has, range(len(STAGES[report.stage][0](options)))))
+    }
+    for report in reports:
+        share = waiting.pop(report.stage, 0)
+        whole = share + sum(waiting.values())
+        measure(report, options, (until - time.monotonic()) * share / max(1, whole))
+    num_errors = sum(len(report.values["errors"]) for report in reports)
+    num_left = sum(len(report.values["not_started"]) for report in reports)
+    left = f", {num_left} runs not started (the same command goes on)" * bool(num_left)
+    print(f"{num_errors} errors{left}; results are in {options.out}")
+    nothing = any(not report.values["measurements"] for report in reports)
+    return 1 if num_errors or nothing else 0
 
 
 if __name__ == "__main__":

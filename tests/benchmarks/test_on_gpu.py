@@ -19,8 +19,8 @@ from transformer_jax.config.reading import load_config
 ROOT = Path(__file__).resolve().parents[2]
 
 HEADER = {
-    "stage", "date", "command", "tiny", "hardware", "versions", "budget_seconds",
-    "seconds", "measurements", "errors", "not_started",
+    "stage", "date", "command", "tiny", "multi30k", "source", "hardware", "versions",
+    "budget_seconds", "seconds", "finished", "measurements", "errors", "not_started",
 }  # fmt: skip
 NUMBERS = {
     "memory bandwidth": {"gigabytes_per_second", "fraction_of_peak"},
@@ -135,7 +135,20 @@ def test_without_a_gpu_it_says_so(tmp_path):
     ended, reports = run(tmp_path, "--out", str(tmp_path), CUDA_VISIBLE_DEVICES="")
     assert ended.returncode == 1
     assert ended.stderr.startswith("found: no gpu: ")
+    assert "Traceback" not in ended.stderr
     assert not reports
+
+
+@pytest.mark.parametrize("arguments", [["--multi30k", "nowhere"], ["--out", "."]])
+def test_what_cannot_be_used_is_refused_before_it_measures(tmp_path, arguments):
+    (tmp_path / "losses.json").mkdir()
+    script = ROOT / "benchmarks" / "on_gpu.sh"
+    ended = subprocess.run(
+        [script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHON": sys.executable},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert f"error: {' '.join(arguments)} has " in ended.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -159,20 +172,37 @@ def test_a_run_that_fails_or_takes_too_long_leaves_the_others(tmp_path, monkeypa
     monkeypatch.setattr(on_gpu, "_LEAST_SECONDS", 0)
     options = on_gpu.Options("cpu", True, tmp_path, 1.0, tmp_path, ["rates"])
     found = {"hardware": {}, "versions": {}}
-    report = on_gpu.measure("rates", options, found, 60.0)
+
+    def measure(**more):
+        report = on_gpu.begin("rates", dataclasses.replace(options, **more), found)
+        on_gpu.measure(report, options, 60.0)
+        assert json.loads((tmp_path / "rates.json").read_text()) == report.values
+        return report.values
+
+    report = measure()
     (error,) = report["errors"]
     assert error["measured"] == "nothing"
     assert "KeyError: 'nothing'" in error["error"]
-    assert json.loads((tmp_path / "rates.json").read_text()) == report
     assert [each.get("reference") for each in report["measurements"]] == [None, True]
     assert all(each["hardware"]["platform"] == "cpu" for each in report["measurements"])
     (late,) = Process(runs[1], "cpu", 0.01).measurements()
     assert late == {"measured": "find", "error": "it took longer than 0 s"}
+
+    # Only what failed is tried again.
+    again = measure()
+    assert again["measurements"] == report["measurements"]
+    assert [each["measured"] for each in again["errors"]] == ["nothing"]
     monkeypatch.setattr(on_gpu, "_LEAST_SECONDS", 61)
+    late = measure()
+    assert [each["measured"] for each in late["not_started"]] == ["nothing"]
+    assert (late["measurements"], late["errors"]) == (report["measurements"], [])
+    # Unless everything is to be measured, or it was measured on something else.
     runs.pop()
-    report = on_gpu.measure("rates", options, found, 60.0)
-    assert [each["measured"] for each in report["not_started"]] == ["nothing", "find"]
-    assert report["measurements"] == report["errors"] == []
+    for more in ({"again": True}, {"tiny": False}):
+        anew = measure(**more)
+        assert len(anew["not_started"]) == 2
+        assert anew["measurements"] == anew["errors"] == anew["finished"] == []
+    assert len(list(tmp_path.glob("rates.*.json"))) == 2
 
 
 def losses(values, **more):
