@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,24 @@ class Phases:
 
 def first_lines(path: Path, number: int, folder: Path) -> Path:
     """Returns a file of the first lines of another one."""
-    copy, found = folder / path.name, 0
+    copy = folder / path.name
     with path.open("rb") as lines, copy.open("wb") as written:
-        for line in itertools.islice(lines, number):
-            written.write(line)
-            found += 1
-    if found < number:
-        raise SystemExit(f"{path} has {found} lines: too few for --pairs {number}")
+        written.writelines(itertools.islice(lines, number))
     return copy
+
+
+def check(arguments: argparse.Namespace, error: Callable[[str], None]) -> None:
+    """Calls a function with what is wrong with the arguments."""
+    few, many = min(arguments.pairs), max(arguments.pairs)
+    if few < 1:
+        error(f"--pairs {few} must be at least 1")
+    for path in (arguments.source, arguments.target):
+        if not path.is_file():
+            error(f"{path} is no file")
+        with path.open("rb") as lines:
+            found = sum(1 for _ in itertools.islice(lines, many))
+        if found < many:
+            error(f"{path} has {found} lines: too few for --pairs {many}")
 
 
 def settings(texts: list[Path], arguments: argparse.Namespace) -> Any:
@@ -169,7 +179,11 @@ def _run(run: Any, connection: Any, *given: Any) -> None:
     import transformer_jax as tj
 
     _ = tj.ExperimentConfig, tj.prepare, tj.pack_corpus, tj.make_batches
-    run(Phases(connection), *given)
+    try:
+        run(Phases(connection), *given)
+    except tj.InputError as error:
+        print(f"error: {error} (here: --vocab-size, --length)", file=sys.stderr)
+        sys.exit(2)
 
 
 def main() -> None:
@@ -185,9 +199,7 @@ def main() -> None:
     add("--vocab-size", type=int, default=32_000, help="fewer for small texts")
     add("--max-sentences", type=int, default=400_000, help="the tokenizer learns from")
     arguments = parser.parse_args()
-    for path in (arguments.source, arguments.target):
-        if not path.is_file():
-            parser.error(f"{path} is no file")
+    check(arguments, parser.error)
     report = describe("jax", "numpy", "sentencepiece") | {"phases": {}}
     for number in arguments.pairs:
         arguments.workdir.mkdir(parents=True, exist_ok=True)

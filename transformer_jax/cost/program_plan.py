@@ -99,7 +99,9 @@ def compile_program(
     Raises:
         InputError: it needs more memory than a chip has.
     """
-    logger.info("compiling %s for %s", what, topology.name)
+    logger.info(
+        "compiling %s for %s, which takes up to some minutes", what, topology.name
+    )
     started = time.perf_counter()
     lowered = lower()
     try:
