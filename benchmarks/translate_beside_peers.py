@@ -1,9 +1,9 @@
 """Translation beside CTranslate2 and Hugging Face: output tokens a second.
 
-The paper's base model with random weights, the same in every toolkit: 32 sentences of
-24 tokens, beam 4, exactly 32 output tokens. Each toolkit runs in a process of its own,
-on two threads, and the rounds alternate. In float32 all must choose the same tokens;
-the report says how many sentences are the same.
+The paper's base model with random weights, the same in every toolkit: 32 sentences
+(`--sentences`) of 24 tokens, beam 4, exactly 32 output tokens. Each toolkit runs in a
+process of its own, on two threads, and the rounds alternate. In float32 all must choose
+the same tokens; the report says how many sentences are the same.
 
     python benchmarks/translate_beside_peers.py
 
@@ -56,7 +56,7 @@ class Task:
     """Output tokens of a sentence."""
 
 
-def make_task(tiny: bool) -> Task:
+def make_task(tiny: bool, num_sentences: int | None = None) -> Task:
     """Returns random weights and random sentences."""
     import flax.traverse_util
     import jax
@@ -70,6 +70,7 @@ def make_task(tiny: bool) -> Task:
     params = jax.device_get(init_state(config, make_mesh(config.mesh)).params)
     weights = flax.traverse_util.flatten_dict(params, sep="/")
     count, length, num_outputs = (4, 6, 8) if tiny else (32, 24, 32)
+    count = num_sentences or count
     rng = np.random.default_rng(0)
     words = rng.integers(4, model.vocab_size, (count, length - 1))
     sentences = [[*row, EOS_ID] for row in words.tolist()]
@@ -190,13 +191,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="of each toolkit")
     parser.add_argument(
+        "--sentences", type=int, help="of a round; 1 = how long one takes"
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="tiny sizes and this package alone: a trial"
     )
     parser.add_argument(
         "--peers", action="store_true", help="the other toolkits too, with --tiny"
     )
     options = parser.parse_args()
-    task = make_task(options.tiny)
+    task = make_task(options.tiny, options.sentences)
     shared: dict[str, Any] = {"task": task}
     toolkits: dict[str, tuple[Prepare, dict[str, Any]]] = {
         f"transformer_jax, {dtype}": (prepare_ours, shared | {"compute_dtype": dtype})
@@ -209,12 +213,13 @@ def main() -> None:
                 prepare_ctranslate2,
                 shared | {"batch_size": count},
             ),
-            "CTranslate2, two batches side by side": (
-                prepare_ctranslate2,
-                shared | {"batch_size": count // 2},
-            ),
             "Hugging Face": (prepare_hugging_face, shared),
         }
+        if count > 1:
+            toolkits["CTranslate2, two batches side by side"] = (
+                prepare_ctranslate2,
+                shared | {"batch_size": count // 2},
+            )
     measured = measure_in_turn(toolkits, 2 if options.tiny else options.rounds)
     rounds = measured["rounds"]
     report = describe(
