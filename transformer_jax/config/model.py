@@ -147,7 +147,11 @@ class ModelConfig:
 
     @classmethod
     def tiny(cls, **changes: Any) -> "ModelConfig":
-        """A model for tests and first steps, not the paper's."""
+        """A model for tests and first steps, not the paper's.
+
+        Its vocabulary of 64 is for made-up data: real text needs a `vocab_size` of some
+        thousands, as `tiny(vocab_size=2_000)`.
+        """
         tiny = {
             "vocab_size": 64, "d_model": 32, "d_ff": 64, "num_heads": 4,
             "num_encoder_layers": 2, "num_decoder_layers": 2,
