@@ -12,6 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
+from side_by_side import at_least_one
+
 import transformer_jax as tj
 
 
@@ -21,7 +23,7 @@ def main() -> None:
     parser.add_argument("workdir")
     parser.add_argument("--source", type=Path, help="default: the run's test pairs")
     parser.add_argument("--target", type=Path)
-    parser.add_argument("--pairs", type=int, default=2_000)
+    parser.add_argument("--pairs", type=at_least_one, default=2_000)
     args = parser.parse_args()
     translator = tj.Translator.from_checkpoint(args.workdir)
     if args.source is None:

@@ -43,12 +43,14 @@ class Report:
         }
         earlier = None if again else _read(path)
         if earlier is not None and _identity(earlier) == _identity(header):
-            finished = earlier["finished"]
-            self.values["finished"] = finished
             # What is compared is compared again, and what failed is tried again.
-            self.values["measurements"] = [
-                each for each in earlier["measurements"] if each.get("run") in finished
+            kept = [
+                each
+                for each in earlier["measurements"]
+                if each.get("run") in earlier["finished"]
             ]
+            self.values["measurements"] = kept
+            self.values["finished"] = sorted({each["run"] for each in kept})
         elif path.exists():
             path.replace(path.with_suffix(f".{path.stat().st_mtime_ns}.json"))
 
@@ -97,17 +99,21 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Returns a report that an earlier call has written; None if there is none."""
     try:
         read = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    is_report = isinstance(read, dict) and {"finished", "measurements"} <= set(read)
-    return read if is_report else None
+    if not isinstance(read, dict) or not isinstance(read.get("hardware"), dict):
+        return None
+    lists = [read.get(name) for name in ("finished", "measurements")]
+    if not all(isinstance(each, list) for each in lists):
+        return None
+    is_whole = all(isinstance(each, dict) for each in read["measurements"])
+    return read if is_whole else None
 
 
 def _identity(values: dict[str, Any]) -> dict[str, Any]:
     found = {name: values.get(name) for name in _SAME}
-    hardware = dict(found["hardware"] or {})
-    hardware.pop("jax_memory_bytes", None)  # Changes with what else is on the chip.
-    return found | {"hardware": hardware}
+    # The memory changes with what else is on the chip.
+    return found | {"hardware": values["hardware"] | {"jax_memory_bytes": None}}
 
 
 def short(values: dict[str, Any]) -> str:

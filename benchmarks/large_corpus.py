@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from side_by_side import describe
+from side_by_side import at_least_one, describe
 
 _SECONDS_BETWEEN = 0.005
 
@@ -59,9 +59,8 @@ class Phases:
         self._connection.send([round(value, 2) for value in seconds])
 
 
-def first_lines(path: Path, number: int, folder: Path) -> Path:
-    """Returns a file of the first lines of another one."""
-    copy = folder / path.name
+def first_lines(path: Path, number: int, copy: Path) -> Path:
+    """Returns a copy of the first lines of a file."""
     with path.open("rb") as lines, copy.open("wb") as written:
         written.writelines(itertools.islice(lines, number))
     return copy
@@ -69,9 +68,7 @@ def first_lines(path: Path, number: int, folder: Path) -> Path:
 
 def check(arguments: argparse.Namespace, error: Callable[[str], None]) -> None:
     """Calls a function with what is wrong with the arguments."""
-    few, many = min(arguments.pairs), max(arguments.pairs)
-    if few < 1:
-        error(f"--pairs {few} must be at least 1")
+    many = max(arguments.pairs)
     for path in (arguments.source, arguments.target):
         if not path.is_file():
             error(f"{path} is no file")
@@ -79,6 +76,10 @@ def check(arguments: argparse.Namespace, error: Callable[[str], None]) -> None:
             found = sum(1 for _ in itertools.islice(lines, many))
         if found < many:
             error(f"{path} has {found} lines: too few for --pairs {many}")
+    try:
+        arguments.workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        error(f"--workdir {arguments.workdir} cannot be made: {problem.strerror}")
 
 
 def settings(texts: list[Path], arguments: argparse.Namespace) -> Any:
@@ -193,28 +194,36 @@ def main() -> None:
     add("--source", type=Path, required=True, help="text, one sentence a line")
     add("--target", type=Path, required=True, help="its translation")
     add("--workdir", type=Path, required=True, help="for files while it runs")
-    add("--pairs", type=int, nargs="+", required=True, help="first lines to take")
-    add("--length", type=int, default=256, help="tokens of a row")
+    add("--pairs", type=at_least_one, nargs="+", required=True, help="lines to take")
+    add("--length", type=at_least_one, default=256, help="tokens of a row")
     add("--languages", nargs=2, default=["en", "fr"], help="of source and target")
-    add("--vocab-size", type=int, default=32_000, help="fewer for small texts")
-    add("--max-sentences", type=int, default=400_000, help="the tokenizer learns from")
+    add("--vocab-size", type=at_least_one, default=32_000, help="fewer for small texts")
+    add(
+        "--max-sentences",
+        type=at_least_one,
+        default=400_000,
+        help="the tokenizer learns from",
+    )
     arguments = parser.parse_args()
     check(arguments, parser.error)
     report = describe("jax", "numpy", "sentencepiece") | {"phases": {}}
-    for number in arguments.pairs:
-        arguments.workdir.mkdir(parents=True, exist_ok=True)
+    numbers = sorted(set(arguments.pairs))
+    for number in numbers:
         with tempfile.TemporaryDirectory(dir=arguments.workdir) as name:
             folder = Path(name)
             texts = [
-                first_lines(path, number, folder)
-                for path in (arguments.source, arguments.target)
+                first_lines(path, number, folder / f"{side}{path.suffix}")
+                for side, path in (
+                    ("source", arguments.source),
+                    ("target", arguments.target),
+                )
             ]
             for run in (prepare, start):
                 for phase, found in watch(run, folder, texts, arguments).items():
                     report["phases"].setdefault(phase, {})[number] = found
                     print(number, phase, found, file=sys.stderr)
     for found in report["phases"].values():
-        for few, many in itertools.pairwise(arguments.pairs):
+        for few, many in itertools.pairwise(numbers):
             grown = found[many]["peak_bytes"] - found[few]["peak_bytes"]
             found[f"growth {few} to {many}"] = round(grown / (many - few), 2)
     print(json.dumps(report, indent=2))

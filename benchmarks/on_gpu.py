@@ -7,6 +7,7 @@ memory or be ended without harm to the others, and whose peak of memory is its o
 
 import argparse
 import datetime
+import fcntl
 import os
 import shlex
 import signal
@@ -15,7 +16,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from gpu_process import Measurement, Process, Run
 from gpu_report import ROOT, Report, last_line, short, source_digest
@@ -154,31 +155,50 @@ def parse() -> Options:
     )
     given = vars(parser.parse_args())
     folder = given["multi30k"]
+    given["stages"] = list(dict.fromkeys(given["stages"]))
     options = Options(**given | {"multi30k": folder or _MULTI30K})
     if not options.minutes > 0:
         parser.error(f"--minutes {options.minutes} must be more than 0")
     for name in () if folder is None else ("train.en", "train.de"):
         if not (folder / name).is_file():
             parser.error(f"--multi30k {folder} has no {name}")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        parser.error(f"--out {options.out} cannot be made: {error.strerror}")
     for stage in options.stages:
         if (options.out / f"{stage}.json").is_dir():
             parser.error(f"--out {options.out} has a directory named {stage}.json")
     return options
 
 
+def lock(folder: Path) -> IO[str]:
+    """Returns a file of a folder that one process at a time holds open."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = (folder / "lock").open("w")
+    except OSError as error:
+        _refuse(f"--out {folder} cannot be written: {error.strerror}")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        _refuse(f"another process is measuring into --out {folder}")
+    return held
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(f"on_gpu.sh: error: {reason}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> int:
     """Runs the stages; returns 0 if each has measured something, without an error."""
     options = parse()
+    held = lock(options.out)
     # To end the last process and to write takes a moment.
     until = time.monotonic() + 60 * options.minutes - 5
     # So that the process that measures is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return measure_all(options, until)
+        with held:
+            return measure_all(options, until)
     except (KeyboardInterrupt, SystemExit) as ended:
         code = 130 if isinstance(ended, KeyboardInterrupt) else ended.code
         if code in (130, 143):

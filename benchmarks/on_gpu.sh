@@ -4,6 +4,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
-command -v "$python" >/dev/null || python=python3
+if ! command -v "$python" >/dev/null; then
+  if [ -n "${PYTHON:-}" ]; then
+    echo "on_gpu.sh: error: PYTHON=$PYTHON is no program" >&2
+    exit 2
+  fi
+  python=python3
+fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 exec "$python" "$root/benchmarks/on_gpu.py" "$@"

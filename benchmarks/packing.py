@@ -20,7 +20,7 @@ from typing import Any
 
 import grain
 import numpy as np
-from side_by_side import describe, print_report
+from side_by_side import at_least_one, describe, print_report
 from train_beside_peers import read_corpus
 
 import transformer_jax as tj
@@ -183,9 +183,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--source", type=Path, help="source sentences, one a line")
     parser.add_argument("--target", type=Path, help="their translations")
-    parser.add_argument("--source-length", type=int, default=64, help="of a row")
-    parser.add_argument("--target-length", type=int, default=64, help="of a row")
-    parser.add_argument("--vocab-size", type=int, default=8_000, help="of the tokens")
+    parser.add_argument(
+        "--source-length", type=at_least_one, default=64, help="of a row"
+    )
+    parser.add_argument(
+        "--target-length", type=at_least_one, default=64, help="of a row"
+    )
+    parser.add_argument(
+        "--vocab-size", type=at_least_one, default=8_000, help="of the tokens"
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny sizes: a trial")
     options = parser.parse_args()
     if (options.source is None) != (options.target is None):

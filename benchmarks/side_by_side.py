@@ -6,6 +6,7 @@ that is not installed leaves its toolkit out. The rounds alternate, so that what
 else the machine does meets all toolkits alike.
 """
 
+import argparse
 import datetime
 import importlib.metadata
 import json
@@ -42,6 +43,14 @@ def cpu_name() -> str | None:
         return answer.stdout.strip() or None
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else None
+
+
+def at_least_one(text: str) -> int:
+    """Reads a number of the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 1")
+    return number
 
 
 def describe(*packages: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from side_by_side import (
     NUM_THREADS,
     Prepare,
     Round,
+    at_least_one,
     describe,
     measure_in_turn,
     print_report,
@@ -186,8 +187,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--source", type=Path, help="source sentences, one a line")
     parser.add_argument("--target", type=Path, help="their translations")
-    parser.add_argument("--rounds", type=int, default=9, help="of each toolkit")
-    parser.add_argument("--updates", type=int, default=5, help="of a round")
+    parser.add_argument("--rounds", type=at_least_one, default=9, help="of each")
+    parser.add_argument("--updates", type=at_least_one, default=5, help="of a round")
     parser.add_argument(
         "--tiny", action="store_true", help="tiny sizes and this package alone: a trial"
     )

@@ -33,6 +33,7 @@ from side_by_side import (
     NUM_THREADS,
     Prepare,
     Round,
+    at_least_one,
     describe,
     measure_in_turn,
     print_report,
@@ -189,9 +190,11 @@ def agreement(rounds: dict[str, list[Round]]) -> dict[str, int]:
 def main() -> None:
     """Prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9, help="of each toolkit")
     parser.add_argument(
-        "--sentences", type=int, help="of a round; 1 = how long one takes"
+        "--rounds", type=at_least_one, default=9, help="of each toolkit"
+    )
+    parser.add_argument(
+        "--sentences", type=at_least_one, help="of a round; 1 = how long one takes"
     )
     parser.add_argument(
         "--tiny", action="store_true", help="tiny sizes and this package alone: a trial"

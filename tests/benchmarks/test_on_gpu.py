@@ -13,6 +13,7 @@ import on_gpu
 import pytest
 from compile_flags import FLAGS
 from gpu_process import Process, Run
+from gpu_report import Report
 
 from transformer_jax.config.reading import load_config
 
@@ -149,6 +150,35 @@ def test_what_cannot_be_used_is_refused_before_it_measures(tmp_path, arguments):
     )  # fmt: skip
     assert ended.returncode == 2
     assert f"error: {' '.join(arguments)} has " in ended.stderr.splitlines()[-1]
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path, capsys):
+    with on_gpu.lock(tmp_path), pytest.raises(SystemExit) as refused:
+        on_gpu.lock(tmp_path)
+    assert refused.value.code == 2
+    assert "another process is measuring into" in capsys.readouterr().err
+    on_gpu.lock(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"finished": None}, {"measurements": 5}, {"measurements": [1]},
+        {"hardware": [1]}, {"finished": [0], "measurements": []}, None,
+    ],
+)  # fmt: skip
+def test_a_damaged_report_is_no_result(tmp_path, damage):
+    path, header = tmp_path / "rates.json", {"stage": "rates", "hardware": {}}
+    report = Report(path, header, again=False)
+    report.add("measurements", {"measured": "it", "run": 0}, 1.0)
+    report.finish(0)
+    assert Report(path, header, again=False).has(0)
+    path.write_text(
+        "[" * 200_000 if damage is None else json.dumps(report.values | damage)
+    )
+    anew = Report(path, header, again=False)
+    assert not anew.has(0)
+    assert anew.values["measurements"] == []
 
 
 @pytest.mark.slow
