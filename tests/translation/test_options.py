@@ -18,6 +18,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.model.transformer import Transformer
 from transformer_jax.translation.batch_sizes import BatchSizes
 from transformer_jax.translation.continuous_batching import search_all
+from transformer_jax.translation.device_search import NewSentences
 from transformer_jax.translation.search_programs import programs_of_settings
 from transformer_jax.translation.search_requests import Request
 from transformer_jax.translation.translator import Translator
@@ -166,7 +167,11 @@ def test_devices_keep_what_one_process_reads_of_a_round(random):
     one = make_own_rows(np.zeros(2, np.int32), mesh)
     sizes = BatchSizes(rows=1, width=8, slots=4, max_length=8, prefix=0)
     state = programs.start(params, one, sizes)
-    outputs = programs.advance(programs.weights(params), state, one)
+    queue = NewSentences(np.zeros((2, 9), np.int32), np.zeros((2, 3), np.int32))
+    outputs = programs.search(
+        programs.weights(params), state, one, make_own_rows(queue, mesh),
+        make_own_rows(np.ones((2, 3), np.int32), mesh),
+    )  # fmt: skip
     for leaf in jax.tree.leaves(outputs):
         assert leaf.sharding == own_rows(mesh)
 

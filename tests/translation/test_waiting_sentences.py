@@ -27,21 +27,31 @@ def test_each_sentence_is_taken_once_shortest_first():
     rng, order = np.random.default_rng(1), []
     while waiting:
         before = len(waiting)
-        rooms = rng.integers(0, 5, 3)
-        taken = waiting.take(4, waiting.next_length, rooms)
-        assert ((taken >= 0).sum(axis=1) <= rooms).all()
+        taken = waiting.take(2, width=rng.integers(waiting.next_length, 10), devices=3)
         own = taken.T[taken.T >= 0]
         assert len(own) == before - len(waiting)
-        assert set(lengths[own]) <= {lengths[own].min()} if len(own) else True
-        order.extend(own)
+        kept = rng.integers(0, len(own) + 1)
+        waiting.put_back(rng.permutation(own[kept:]))
+        assert len(waiting) == before - kept
+        order.extend(own[:kept])
     assert sorted(order) == list(range(23))
-    assert (np.diff(lengths[order]) >= 0).all()
+    assert order == np.argsort(lengths, kind="stable").tolist()
 
 
 def test_devices_take_turns():
     waiting = WaitingSentences(requests_of([1, 2, 3, 4, 5]), PAD)
-    taken = waiting.take(4, width=9, rooms=np.array([4, 1, 0]))
-    assert taken.tolist() == [[0, 2, 3, 4], [1, -1, -1, -1], [-1] * 4]
+    taken = waiting.take(4, width=9, devices=3)
+    assert taken.tolist() == [[0, 3, -1, -1], [1, 4, -1, -1], [2, -1, -1, -1]]
+
+
+def test_who_is_put_back_is_next_again():
+    """As two devices that have begun different numbers of their sentences."""
+    waiting = WaitingSentences(requests_of([4, 1, 2, 2, 3, 6]), PAD)
+    assert waiting.take(2, width=9, devices=2).tolist() == [[1, 3], [2, 4]]
+    waiting.put_back(np.array([4, 3]))
+    assert len(waiting) == 4
+    assert waiting.take(2, width=4, devices=2).tolist() == [[3, 0], [4, -1]]
+    assert waiting.next_length == 6
 
 
 def test_arrays_are_the_requests():
@@ -49,32 +59,25 @@ def test_arrays_are_the_requests():
     requests = requests_of(lengths)
     waiting = WaitingSentences(requests, PAD)
     taken = np.array([[2, -1], [0, 1]])
-    rows = np.array([[4, 9], [0, 3]])
-    new = waiting.arrays(taken, rows, width=6, prefix=2)
+    new = waiting.arrays(taken, width=6, prefix=2)
     assert new.sources.dtype == new.fields.dtype == np.int32
-    for source, fields, index, row in zip(
-        new.sources, new.fields, taken.flat, rows.flat, strict=True
-    ):
+    for source, fields, index in zip(new.sources, new.fields, taken.flat, strict=True):
         if index < 0:
             assert source.tolist() == [0] + [PAD] * 6
-            assert fields.tolist() == [row, 0, 0, 0, -1, -1]
+            assert fields.tolist() == [0, 0, 0, -1, -1]
             continue
         request = requests[index]
         padding = [PAD] * (6 - lengths[index])
         assert source.tolist() == [lengths[index], *request.source, *padding]
-        assert fields[[0, 1, 3]].tolist() == [row, request.limit, index]
-        assert fields[2:3].view(np.uint32)[0] == request.seed
+        assert fields[[0, 2]].tolist() == [request.limit, index]
+        assert fields[1:2].view(np.uint32)[0] == request.seed
         prefix = request.prefix + [-1] * (2 - len(request.prefix))
-        assert fields[4:].tolist() == prefix
+        assert fields[3:].tolist() == prefix
 
 
 def test_none_is_taken_where_it_does_not_fit():
     waiting = WaitingSentences(requests_of([3, 5]), PAD)
-    assert (waiting.take(2, width=2, rooms=np.array([2, 2])) == -1).all()
-    assert (waiting.take(2, width=9, rooms=np.array([0, 0])) == -1).all()
+    assert (waiting.take(2, width=2, devices=2) == -1).all()
     assert len(waiting) == 2
-    assert waiting.take(2, width=4, rooms=np.array([2, 2])).tolist() == [
-        [0, -1],
-        [-1, -1],
-    ]
+    assert waiting.take(2, width=4, devices=2).tolist() == [[0, -1], [-1, -1]]
     assert waiting.next_length == 5

@@ -26,6 +26,7 @@ from transformer_jax.errors import InputError
 from transformer_jax.training.state import abstract_state
 from transformer_jax.translation.batch_sizer import BatchSizer
 from transformer_jax.translation.batch_sizes import BatchSizes
+from transformer_jax.translation.device_rounds import argument_shapes
 from transformer_jax.translation.position_limit import position_limit
 from transformer_jax.translation.search_programs import programs_of_settings
 
@@ -37,7 +38,7 @@ _PAD, _BOS, _EOS = 0, 1, 2
 class SearchPlan(ProgramPlan):
     """The cost of a step of search, the next token of every hypothesis, for each chip.
 
-    Memory is that of the whole program.
+    Memory is that of the whole program, which also admits sentences.
     """
 
     sentences: int
@@ -58,7 +59,8 @@ class SearchPlan(ProgramPlan):
     """`main_memory_bytes` over `least_bytes`; less than 1 where caches are so small
     that they stay on the chip."""
     main_memory_bytes_of_call: int
-    """What the program moves besides, once for all the steps of a call."""
+    """What the program moves besides, once for all the steps of a call; without what it
+    moves to admit sentences."""
     output_tokens_per_second_at_most: float
     """All chips together, if every sentence takes a token of each step."""
 
@@ -94,9 +96,10 @@ def plan_search(
     start: Any = programs.start
     state = _with_sharding(start.eval_shape((params,), one, sizes), rows)
     weights = _with_sharding(jax.eval_shape(programs.weights, (params,)), whole)
-    advance: Any = programs.advance
+    search: Any = programs.search
+    arguments = _with_sharding(argument_shapes(sizes, mesh.size), rows)
     compiled = compile_program(
-        lambda: advance.lower(weights, state, one),
+        lambda: search.lower(weights, state, *arguments),
         "a search",
         found,
         "lower decoding.batch_tokens, and the number of sentences with it",

@@ -1,6 +1,7 @@
 """Continuous batching: a finished sentence's row goes to the next waiting sentence.
 
-So no sentence waits for a slower one. Sentences enter shortest first. The batch starts
+So no sentence waits for a slower one. Sentences enter shortest first, from a queue on
+the devices, which the host fills. The batch starts
 with array sizes for the shortest sentence and grows for longer sources and outputs. It
 grows in large steps, so that few programs are compiled for a whole file. A cache that
 is full is first packed: what no hypothesis sees any more leaves it.
@@ -23,6 +24,11 @@ from transformer_jax.translation.batch_sizer import (
     next_power_of_two,
 )
 from transformer_jax.translation.batch_sizes import BatchSizes
+from transformer_jax.translation.device_rounds import (
+    Found,
+    group_size,
+    queue_size,
+)
 from transformer_jax.translation.search_programs import SearchPrograms
 from transformer_jax.translation.search_requests import Hypothesis, Request
 from transformer_jax.translation.search_weights import SearchWeights
@@ -31,9 +37,12 @@ from transformer_jax.translation.waiting_sentences import WaitingSentences
 _LEAST_PREFIX = 16
 # With so many batches of short sentences, narrower ones too are worth their programs.
 _MANY, _NARROW = 4, 16
-# Sentences are admitted in groups of rows / 8. When none is waiting any more, a batch
-# of at least 32 rows shrinks by a factor of 4 for the last sentences.
-_GROUPS, _SHRINK, _LARGE = 8, 4, 32
+# When no sentence is waiting any more, a batch of at least 32 rows shrinks by a factor
+# of 4 for the last ones.
+_SHRINK, _LARGE = 4, 32
+# The host looks after so many steps, which on a CPU may take seconds: a signal waits as
+# long.
+_MOST_STEPS = 16
 # Share of the slots of a cache that may be used after the others were freed. With more,
 # it would be full again after too few steps.
 _MOST_USED = 0.8
@@ -73,8 +82,8 @@ def search_all(
     )
     batch = _Batch(programs, weights, requests, mesh, sizer, pad_id)
     while batch.is_busy:
-        batch.fill()
-        for index in batch.advance():
+        batch.fit_sizes()
+        for index in batch.search():
             if on_result is not None:
                 on_result(index)
     return batch.results
@@ -117,23 +126,7 @@ class _Batch:
         """Occupied rows on the device with the most."""
         return int((self._occupants >= 0).sum(axis=1).max())
 
-    @property
-    def _num_admitted(self) -> int:
-        """Sentences admitted on each device at a time."""
-        return max(1, self._sizes.rows // _GROUPS)
-
-    def fill(self) -> None:
-        """Admits waiting sentences while a whole group of rows is free."""
-        self._fit_sizes()
-        while self._waiting and self._waiting.next_length <= self._sizes.width:
-            free = (self._occupants < 0).sum(axis=1).max()
-            if free < min(
-                self._num_admitted, -(-len(self._waiting) // self._mesh.size)
-            ):
-                return
-            self._admit()
-
-    def _fit_sizes(self) -> None:
+    def fit_sizes(self) -> None:
         """Widens the batch for the next sentence; shrinks it for the last ones."""
         sizes = self._sizes
         if self._waiting and self._waiting.next_length > sizes.width:
@@ -167,40 +160,51 @@ class _Batch:
         )
         self._sizes = sizes
 
-    def _admit(self) -> None:
-        """Puts the next sentences into free rows of every device."""
-        number, sizes = self._num_admitted, self._sizes
-        is_free = self._occupants < 0
-        # Free rows come first.
-        rows = np.argsort(~is_free, axis=1, kind="stable")[:, :number]
-        taken = self._waiting.take(number, sizes.width, is_free.sum(axis=1))
-        devices, places = np.nonzero(taken >= 0)
-        self._occupants[devices, rows[devices, places]] = taken[devices, places]
-        rows = np.where(taken >= 0, rows, sizes.rows)  # No such row: dropped.
-        new = self._waiting.arrays(taken, rows, sizes.width, sizes.prefix)
-        new = make_own_rows(new, self._mesh)
-        encoded = self._programs.encode(self._params, new.sources)
-        self._state = self._programs.admit(self._params, self._state, new, encoded)
+    def search(self) -> list[int]:
+        """Searches for some steps; returns the requests with new results."""
+        sizes, devices = self._sizes, self._mesh.size
+        num_places = queue_size(sizes.rows)
+        queue = self._waiting.take(num_places, sizes.width, devices)
+        # The place of a sentence is its column: see `Found`.
+        sentences = np.concatenate(
+            [queue, self._occupants, np.full((devices, 1), -1)], axis=1
+        )
+        places = num_places + np.arange(sizes.rows)
+        occupants = np.where(self._occupants >= 0, places, sentences.shape[1] - 1)
+        limits = np.empty((devices, 3), np.int32)
+        limits[:, 0] = (queue >= 0).sum(axis=1)
+        limits[:, 1:] = self._num_done_to_stop(), _MOST_STEPS
+        self._state, found = self._programs.search(
+            self._weights,
+            self._state,
+            self._on_devices(occupants.astype(np.int32).reshape(-1)),
+            make_own_rows(
+                self._waiting.arrays(queue, sizes.width, sizes.prefix), self._mesh
+            ),
+            self._on_devices(limits),
+        )
+        return self._read(jax.tree.map(np.asarray, found), queue, sentences)
 
-    def advance(self) -> list[int]:
-        """Decodes until enough rows are done; returns the requests with new results."""
-        enough = self._on_devices(
-            np.full((self._mesh.size,), self._num_done_to_stop(), np.int32)
-        )
-        self._state, *outputs = self._programs.advance(
-            self._weights, self._state, enough
-        )
-        done, used, results = jax.tree.map(np.asarray, outputs)
-        done, found = done.reshape(self._occupants.shape), []
-        for device, row in zip(*np.nonzero(done & (self._occupants >= 0)), strict=True):
-            index = self._occupants[device, row]
-            place = device * self._sizes.rows + row
-            self.results[index] = _hypotheses(results, place)
-            self._occupants[device, row] = -1
-            found.append(int(index))
-        if used.max() >= self._sizes.slots:
+    def _read(
+        self, found: Found, queue: np.ndarray, sentences: np.ndarray
+    ) -> list[int]:
+        """Reads what devices found; returns the requests with new results.
+
+        Args:
+            queue: `[devices, places]`: the sentences that waited; -1 = none.
+            sentences: `[devices, places]`: those of all places; -1 = none.
+        """
+        occupants = np.asarray(found.occupants).reshape(len(queue), -1)
+        self._occupants = np.take_along_axis(sentences, occupants, axis=1)
+        is_left = np.arange(queue.shape[1]) >= found.num_begun[:, None]
+        self._waiting.put_back(queue[is_left & (queue >= 0)])
+        done = np.flatnonzero(found.is_found)
+        indices: list[int] = sentences[:, :-1].reshape(-1)[done].tolist()
+        for place, index in zip(done.tolist(), indices, strict=True):
+            self.results[index] = _hypotheses(found.results, place)
+        if found.used_slots.max() >= self._sizes.slots:
             self._make_room()
-        return found
+        return indices
 
     def _make_room(self) -> None:
         """Frees slots of a cache of which all are used; adds some if few are free."""
@@ -213,12 +217,12 @@ class _Batch:
         self._resize(dataclasses.replace(sizes, slots=slots))
 
     def _num_done_to_stop(self) -> int:
-        """Returns the number of done or free rows at which a device stops."""
+        """Returns at how many done or free rows a device stops that has no queue."""
         sizes = self._sizes
         if not self._waiting:
             return sizes.rows - self._last_rows
         if self._waiting.next_length <= sizes.width:
-            return self._num_admitted
+            return group_size(sizes.rows)
         wanted = self._sizer.sizes(self._waiting.next_length, sizes.rows, sizes.prefix)
         return sizes.rows - wanted.rows
 

@@ -13,11 +13,10 @@ import numpy as np
 from jax import Array, lax
 
 from transformer_jax.config.model import ModelConfig
-from transformer_jax.decoding.beam_search import advance, rank_hypotheses
+from transformer_jax.decoding.beam_search import advance
 from transformer_jax.decoding.bracket_grammar import no_brackets
 from transformer_jax.decoding.history import History
 from transformer_jax.decoding.search_state import (
-    BeamResult,
     Search,
     SearchState,
     empty_state,
@@ -35,18 +34,17 @@ from transformer_jax.translation.search_weights import ModelParams, SearchWeight
 CrossKeyValues: TypeAlias = tuple[tuple[KeyValue, ...], ...]
 """Keys and values of cross-attention, for each model and decoder layer."""
 
-HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array)
+HostOrDevice = TypeVar("HostOrDevice", np.ndarray, Array, jax.ShapeDtypeStruct)
 
 
 class NewSentences(NamedTuple, Generic[HostOrDevice]):
-    """Sentences to be put into free rows of a batch: two arrays, so two transfers."""
+    """Sentences that wait for rows of a batch: two arrays, so two transfers."""
 
     sources: HostOrDevice
     """int32 `[number, 1 + width]`: the length of each source, then its token ids."""
     fields: HostOrDevice
-    """int32 `[number, 4 + prefix]`: the row on its device (too large = none), the most
-    output tokens, the seed of the random numbers, the leaves of the tree of a grammar;
-    then the prefix, padded with -1."""
+    """int32 `[number, 3 + prefix]`: the most output tokens, the seed of the random
+    numbers, the leaves of the tree of a grammar; then the prefix, padded with -1."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class DeviceSearch:
         )
         nothing = NewSentences(
             sources=jnp.zeros((sizes.rows, 1 + sizes.width), jnp.int32),
-            fields=jnp.zeros((sizes.rows, 4 + sizes.prefix), jnp.int32),
+            fields=jnp.zeros((sizes.rows, 3 + sizes.prefix), jnp.int32),
         )
         return self._new_state(nothing, sizes.slots, sizes.max_length)._replace(
             cache=caches
@@ -90,7 +88,7 @@ class DeviceSearch:
     ) -> SearchState:
         """Returns the state of sentences at position 0; its cache is None."""
         settings = self.search.settings
-        limits, seeds, num_leaves = (new.fields[:, i] for i in (1, 2, 3))
+        limits, seeds, num_leaves = (new.fields[:, i] for i in (0, 1, 2))
         limits = jnp.minimum(limits, max_length)
         rng = None
         if settings.sampling:
@@ -109,7 +107,7 @@ class DeviceSearch:
             self.search.pad_id,
             slots=slots,
             max_length=max_length,
-            prefixes=new.fields[:, 4:] if new.fields.shape[1] > 4 else None,
+            prefixes=new.fields[:, 3:] if new.fields.shape[1] > 3 else None,
             coverage=(
                 jnp.where(_segments(new.sources) == 0, 1.0, 0.0)
                 if settings.coverage_penalty
@@ -119,7 +117,7 @@ class DeviceSearch:
             brackets=brackets,
         )
 
-    def encode(self, params: ModelParams, sources: Array) -> CrossKeyValues:
+    def _encode(self, params: ModelParams, sources: Array) -> CrossKeyValues:
         key_values: list[tuple[KeyValue, ...]] = []
         for config, own_params in zip(self.models, params, strict=True):
             model = functools.partial(Transformer(config).apply, {"params": own_params})
@@ -137,14 +135,14 @@ class DeviceSearch:
         self,
         params: ModelParams,
         state: SearchState,
+        rows: Array,
         new: NewSentences[Array],
-        encoded: CrossKeyValues,
     ) -> SearchState:
-        del params
+        """Returns the state with new sentences in `rows`; too large = no row."""
+        encoded = self._encode(params, new.sources)
         slots = state.history.slots
         max_length = state.live.sequences.shape[-1]
         fresh = self._new_state(new, slots, max_length)
-        rows = new.fields[:, 0]
         slot = jnp.full(rows.shape, state.history.slot[0])
         fresh = fresh._replace(history=fresh.history._replace(slot=slot))
 
@@ -162,19 +160,30 @@ class DeviceSearch:
         )
         return admitted._replace(cache=caches)
 
-    def advance(
-        self, weights: SearchWeights, state: SearchState, enough: Array
-    ) -> tuple[SearchState, Array, Array, BeamResult]:
-        def is_unfinished(state: SearchState) -> Array:
-            is_full = jnp.any(_used_slots(state) >= state.history.slots)
-            return (jnp.sum(state.done) < enough[0]) & ~is_full
+    def decode(
+        self, weights: SearchWeights, state: SearchState, enough: Array, most: Array
+    ) -> tuple[SearchState, Array]:
+        """Decodes until `enough` rows are done, or a cache is full.
+
+        Args:
+            most: most steps.
+
+        Returns:
+            The state, and the number of steps.
+        """
+
+        def is_unfinished(carry: tuple[SearchState, Array]) -> Array:
+            state, number = carry
+            is_full = jnp.any(used_slots(state) >= state.history.slots)
+            return (jnp.sum(state.done) < enough) & ~is_full & (number < most)
+
+        def one_step(carry: tuple[SearchState, Array]) -> tuple[SearchState, Array]:
+            state, number = carry
+            return advance(state, step, self.search), number + 1
 
         step = functools.partial(self._step, weights)
-        final = lax.while_loop(
-            is_unfinished, lambda state: advance(state, step, self.search), state
-        )
-        ranked = rank_hypotheses(final, self.search)
-        return final, final.done, _used_slots(final), ranked
+        with jax.named_scope("steps"):  # So that their cost is found.
+            return lax.while_loop(is_unfinished, one_step, (state, jnp.int32(0)))
 
     def _step(
         self,
@@ -219,10 +228,10 @@ class DeviceSearch:
     ) -> tuple[SearchState, Array]:
         del params
         packed = pack_state(state)
-        return packed, _used_slots(packed)
+        return packed, used_slots(packed)
 
 
-def _used_slots(state: SearchState) -> Array:
+def used_slots(state: SearchState) -> Array:
     """Returns the slots of the cache that each unfinished sentence uses."""
     return jnp.where(state.done, 0, state.history.used)
 

@@ -1,9 +1,8 @@
 """Compiled programs of continuous batching.
 
 Each device searches its own rows independently of the others. `start` makes a batch of
-free rows, `encode` computes the keys and values of new sentences, `admit` puts these
-sentences into free rows, `advance` decodes until enough rows are done, `pack` frees
-slots of the cache, `resize` changes the array sizes of the batch.
+free rows, `search` admits sentences from a queue into free rows and decodes, `pack`
+frees slots of the cache, `resize` changes the array sizes of the batch.
 """
 
 import dataclasses
@@ -19,20 +18,13 @@ from jax.sharding import Mesh
 from transformer_jax.config.decoding import DecodingConfig
 from transformer_jax.config.model import ModelConfig
 from transformer_jax.decoding.bracket_grammar import BracketGrammar
-from transformer_jax.decoding.search_state import (
-    BeamResult,
-    Search,
-    SearchState,
-)
+from transformer_jax.decoding.search_state import Search, SearchState
 from transformer_jax.devices.defaults import decoding_dtypes
 from transformer_jax.devices.own_rows import on_own_rows, own_rows, rows_to_read
 from transformer_jax.devices.stored_programs import keep_whole
 from transformer_jax.translation.batch_sizes import BatchSizes
-from transformer_jax.translation.device_search import (
-    CrossKeyValues,
-    DeviceSearch,
-    NewSentences,
-)
+from transformer_jax.translation.device_rounds import Found, search_queue
+from transformer_jax.translation.device_search import DeviceSearch, NewSentences
 from transformer_jax.translation.search_weights import (
     ModelParams,
     SearchWeights,
@@ -48,19 +40,12 @@ class SearchPrograms:
     """`params -> weights`; the same function in searches with the same models."""
     start: Callable[[ModelParams, Array, BatchSizes], SearchState]
     """`(params, any array of one row a device, sizes) -> state`; all rows are free."""
-    encode: Callable[[ModelParams, Array], CrossKeyValues]
-    """`(params, sources) -> keys and values`."""
-    admit: Callable[
-        [ModelParams, SearchState, NewSentences[Array], CrossKeyValues], SearchState
+    search: Callable[
+        [SearchWeights, SearchState, Array, NewSentences[Array], Array],
+        tuple[SearchState, Found],
     ]
-    """`(params, state, sentences, keys and values) -> state`; donates the state."""
-    advance: Callable[
-        [SearchWeights, SearchState, Array],
-        tuple[SearchState, Array, Array, BeamResult],
-    ]
-    """`(weights, state, enough) -> state, done [rows], used slots [rows], results`;
-    donates the state. Stops when `enough` rows of a device are done, or all slots of
-    the cache of an unfinished row are used."""
+    """`(weights, state, occupants [rows], queue, limits [devices, 3]) -> state, found`,
+    see `search_queue`; donates the state."""
     resize: Callable[[ModelParams, SearchState, Array, BatchSizes], SearchState]
     """`(params, state, kept rows, sizes) -> state`."""
     pack: Callable[[ModelParams, SearchState], tuple[SearchState, Array]] | None = None
@@ -140,12 +125,10 @@ def make_search_programs(
 
     jitted: dict[str, Callable[..., Any]] = {
         "start": start,
-        "encode": jax.jit(own(device.encode), out_shardings=rows),
-        "admit": jax.jit(own(device.admit), donate_argnums=1, out_shardings=rows),
-        "advance": jax.jit(
-            own(device.advance),
+        "search": jax.jit(
+            own(functools.partial(search_queue, device)),
             donate_argnums=1,
-            out_shardings=(rows, read, read, read),
+            out_shardings=(rows, read),
         ),
         "resize": resize,
     }
@@ -161,6 +144,7 @@ def make_search_programs(
             )
             for name, program in jitted.items()
         }
+
     packed_beam = search.settings.beam_size if device.can_pack else 1
     weights = make_weights_program(models, weight_dtypes, mesh)
     return SearchPrograms(weights=weights, **jitted, packed_beam=packed_beam)

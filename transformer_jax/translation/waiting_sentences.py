@@ -35,34 +35,34 @@ class WaitingSentences:
         """Tokens of the longest prefix, of all sentences."""
         return int(self._prefixes.lengths.max())
 
-    def take(self, number: int, width: int, rooms: np.ndarray) -> np.ndarray:
+    def take(self, number: int, width: int, devices: int) -> np.ndarray:
         """Returns the indices of the next sentences, `[devices, number]`; -1 = none.
 
         Devices take turns.
 
         Args:
             width: most source tokens.
-            rooms: how many each device can take.
         """
-        has_room = np.arange(number)[:, None] < rooms
-        places = np.argwhere(has_room)
-        lengths = self._sources.lengths[self._order[self._num_begun :][: len(places)]]
-        count = int(np.count_nonzero(lengths <= width))
-        place, device = places[:count].T
-        taken = np.full((len(rooms), number), -1)
-        taken[device, place] = self._order[self._num_begun :][:count]
+        most = self._order[self._num_begun :][: number * devices]
+        count = int(np.count_nonzero(self._sources.lengths[most] <= width))
+        taken = np.full((number * devices,), -1)
+        taken[:count] = most[:count]
         self._num_begun += count
-        return taken
+        return taken.reshape(number, devices).T
+
+    def put_back(self, indices: np.ndarray) -> None:
+        """Lets sentences wait again that were taken, and no longer ones since."""
+        indices = np.sort(indices)
+        by_length = np.argsort(self._sources.lengths[indices], kind="stable")
+        first = self._num_begun - len(indices)
+        self._order[first : self._num_begun] = indices[by_length]
+        self._num_begun = first
 
     def arrays(
-        self, taken: np.ndarray, rows: np.ndarray, width: int, prefix: int
+        self, taken: np.ndarray, width: int, prefix: int
     ) -> NewSentences[np.ndarray]:
-        """Returns what the devices need to know of the sentences `taken`.
-
-        Args:
-            rows: their rows, of the shape of `taken`.
-        """
-        taken, rows = taken.reshape(-1), rows.reshape(-1)
+        """Returns what the devices need to know of the sentences `taken`."""
+        taken = taken.reshape(-1)
         return NewSentences(
             sources=np.column_stack(
                 [
@@ -72,7 +72,6 @@ class WaitingSentences:
             ),
             fields=np.column_stack(
                 [
-                    rows.astype(np.int32),
                     self._fields[taken],
                     self._prefixes.rows(taken, prefix, -1),
                 ]

@@ -159,5 +159,27 @@ def test_a_step_of_a_loop_that_depends_on_data_counts_once():
     assert around.matmul_flops == step.matmul_flops == 2 * 8 * WIDTH * WIDTH
     once = cost_of(layer, x, weights)
     assert once.flops < step.flops < once.flops + 2 * 8 * WIDTH  # And the sum.
+
+
+def test_of_nested_loops_the_steps_are_those_in_their_scope():
+    weights, x = array(WIDTH, WIDTH), array(8, WIDTH)
+
+    def until(limit, body, x):
+        return jax.lax.while_loop(lambda x: jnp.sum(x) < limit, body, x)
+
+    def rounds(x, weights):
+        def one(x):
+            x = until(0.1, lambda x: jnp.tanh(x @ weights @ weights), x)
+            with jax.named_scope("steps"):
+                return until(0.5, lambda x: layer(x, weights), x)
+
+        return until(1.0, one, x @ weights)
+
+    around, step = step_cost(compiled(rounds, x, weights).as_text())
+    assert around.matmul_flops == step.matmul_flops == 2 * 8 * WIDTH * WIDTH
+
+
+def test_a_program_without_such_a_loop_has_no_steps():
+    weights, x = array(WIDTH, WIDTH), array(8, WIDTH)
     with pytest.raises(ProgramError, match="0 loops"):
         step_cost(compiled(layer, x, weights).as_text())

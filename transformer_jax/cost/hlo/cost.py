@@ -112,10 +112,15 @@ def program_cost(text: str) -> ProgramCost:
         return _cost_of(program, _runs(program, program.entry, 1, {}))
 
 
+_STEPS = "/steps/while"
+
+
 def step_cost(text: str) -> tuple[ProgramCost, ProgramCost]:
     """Returns the cost of a program of steps: of all around them, and of one step.
 
-    The steps are the turns of its one loop whose trip count depends on data.
+    The steps are the turns of its one loop whose trip count depends on data; of several
+    loops, which may be nested, of the one in the scope "steps" (`jax.named_scope`).
+    What else is in such loops counts for neither.
 
     Raises:
         ProgramError: as `program_cost`, or the program has no such loop, or several.
@@ -144,11 +149,25 @@ def _find_steps(
     program: Program,
 ) -> tuple[Instruction, list[tuple[Computation, int]]]:
     """Returns the loop of a program of steps, and what runs around it."""
-    loops: list[Instruction] = []
-    around = list(_runs(program, program.entry, 1, {}, loops))
+    outer: list[Instruction] = []
+    around = list(_runs(program, program.entry, 1, {}, outer))
+    loops = list(_with_nested(program, outer))
+    if len(loops) > 1:
+        loops = [loop for loop in loops if loop.op_name.endswith(_STEPS)]
     if len(loops) != 1:
         raise ProgramError(f"{len(loops)} loops depend on data, not one.")
     return loops[0], around
+
+
+def _with_nested(
+    program: Program, loops: Iterable[Instruction]
+) -> Iterator[Instruction]:
+    """Yields loops that depend on data, and such loops within them."""
+    for loop in loops:
+        yield loop
+        nested: list[Instruction] = []
+        list(_runs(program, loop.called["body"], 1, {}, nested))
+        yield from _with_nested(program, nested)
 
 
 @contextlib.contextmanager
