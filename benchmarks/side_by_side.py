@@ -31,7 +31,10 @@ NUM_THREADS = 2
 
 
 def cpu_name() -> str | None:
-    """Returns what the CPU calls itself, where Linux or macOS says it."""
+    """Returns what the CPU calls itself, where Linux or macOS says it.
+
+    With family and model, which tell what generation it is: a name may not.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -41,8 +44,12 @@ def cpu_name() -> str | None:
         except OSError:
             return None
         return answer.stdout.strip() or None
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else None
+    first: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        first.setdefault(name.strip(), value.strip())
+    named = [("model name", ""), ("cpu family", "family "), ("model", "model ")]
+    return ", ".join(says + first[key] for key, says in named if key in first) or None
 
 
 def at_least_one(text: str) -> int:

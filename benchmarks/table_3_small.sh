@@ -7,6 +7,7 @@
 # On a CPU of two cores: a device for each is 1.3 times as fast as one with two threads.
 set -euo pipefail
 usage="usage: benchmarks/table_3_small.sh DATA RUNS"
+case ${1:-} in -h | --help) echo "$usage"; exit ;; esac
 data=${1:?$usage} runs=${2:?$usage}
 python=${PYTHON:-.venv/bin/python}
 export JAX_NUM_CPU_DEVICES=2

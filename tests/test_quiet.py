@@ -27,8 +27,8 @@ tj.evaluate("run", pairs=pairs[:2], progress=False)
 """
 
 
-@pytest.mark.long
-def test_a_run_from_python_says_nothing(tmp_path):
+def outputs_of(program: str, directory: Path) -> tuple[str, str]:
+    """Returns what a program writes where the environment says nothing of TPUs."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -37,11 +37,22 @@ def test_a_run_from_python_says_nothing(tmp_path):
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", program],
+        cwd=directory, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == ended.stderr == ""
+    return ended.stdout, ended.stderr
+
+
+@pytest.mark.long
+def test_a_run_from_python_says_nothing(tmp_path):
+    assert outputs_of(PROGRAM, tmp_path) == ("", "")
+
+
+def test_whoever_asks_jax_for_devices_first_sees_no_complaint_about_tpus(tmp_path):
+    """Where their compiler is installed, as for `plan`, and TPUs are not."""
+    program = "import transformer_jax, jax; print(len(jax.devices('cpu')) > 0)"
+    assert outputs_of(program, tmp_path) == ("True\n", "")
 
 
 def test_other_warnings_of_orbax_are_shown(caplog):

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 # Read when JAX is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from transformer_jax.devices import tpu_compiler
 from transformer_jax.version import VERSION
+
+# Nor about those of the compiler for TPUs on a machine that has none.
+if not tpu_compiler.is_tpu_machine():
+    tpu_compiler.quieten()
 
 if TYPE_CHECKING:
     from transformer_jax.attention_pictures.figure import (

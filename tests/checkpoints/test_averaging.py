@@ -142,6 +142,7 @@ def test_no_two_that_are_taken_are_closer_than_asked():
         ({"last": 4}, "has 3 checkpoints, fewer than the 4 to average"),
         ({}, "has 3 checkpoints, fewer than the 5 to average"),
         ({"last": 2, "minutes": 600}, "has 1 checkpoint 600 minutes apart, fewer than"),
+        ({"last": 2, "minutes": 600}, "give fewer minutes, or last=1"),
         ({"last": 0}, "last=0 must be at least 1"),
         ({"minutes": -1.0}, "minutes=-1.0 must be at least 0"),
         ({"steps": [24, 25]}, "has no checkpoint 25: choose of 24, 27, 36"),

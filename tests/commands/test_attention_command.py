@@ -86,5 +86,7 @@ def test_pictures(tmp_path, ending):
 def test_bad_input_is_one_line(arguments, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(*arguments) == 2
-    assert says in capsys.readouterr().err.splitlines()[-1]
+    told = capsys.readouterr().err
+    assert says in told.splitlines()[-1]
+    assert "translation:" not in told, "it is refused before the work"
     assert not list(tmp_path.iterdir())

@@ -42,7 +42,8 @@ TRAINING = (
     "print(devices(60), devices(60, parts=10), devices(7),\n"
     "      devices(60, mesh(tensor=2)), devices(7, mesh(tensor=2)),\n"
     "      devices(60, mesh(data=5)), devices(60, mesh(data=7)),\n"
-    "      devices(60, mesh(data=1)), devices(60, mesh(data=1, fsdp=2, tensor=1)))\n"
+    "      devices(60, mesh(data=1)), devices(60, mesh(data=1, fsdp=2, tensor=1)),\n"
+    "      devices(7, mesh(data=3)))\n"
 )
 
 
@@ -57,7 +58,7 @@ def devices_and_cores(program=CORES, **environment):
 
 def test_an_update_takes_as_many_cores_as_can_share_its_rows():
     assert devices_and_cores(TRAINING) == [
-        4, 3, 1, 4, 2, 5, None, 4, 2,
+        4, 3, 1, 4, 2, 5, 6, 4, 2, 3,
     ]  # fmt: skip
 
 

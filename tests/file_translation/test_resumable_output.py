@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_where_nothing_was_done_nothing_is_left(tmp_path):
     ("settings", "expected"),
     [
         (SETTINGS | {"beam_size": 5}, "begun with beam_size=4, not 5"),
-        (SETTINGS | {"more": 1}, "begun with more=None, not 1"),
+        (SETTINGS | {"more": 1}, "begun with more=null, not 1"),
     ],
 )
 def test_only_the_same_job_is_gone_on_with(tmp_path, settings, expected):
@@ -118,6 +119,18 @@ def test_only_the_same_job_is_gone_on_with(tmp_path, settings, expected):
         interrupted(path, ["b\n"], settings, resume=True)
     assert path.read_text() == "a\n"
     assert read_journal(path).settings == SETTINGS
+
+
+def test_only_who_does_not_resume_is_told_how(tmp_path, caplog):
+    path = tmp_path / "out.partial"
+    with caplog.at_level(logging.INFO):
+        interrupted(path, ["a\n"])
+        assert "keeps the 1 lines" in caplog.messages[-1]
+        caplog.clear()
+        interrupted(path, [], resume=True)
+        assert caplog.messages == []
+        interrupted(path, ["b\n"], resume=True)
+        assert "keeps the 2 lines" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def attention_figure(
     Paper: figures 3 to 5.
     """
     weights, queries, keys = _of_kind(maps, kind)
-    layer, chosen = _choice(weights, layer, heads)
+    layer, chosen = choose_heads(weights.shape[0], weights.shape[1], layer, heads)
     matplotlib = load_matplotlib()
     number = weights.shape[1]
     colours = matplotlib.colormaps["tab10" if number <= _FEW_HEADS else "hsv"]
@@ -125,10 +125,14 @@ def _of_kind(
     return kinds[kind]
 
 
-def _choice(
-    weights: np.ndarray, layer: int | None, heads: Sequence[int] | None
+def choose_heads(
+    num_layers: int, num_heads: int, layer: int | None, heads: Sequence[int] | None
 ) -> tuple[int, list[int]]:
-    num_layers, num_heads = weights.shape[:2]
+    """Returns the layer and the heads of a picture: the last and all, if not given.
+
+    Raises:
+        InputError: there are no such.
+    """
     layer = num_layers - 1 if layer is None else layer
     chosen = list(range(num_heads)) if heads is None else list(heads)
     if layer not in range(num_layers):

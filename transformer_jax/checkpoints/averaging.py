@@ -143,6 +143,8 @@ def _choose_last(
     if len(found) < number:
         ending = "" if len(found) == 1 else "s"
         fewer = f"give last={len(found)}" if found else "wait for the first"
+        if minutes and len(steps) >= number:
+            fewer = f"give fewer minutes, or last={len(found)}"
         raise InputError(
             f"{workdir} has {len(found)} checkpoint{ending}{apart}, fewer than the "
             f"{number} to average: {fewer}, or train longer, with training.keep_last="

@@ -15,7 +15,9 @@ from transformer_jax.errors import InputError
 from transformer_jax.storage.outputs import find_output, open_output
 
 if TYPE_CHECKING:
+    from transformer_jax.config.model import ModelConfig
     from transformer_jax.translation.attention_maps import AttentionMaps
+    from transformer_jax.translation.translator import Translator
 
 Format: TypeAlias = Literal["html", "png", "svg", "pdf", "npz"]
 
@@ -87,9 +89,12 @@ def attention(
     found = find_output(output)
     if not source.strip():
         raise InputError("--source is empty: give a sentence.")
-    maps = _maps(workdir, checkpoint, source, target)
-    with flags_in_errors({"layer=": "--layer ", "heads=": "--heads "}):
-        contents = _contents(maps, format, kind or "encoder", layer, heads)
+    translator = load_translator(workdir, checkpoint, ())
+    kind = kind or "encoder"
+    if format not in ("html", "npz"):
+        _check_picture(translator.config.model, kind, layer, heads)
+    maps = _maps(translator, source, target)
+    contents = _contents(maps, format, kind, layer, heads)
     with open_output(found) as out:
         cast(io.TextIOWrapper, out).buffer.write(contents)
 
@@ -101,11 +106,20 @@ def _refuse(flags: Mapping[str, object], what: str) -> None:
             raise InputError(f"--{name.replace('_', '-')} is {what}.")
 
 
-def _maps(
-    workdir: str, checkpoint: str, source: str, target: str | None
-) -> "AttentionMaps":
+def _check_picture(
+    model: "ModelConfig", kind: str, layer: int | None, heads: tuple[int, ...] | None
+) -> None:
+    """Raises InputError if a model has no such layer or heads."""
+    from transformer_jax.attention_pictures.figure import choose_heads
+
+    encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
+    num_layers = encoder if kind == "encoder" else decoder
+    with flags_in_errors({"layer=": "--layer ", "heads=": "--heads "}):
+        choose_heads(num_layers, model.num_heads, layer, heads)
+
+
+def _maps(translator: "Translator", source: str, target: str | None) -> "AttentionMaps":
     """Returns the weights for a sentence and its translation, or the model's own."""
-    translator = load_translator(workdir, checkpoint, ())
     if target is None:
         from transformer_jax.attention_pictures.own_pairs import own_pairs
 

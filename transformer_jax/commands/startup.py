@@ -107,7 +107,8 @@ def train_on_all_cores(settings: ExperimentConfig) -> None:
 
     Cores that compute rows of their own wait for each other once an update; those of
     one device do so after every operation. The mesh may ask for more than 4 of them.
-    Nothing changes if no number of cores makes that mesh, or can share the rows.
+    If no number of cores makes that mesh, or can share the rows, as many are shown as
+    it asks for and there are: so an error tells of these.
     """
     sizes = dataclasses.astuple(settings.mesh)
     asked = math.prod(size or 1 for size in sizes)
@@ -120,8 +121,7 @@ def train_on_all_cores(settings: ExperimentConfig) -> None:
 
     most = min(_num_cores(), max(_MOST_CPU_DEVICES, asked))
     fitting = [number for number in range(1, most + 1) if fits(number)]
-    if fitting:
-        _show_cpu_devices(max(fitting))
+    _show_cpu_devices(max(fitting, default=min(asked, _num_cores())))
 
 
 def _show_cpu_devices(number: int) -> None:

@@ -121,6 +121,7 @@ def open_resumable(
             file.truncate(journal.num_bytes)
             _write_journal(path, journal)
         output = ResumableOutput(path, file, journal, compressed)
+        begun = journal.lines
         try:
             yield output
             if destination is not None:
@@ -129,7 +130,8 @@ def open_resumable(
         except BaseException:
             # A full disk, say, has raised already; closing raises the same again.
             with contextlib.suppress(OSError):
-                _keep(output)
+                # Whoever resumes a job in vain knows how.
+                _keep(output, tell=not resume or output.journal.lines > begun)
                 file.close()
             raise
 
@@ -221,16 +223,19 @@ def check_settings(path: Path, journal: Journal, settings: Settings, was: str) -
         if name == "on_error" and then != "skip":
             continue  # Lines that are done had no error: they are the same.
         if then != now:
+            then, now = ("null" if each is None else each for each in (then, now))
             raise InputError(
                 f"{path} {was} with {name}={then}, not {now}: go on with the same, "
                 "or delete it to begin anew."
             )
 
 
-def _keep(output: ResumableOutput) -> None:
+def _keep(output: ResumableOutput, *, tell: bool) -> None:
     """Keeps the file of an interrupted job, unless no line is done."""
     if output.journal.lines == 0:
         discard(output.path)
+        return
+    if not tell:
         return
     logger.info(
         "%s keeps the %d lines that are done: with --continue (resume=True) the same "

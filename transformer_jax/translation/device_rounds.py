@@ -100,16 +100,14 @@ def search_queue(
         return jnp.logical_and(now.num_begun < num_waiting, has_room)
 
     def admit(now: _Rounds) -> _Rounds:
-        free = jnp.argsort(~now.state.done, stable=True)[:group]  # They come first.
         place = now.num_begun + jnp.arange(group)
-        is_used = (place < num_waiting) & now.state.done[free]
-        now = _collect(device, now, free, is_used)
         new = jax.tree.map(lambda part: part.at[place].get(mode="clip"), queue)
-        new_rows = jnp.where(is_used, free, rows)  # No such row: dropped.
+        free = jnp.flatnonzero(now.state.done, size=group, fill_value=rows)
+        row = jnp.where(place < num_waiting, free, rows)  # No such row: dropped.
         return now._replace(
-            state=device.admit(weights.params, now.state, new_rows, new),
-            occupants=now.occupants.at[new_rows].set(place, mode="drop"),
-            num_begun=now.num_begun + jnp.sum(is_used),
+            state=device.admit(weights.params, now.state, row, new),
+            occupants=now.occupants.at[row].set(place, mode="drop"),
+            num_begun=now.num_begun + jnp.sum(row < rows),
         )
 
     def one_round(now: _Rounds) -> _Rounds:
@@ -118,6 +116,7 @@ def search_queue(
             weights, now.state, wanted(now), most_steps - now.num_steps
         )
         now = now._replace(state=state, num_steps=now.num_steps + num_steps)
+        now = _collect(device, now)
         return now._replace(is_over=~can_admit(now))
 
     zero = jnp.int32(0)
@@ -127,10 +126,8 @@ def search_queue(
         results=_nothing_found(device, state, places),
     )  # fmt: skip
     end = lax.while_loop(lambda now: ~now.is_over, one_round, begin)
-    done = end.state.done
-    end = _collect(device, end, jnp.arange(rows), done)
     return end.state, Found(
-        occupants=jnp.where(done, places, end.occupants),
+        occupants=end.occupants,
         num_begun=end.num_begun[None],
         used_slots=used_slots(end.state),
         is_found=end.is_found,
@@ -163,19 +160,18 @@ def _nothing_found(device: DeviceSearch, state: SearchState, places: int) -> Bea
     return empty
 
 
-def _collect(
-    device: DeviceSearch, now: _Rounds, rows: Array, is_wanted: Array
-) -> _Rounds:
-    """Returns `now` with the results of those `rows` that are wanted."""
-    own = jax.tree.map(lambda leaf: leaf[rows], now.state._replace(cache=None))
-    ranked = rank_hypotheses(own, device.search)
-    places = now.is_found.shape[0]
-    place = jnp.where(is_wanted, now.occupants[rows], places)
+def _collect(device: DeviceSearch, now: _Rounds) -> _Rounds:
+    """Returns `now` with the results of rows that are done, which are free then."""
+    num_places = now.is_found.shape[0]
+    place = jnp.where(now.state.done, now.occupants, num_places)
 
     def put(old: Array, part: Array) -> Array:
         return old.at[place].set(part, mode="drop")
 
+    ranked = rank_hypotheses(now.state, device.search)
     results: BeamResult = jax.tree.map(put, now.results, ranked)
     return now._replace(
-        is_found=now.is_found.at[place].set(True, mode="drop"), results=results
+        occupants=jnp.where(now.state.done, num_places, now.occupants),
+        is_found=now.is_found.at[place].set(True, mode="drop"),
+        results=results,
     )
