@@ -27,8 +27,8 @@ def translator(request) -> Translator:
     return Translator(trained.config, params, trained.tokenizer, mesh)
 
 
-def search(translator, monkeypatch, *, most_steps: int, queue: int, on_call=None):
-    """Returns the results, and how often the host looked."""
+def search(translator, monkeypatch, *, most_steps: int, queue: int):
+    """Returns the results, and what the host has found each time it looked."""
     monkeypatch.setattr(continuous_batching, "_MOST_STEPS", most_steps)
     monkeypatch.setattr(device_rounds, "_QUEUE", queue)
     settings = dataclasses.replace(
@@ -40,24 +40,26 @@ def search(translator, monkeypatch, *, most_steps: int, queue: int, on_call=None
         Request(source, 0 if i % 11 == 5 else len(source) + i % 7)
         for i, source in enumerate(encoded)
     ]
-    calls = 0
-    read = continuous_batching._Batch.search
+    looks = []
+    look = continuous_batching._Batch.search
 
-    def counted(self):
-        nonlocal calls
-        calls += 1
-        return read(self)
+    def seen(self):
+        looks.append(look(self))
+        return looks[-1]
 
-    monkeypatch.setattr(continuous_batching._Batch, "search", counted)
+    monkeypatch.setattr(continuous_batching._Batch, "search", seen)
     results = translator.search(requests, 2, settings)
     monkeypatch.undo()
-    return results, calls
+    return results, looks
 
 
 def test_results_do_not_depend_on_when_the_host_looks(translator, monkeypatch):
     seldom, few = search(translator, monkeypatch, most_steps=16, queue=2)
     often, many = search(translator, monkeypatch, most_steps=1, queue=1)
-    assert many > 5 * few
+    assert len(many) > 5 * len(few)
+    for looks in (few, many):
+        found = [index for each in looks for index in each]
+        assert sorted(found) == list(range(len(SENTENCES)))
     assert len(often) == len(seldom) == len(SENTENCES)
     for i, (first, second) in enumerate(zip(often, seldom, strict=True)):
         assert [h.tokens for h in first] == [h.tokens for h in second]
@@ -68,7 +70,7 @@ def test_results_do_not_depend_on_when_the_host_looks(translator, monkeypatch):
 
 
 def test_the_host_looks_less_often_than_sentences_are_admitted(translator, monkeypatch):
-    _, calls = search(translator, monkeypatch, most_steps=16, queue=2)
+    _, looks = search(translator, monkeypatch, most_steps=16, queue=2)
     assert group_size(ROWS) == 2
     groups = len(SENTENCES) // (translator.mesh.size * group_size(ROWS))
-    assert calls <= groups / 4
+    assert len(looks) <= groups / 4

@@ -95,14 +95,18 @@ def search_queue(
         left = num_waiting - now.num_begun
         return jnp.where(left > 0, jnp.minimum(group, left), enough)
 
+    def is_free(now: _Rounds) -> Array:
+        # Not all that are done: what these have found is not collected yet.
+        return now.occupants >= places
+
     def can_admit(now: _Rounds) -> Array:
-        has_room = jnp.sum(now.state.done) >= wanted(now)
+        has_room = jnp.sum(is_free(now)) >= wanted(now)
         return jnp.logical_and(now.num_begun < num_waiting, has_room)
 
     def admit(now: _Rounds) -> _Rounds:
         place = now.num_begun + jnp.arange(group)
         new = jax.tree.map(lambda part: part.at[place].get(mode="clip"), queue)
-        free = jnp.flatnonzero(now.state.done, size=group, fill_value=rows)
+        free = jnp.flatnonzero(is_free(now), size=group, fill_value=rows)
         row = jnp.where(place < num_waiting, free, rows)  # No such row: dropped.
         return now._replace(
             state=device.admit(weights.params, now.state, row, new),
@@ -161,7 +165,7 @@ def _nothing_found(device: DeviceSearch, state: SearchState, places: int) -> Bea
 
 
 def _collect(device: DeviceSearch, now: _Rounds) -> _Rounds:
-    """Returns `now` with the results of rows that are done, which are free then."""
+    """Returns `now` with the results of rows that are done; these are free then."""
     num_places = now.is_found.shape[0]
     place = jnp.where(now.state.done, now.occupants, num_places)
 
